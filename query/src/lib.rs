@@ -1,0 +1,1 @@
+//! PromQL and its extensions.

@@ -1,0 +1,2 @@
+//! The `ringwell` binary.
+fn main() {}
