@@ -30,7 +30,7 @@ export interface Listener {
   resync?: () => void
 }
 
-export type Status = 'connecting' | 'open' | 'lost' | 'paused'
+export type Status = 'idle' | 'connecting' | 'open' | 'lost' | 'paused'
 
 export interface Socket {
   send(text: string): void

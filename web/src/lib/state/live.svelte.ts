@@ -5,7 +5,7 @@ import { Live, type Socket, type Status } from '../api/live'
 const hiddenFor = 5_000
 
 class Connection {
-  status = $state<Status>('connecting')
+  status = $state<Status>('idle')
 }
 
 export const connection = new Connection()

@@ -19,27 +19,27 @@ export const fleet = {
 } as const
 
 /** The machine the node runs on: other machines' exporters may send the same names with another instance. */
+const virtualFiles = 'fstype!~"tmpfs|devtmpfs|overlay|squashfs|ramfs|proc|sysfs"'
+
 export function host(instance: string) {
   const self = `job="node",instance=${JSON.stringify(instance)}`
   const network = `${self},device!~"lo|veth.*|docker.*|br-.*"`
   return {
     cpu: `100 * (1 - avg(rate(node_cpu_seconds_total{${self},mode="idle"}[30s])))`,
-    cores: `count(node_cpu_seconds_total{${self},mode="idle"})`,
     memory: `100 * (1 - node_memory_MemAvailable_bytes{${self}} / node_memory_MemTotal_bytes{${self}})`,
-    memoryTotal: `node_memory_MemTotal_bytes{${self}}`,
     load: `node_load1{${self}}`,
-    disk: `100 * (1 - max by (mountpoint, device) (node_filesystem_avail_bytes{${self},fstype!~"tmpfs|devtmpfs|overlay|squashfs|ramfs|proc|sysfs"}) / max by (mountpoint, device) (node_filesystem_size_bytes{${self}}))`,
-    diskSize: `max by (mountpoint, device) (node_filesystem_size_bytes{${self},fstype!~"tmpfs|devtmpfs|overlay|squashfs|ramfs|proc|sysfs"})`,
+    disk: `100 * (1 - max by (mountpoint, device) (node_filesystem_avail_bytes{${self},${virtualFiles}}) / max by (mountpoint, device) (node_filesystem_size_bytes{${self}}))`,
+    diskSize: `max by (mountpoint, device) (node_filesystem_size_bytes{${self},${virtualFiles}})`,
     received: `sum(rate(node_network_receive_bytes_total{${network}}[30s]))`,
     sent: `sum(rate(node_network_transmit_bytes_total{${network}}[30s]))`,
-    diskRead: `sum(rate(node_disk_read_bytes_total{${self}}[30s]))`,
-    diskWritten: `sum(rate(node_disk_written_bytes_total{${self}}[30s]))`,
   }
 }
 
 export const self = {
-  ingest: 'sum(rate(ringwell_samples_appended_total[30s]))',
-  series: 'sum(ringwell_head_series)',
+  ingest: 'sum(rate(ringwell_store_samples_total[30s]))',
+  series: 'sum(ringwell_store_series)',
+  keys: 'sum(ringwell_store_keys)',
+  log: 'sum(rate(ringwell_wal_bytes_total[30s]))',
+  blocks: 'sum(ringwell_store_block_bytes)',
   memory: 'process_resident_memory_bytes{job="ringwell"}',
-  wal: 'sum(ringwell_wal_bytes)',
 } as const
