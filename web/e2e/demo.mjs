@@ -104,7 +104,6 @@ export const tests = {
     await page.keyboard.press('End')
     const text = () => editor.innerText()
     await eventually('the completion', async () => /training_loss/.test(await text()))
-    if (!(await text()).endsWith('))')) await page.keyboard.type(')')
     await page.keyboard.press('Control+Enter')
     await page.waitForURL(/expr=sum/)
     await eventually('ink', async () => (await ink(page, '[role=img]')) > 20)
@@ -119,7 +118,7 @@ export const tests = {
 
   async 'the table shows the values at the end of the range'({ browser, node }) {
     const page = await browser.open(`${node.url}/explore?expr=training_loss&last=1h`)
-    await page.getByText('Table', { exact: true }).click()
+    await page.getByRole('radio', { name: 'Table' }).check()
     await page.waitForURL(/view=table/)
     const rows = page.getByRole('region', { name: 'Result' }).getByRole('row')
     await eventually('three rows and a head', async () => (await rows.count()) === 4)
