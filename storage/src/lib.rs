@@ -5,5 +5,14 @@
 //! [`head`], [`block`], and last [`store`], the only file that knows every part.
 
 pub mod append;
+pub mod block;
+pub mod chunk;
+pub mod disk;
+pub mod head;
+pub mod index;
+
+mod manifest;
 pub mod model;
 pub mod read;
+pub mod wal;
+pub mod wire;
