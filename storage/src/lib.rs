@@ -5,5 +5,6 @@
 //! [`head`], [`block`], and last [`store`], the only file that knows every part.
 
 pub mod append;
+pub mod keyspace;
 pub mod model;
 pub mod read;
