@@ -5,6 +5,7 @@
 //! the side buffer, have the same timestamp, the later one (in `sealed` order, then the side buffer)
 //! holds.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::chunk::{Columns, HeadChunk};
@@ -141,6 +142,25 @@ impl MemSeries {
         }
         if self.ring.t.first().is_some_and(|t| *t < before) {
             self.seal_ring(columns);
+        }
+    }
+
+    /// Adds its samples to the count of each block range; `moved` chunks are in blocks already.
+    pub(crate) fn count_by_range(
+        &self,
+        span: Timestamp,
+        moved: &HashSet<*const HeadChunk>,
+        counts: &mut BTreeMap<Timestamp, u64>,
+    ) {
+        let mut add = |t: Timestamp, n: u64| {
+            *counts.entry(t.div_euclid(span).saturating_mul(span)).or_default() += n;
+        };
+        for chunk in self.sealed.iter().filter(|c| !moved.contains(&Arc::as_ptr(c))) {
+            add(chunk.min_t, u64::from(chunk.count));
+        }
+        self.side.iter().for_each(|s| add(s.t, 1));
+        if let Some(first) = self.ring.t.first() {
+            add(*first, self.ring.len() as u64);
         }
     }
 

@@ -9,7 +9,7 @@ use super::series::{InBatch, MemSeries, Shape};
 use crate::append::{Duplicates, Rejection};
 use crate::index::Postings;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
-use crate::wal::{FloatRow, NewSeries, OtherRow, ShardBatch};
+use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
 
 /// Series that share a lock.
 #[derive(Debug)]
@@ -148,7 +148,8 @@ impl Shard {
     }
 
     /// Puts a logged batch in. Never refuses; a batch below `applied` is already in.
-    pub(crate) fn apply(&mut self, position: WalPosition, batch: &ShardBatch) {
+    pub(crate) fn apply(&mut self, logged: &Logged<&ShardBatch>) {
+        let (position, batch) = (logged.position(), *logged.get());
         if position < self.applied {
             return;
         }

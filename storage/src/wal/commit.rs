@@ -21,7 +21,7 @@ use crate::disk::{Disk, DiskError, File};
 use crate::model::WalPosition;
 
 /// Directory of the segments.
-pub(super) const DIR: &str = "wal";
+pub(crate) const DIR: &str = "wal";
 
 /// What an answer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod record;
 pub mod replay;
 pub(crate) mod segment;
 
+pub(crate) use commit::DIR as DIRECTORY;
 pub use commit::{Ack, Durable, Log, LogOptions};
 pub use record::{FloatRow, KeysRecord, NewSeries, OtherRow, Record, ShardBatch};
 pub use replay::{OpenLogError, Recovered};
@@ -45,9 +46,27 @@ impl<T> Logged<T> {
     }
 }
 
+impl<T> Logged<T> {
+    /// The same place for what is made of the value.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Logged<U> {
+        Logged { position: self.position, end: self.end, value: f(self.value) }
+    }
+
+    /// The same place for a look at the value.
+    pub(crate) fn as_ref(&self) -> Logged<&T> {
+        Logged { position: self.position, end: self.end, value: &self.value }
+    }
+
+    /// The value, its place forgotten.
+    pub(crate) fn into_inner(self) -> T {
+        self.value
+    }
+}
+
 impl Logged<KeysRecord> {
     /// The samples of the record, which share its place.
-    pub fn batches(&self) -> impl Iterator<Item = (WalPosition, &ShardBatch)> {
-        self.value.batches.iter().map(|b| (self.position, b))
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Logged<&ShardBatch>> {
+        let (position, end) = (self.position, self.end);
+        self.value.batches.iter().map(move |value| Logged { position, end, value })
     }
 }
