@@ -256,9 +256,15 @@ mod tests {
             timings.gather(out.family("t_seconds", Kind::Histogram, "Times."), &[("p", "a\"b")]);
         });
         let text = registry.gather().to_text(None);
-        assert!(text.starts_with("# HELP a_total Counts\\nthings.\n# TYPE a_total counter\na_total 3\n"));
+        assert!(
+            text.starts_with(
+                "# HELP a_total Counts\\nthings.\n# TYPE a_total counter\na_total 3\n"
+            )
+        );
         assert!(text.contains("t_seconds_bucket{p=\"a\\\"b\",le=\"0.01\"} 0\n"));
         assert!(text.contains("t_seconds_bucket{p=\"a\\\"b\",le=\"0.025\"} 1\n"));
-        assert!(text.ends_with("le=\"+Inf\"} 2\nt_seconds_sum{p=\"a\\\"b\"} 100.02\nt_seconds_count{p=\"a\\\"b\"} 2\n"));
+        assert!(text.ends_with(
+            "le=\"+Inf\"} 2\nt_seconds_sum{p=\"a\\\"b\"} 100.02\nt_seconds_count{p=\"a\\\"b\"} 2\n"
+        ));
     }
 }

@@ -6,13 +6,14 @@
 
 pub mod exposition;
 mod protobuf;
+pub mod recent;
 mod refusal;
 pub mod remote_write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringwell_storage::append::{Appended, AppendError, Batch, Rejected};
+use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
 use ringwell_storage::store::{Ack, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -47,7 +48,6 @@ impl Source {
 }
 
 /// The door.
-#[derive(Debug)]
 pub struct Ingest {
     store: Arc<Store>,
     ack: Ack,
