@@ -76,7 +76,7 @@ pub(super) async fn metadata(state: State, params: Params) -> Result<Response, A
         .take(limit)
         .map(|family| {
             let entry = json!([{ "type": family.kind.name(), "help": family.help, "unit": "" }]);
-            (family.name.to_owned(), entry)
+            (family.name.to_string(), entry)
         })
         .collect();
     Ok(success(&Value::Object(entries)))
@@ -115,7 +115,7 @@ pub(super) async fn stop_demo(FromState(handles): State) -> Response {
 }
 
 pub(super) async fn metrics(state: State) -> Response {
-    let text = state.registry.gather().to_text(None);
+    let text = state.registry.gather().to_text();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
