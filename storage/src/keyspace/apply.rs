@@ -29,7 +29,9 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
         Effect::Expire { key, at } => database.expire(key, Some(at)),
         Effect::Persist { key } => database.expire(key, None),
         Effect::StringSet { key, value, keep_expiry } => set(database, key, value, keep_expiry),
-        Effect::ListPush { key, end, elements } => push(database, key, end, elements),
+        Effect::ListPush { key, end, elements } if elements.count() > 0 => {
+            push(database, key, end, elements);
+        }
         Effect::ListDrop { key, left, right } => {
             change(database, key, |value| {
                 if let Value::List(list) = value {
@@ -39,14 +41,14 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
                 }
             });
         }
-        Effect::HashSet { key, pairs } => set_fields(database, key, pairs),
+        Effect::HashSet { key, pairs } if pairs.count() > 0 => set_fields(database, key, pairs),
         Effect::HashDelete { key, fields } => change(database, key, |value| {
             if let Value::Hash(hash) = value {
                 let hash = Arc::make_mut(hash);
                 fields.for_each(|field| hash.remove(field));
             }
         }),
-        Effect::SetAdd { key, members } => {
+        Effect::SetAdd { key, members } if members.count() > 0 => {
             let value = database.entry(key, || Value::Set(Arc::new(Map::default())));
             if let Value::Set(set) = value {
                 let set = Arc::make_mut(set);
@@ -59,6 +61,8 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
                 members.for_each(|member| set.remove(member));
             }
         }),
+        // Nothing to add makes no key: no collection is ever empty.
+        Effect::ListPush { .. } | Effect::HashSet { .. } | Effect::SetAdd { .. } => {}
         Effect::FlushDb | Effect::FlushAll => database.flush(),
         Effect::Mark { key, state } => database.mark(key, state),
     }

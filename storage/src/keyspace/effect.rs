@@ -130,7 +130,7 @@ pub struct Strings<'a> {
 }
 
 impl Strings<'_> {
-    /// How many are left.
+    /// How many are left; unlike the iterator's own count it walks nothing.
     pub fn count(&self) -> u64 {
         self.left
     }
