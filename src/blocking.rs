@@ -169,7 +169,10 @@ mod tests {
             matches!(cancel.stop(), Some(Stop::TimedOut))
         });
         assert_eq!(stopped.await, Ok(true));
-        assert_eq!(pool.run(LONG, |_| panic!("on purpose")).await, Err::<(), _>(PoolError::Panicked));
+        assert_eq!(
+            pool.run(LONG, |_| panic!("on purpose")).await,
+            Err::<(), _>(PoolError::Panicked)
+        );
         assert_eq!(pool.run(LONG, |_| ()).await, Ok(()));
         assert_eq!(pool.running(), 0);
     }

@@ -4,11 +4,21 @@
 //!
 //! Read [`node`] first: it starts everything, in order, and stops it in the reverse one.
 
+pub mod ask;
 pub mod blocking;
+pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod collect;
 pub mod config;
+pub mod http;
+pub mod ingest;
+pub mod inspect;
 pub mod listen;
+pub mod metrics;
+pub mod node;
 pub mod number;
+pub mod resp;
+pub mod self_metrics;
 pub mod shutdown;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 //! There is no global state: a part owns its counters and registers a function that reads them.
 //! The same gathered families become the text of `/metrics` and samples in the node's own store.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,7 +98,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Family {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it means.
     pub kind: Kind,
     /// In words.
@@ -135,7 +136,13 @@ pub struct Families(Vec<Family>);
 
 impl Families {
     /// Begins a family.
-    pub fn family(&mut self, name: &'static str, kind: Kind, help: &'static str) -> &mut Family {
+    pub fn family(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        kind: Kind,
+        help: &'static str,
+    ) -> &mut Family {
+        let name = name.into();
         let at = match self.0.iter().position(|family| family.name == name) {
             Some(at) => at,
             None => {
@@ -156,27 +163,29 @@ impl Families {
         self.family(name, Kind::Gauge, help).sample(&[], value);
     }
 
+    /// Adds families gathered elsewhere.
+    pub fn extend(&mut self, other: &Families) {
+        self.0.extend(other.0.iter().cloned());
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Family> {
         self.0.iter()
     }
 
-    /// The text format, each sample at its time if one is given.
-    pub fn to_text(&self, at: Option<i64>) -> String {
+    /// The text format.
+    pub fn to_text(&self) -> String {
         let mut out = String::new();
         for family in self.0.iter().filter(|family| !family.samples.is_empty()) {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "# HELP {} {}", family.name, escape_help(family.help));
             let _ = writeln!(out, "# TYPE {} {}", family.name, family.kind.name());
             for point in &family.samples {
-                out.push_str(family.name);
+                out.push_str(&family.name);
                 out.push_str(point.suffix);
                 push_labels(&mut out, &point.labels);
                 out.push(' ');
                 push_value(&mut out, point.value);
-                if let Some(at) = at {
-                    let _ = write!(out, " {at}");
-                }
                 out.push('\n');
             }
         }
@@ -255,10 +264,16 @@ mod tests {
         registry.register(move |out| {
             timings.gather(out.family("t_seconds", Kind::Histogram, "Times."), &[("p", "a\"b")]);
         });
-        let text = registry.gather().to_text(None);
-        assert!(text.starts_with("# HELP a_total Counts\\nthings.\n# TYPE a_total counter\na_total 3\n"));
+        let text = registry.gather().to_text();
+        assert!(
+            text.starts_with(
+                "# HELP a_total Counts\\nthings.\n# TYPE a_total counter\na_total 3\n"
+            )
+        );
         assert!(text.contains("t_seconds_bucket{p=\"a\\\"b\",le=\"0.01\"} 0\n"));
         assert!(text.contains("t_seconds_bucket{p=\"a\\\"b\",le=\"0.025\"} 1\n"));
-        assert!(text.ends_with("le=\"+Inf\"} 2\nt_seconds_sum{p=\"a\\\"b\"} 100.02\nt_seconds_count{p=\"a\\\"b\"} 2\n"));
+        assert!(text.ends_with(
+            "le=\"+Inf\"} 2\nt_seconds_sum{p=\"a\\\"b\"} 100.02\nt_seconds_count{p=\"a\\\"b\"} 2\n"
+        ));
     }
 }

@@ -204,8 +204,11 @@ impl Config {
             insecure_allow_open: read(settings, "auth.insecure_allow_open", switch)?,
             samples_sync: read(settings, "wal.sync", sync)?,
             keys_sync: read(settings, "wal.keys_sync", sync)?,
-            collect: read(settings, "collect.enabled", switch)?
-                .then_some(read(settings, "collect.interval", interval)?),
+            collect: read(settings, "collect.enabled", switch)?.then_some(read(
+                settings,
+                "collect.interval",
+                interval,
+            )?),
             log_level: read(settings, "log.level", non_empty)?,
             log_json: read(settings, "log.format", log_format)?,
             limits: Limits::mean(settings)?,

@@ -52,10 +52,10 @@ pub struct Settings(HashMap<&'static str, Setting>);
 impl Settings {
     /// The setting of a key, its default if nobody set it.
     pub fn get(&self, knob: &'static Knob) -> Setting {
-        self.0.get(knob.key).cloned().unwrap_or_else(|| Setting {
-            text: knob.default.to_owned(),
-            place: Place::Default,
-        })
+        self.0
+            .get(knob.key)
+            .cloned()
+            .unwrap_or_else(|| Setting { text: knob.default.to_owned(), place: Place::Default })
     }
 
     /// Takes a setting; one that is already there stays if it has more weight, which callers
@@ -72,7 +72,9 @@ impl Settings {
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<(), ConfigError> {
         for (name, text) in variables {
-            if !name.starts_with("RINGWELL_") || name == "RINGWELL_CONFIG" || from_orchestrator(&name)
+            if !name.starts_with("RINGWELL_")
+                || name == "RINGWELL_CONFIG"
+                || from_orchestrator(&name)
             {
                 continue;
             }

@@ -84,11 +84,7 @@ fn refusals_name_the_place_and_the_way_out() {
             &[("RINGWELL_RETENTOIN", "1d")],
             r#"the environment: unknown setting "RINGWELL_RETENTOIN", did you mean "RINGWELL_RETENTION"?"#,
         ),
-        (
-            "a = 1\nretention 5",
-            &[],
-            "ringwell.toml:2: key with no value, expected `=`",
-        ),
+        ("a = 1\nretention 5", &[], "ringwell.toml:2: key with no value, expected `=`"),
         (
             "retention = \"ninety\"",
             &[],

@@ -5,14 +5,16 @@
 //! little and is then asked to come again.
 
 pub mod exposition;
+pub mod keymap;
 mod protobuf;
+pub mod recent;
 mod refusal;
 pub mod remote_write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringwell_storage::append::{Appended, AppendError, Batch, Rejected};
+use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
 use ringwell_storage::store::{Ack, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -47,7 +49,6 @@ impl Source {
 }
 
 /// The door.
-#[derive(Debug)]
 pub struct Ingest {
     store: Arc<Store>,
     ack: Ack,

@@ -88,7 +88,8 @@ impl<'a> Message<'a> {
 
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let bytes = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
-        let bytes = *bytes.ok_or_else(|| self.wrong(self.at, "the message ends within a number"))?;
+        let bytes =
+            *bytes.ok_or_else(|| self.wrong(self.at, "the message ends within a number"))?;
         self.at += N;
         Ok(bytes)
     }

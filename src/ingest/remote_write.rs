@@ -99,7 +99,7 @@ fn read_series<'a>(
     series: &Field<'a>,
     request: &mut WriteRequest<'a>,
 ) -> Result<(), Malformed> {
-    let mut labels = RawLabels::default();
+    let mut labels = RawLabels { bytes: Cow::Borrowed(&[]), start: 0, end: 0 };
     let mut samples = Vec::new();
     let index = request.batch.series.len();
     let mut fields = series.message()?;
@@ -157,7 +157,6 @@ fn read_sample(field: &Field<'_>) -> Result<Sample, Malformed> {
 
 /// The label fields of a series as the sender wrote them: a slice where they stand together, as
 /// every known sender writes them, else a copy.
-#[derive(Default)]
 struct RawLabels<'a> {
     bytes: Cow<'a, [u8]>,
     start: usize,

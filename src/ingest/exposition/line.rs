@@ -92,8 +92,7 @@ impl<'a> Scan<'a> {
                 return Ok(());
             }
             let quoted = self.rest().starts_with('"');
-            let name: Cow<'a, str> =
-                if quoted { self.quoted()? } else { self.name(false).into() };
+            let name: Cow<'a, str> = if quoted { self.quoted()? } else { self.name(false).into() };
             if name.is_empty() {
                 return Err((self.at, "expected a label name or }".to_owned()));
             }
