@@ -102,8 +102,9 @@ pub fn main() -> ExitCode {
 
 impl Serve {
     fn load(&self) -> Result<Config, ConfigError> {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         Config::load(self.config.as_deref(), environment, |settings| self.set_flags(settings))
     }
 
@@ -126,11 +127,7 @@ impl Serve {
             ("retention", "--retention", self.retention.clone()),
             ("demo", "--demo", switch(self.demo)),
             ("auth.token_file", "--auth-token-file", self.auth_token_file.clone()),
-            (
-                "auth.insecure_allow_open",
-                "--insecure-allow-open",
-                switch(self.insecure_allow_open),
-            ),
+            ("auth.insecure_allow_open", "--insecure-allow-open", switch(self.insecure_allow_open)),
         ] {
             if let Some(value) = value {
                 settings.set(key, value, Place::Flag(flag.to_owned()))?;
@@ -159,10 +156,8 @@ mod tests {
             .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
             .filter(|flag| flag != "--config" && flag != "--set")
             .collect();
-        let mut knobs: Vec<String> = crate::config::KNOBS
-            .iter()
-            .filter_map(|knob| knob.flag.map(str::to_owned))
-            .collect();
+        let mut knobs: Vec<String> =
+            crate::config::KNOBS.iter().filter_map(|knob| knob.flag.map(str::to_owned)).collect();
         flags.sort();
         knobs.sort();
         assert_eq!(flags, knobs);

@@ -13,7 +13,7 @@ use anyhow::Context;
 use ringwell_query::{Engine, EngineOptions};
 use ringwell_storage::disk::OsDisk;
 use ringwell_storage::keyspace::Extract;
-use ringwell_storage::store::{Options, Store, StoreLimits};
+use ringwell_storage::store::{Ack, Options, Store, StoreLimits};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -25,6 +25,7 @@ use crate::ingest::Ingest;
 use crate::ingest::keymap::Keymap;
 use crate::ingest::recent::RecentKeys;
 use crate::metrics::Registry;
+use crate::resp::{self, RespOptions};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::{clock, listen, self_metrics, telemetry};
 
@@ -46,7 +47,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let mut threads = Threads::default();
     threads.start("committer", committer(&config, &store, &shutdown))?;
     threads.start("maintenance", maintenance(&store, &keymap, &shutdown))?;
-    let served = serve(&runtime, &config, &store, keymap, recent, &mut threads, &trigger, &shutdown);
+    let served =
+        serve(&runtime, &config, &store, keymap, recent, &mut threads, &trigger, &shutdown);
 
     trigger.stop();
     // What queries are still running is not waited for; they only read.
@@ -63,7 +65,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
     let dir = &config.data_dir;
     let disk = OsDisk::open(dir).with_context(|| {
-        format!("cannot use the data directory {} (--data-dir); is another node running on it?", dir.display())
+        format!(
+            "cannot use the data directory {} (--data-dir); is another node running on it?",
+            dir.display()
+        )
     })?;
     let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
     let defaults = Options::default();
@@ -119,7 +124,8 @@ fn committer(
         let mut last = Instant::now();
         let mut failed = false;
         while !shutdown.is_raised() {
-            let due = every.map_or(GLANCE, |every| every.saturating_sub(last.elapsed()).min(GLANCE));
+            let due =
+                every.map_or(GLANCE, |every| every.saturating_sub(last.elapsed()).min(GLANCE));
             let someone_waits = store.park_for_sync(due);
             let is_due = every.is_some_and(|every| last.elapsed() >= every);
             if !someone_waits && !is_due {
@@ -214,12 +220,39 @@ async fn faces(
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let http = tokio::spawn(Server::new(http, &handles).serve(shutdown.clone()));
-    let redis = tokio::spawn(crate::resp::serve(redis, &handles, keymap, shutdown.clone()));
+    let redis = tokio::spawn(redis_face(redis, &handles, keymap, shutdown.clone()));
     let signal = shutdown::asked_by_system().await.context("cannot wait for signals")?;
     tracing::info!(signal, "stopping");
     trigger.stop();
     let (http, redis) = tokio::join!(http, redis);
-    http.and(redis).context("a listener failed")
+    http.and(redis?).context("a listener failed")
+}
+
+/// The Redis face, as configured.
+fn redis_face(
+    listener: TcpListener,
+    handles: &Handles,
+    keymap: Arc<dyn Extract>,
+    shutdown: Shutdown,
+) -> impl Future<Output = std::io::Result<()>> + use<> {
+    let limits = &handles.config.limits;
+    let options = RespOptions {
+        secret: handles.config.secret.as_ref().map(|secret| secret.bytes().to_vec()),
+        max_connections: limits.redis_connections,
+        limits: resp::Limits {
+            arguments: limits.redis_args,
+            bulk: limits.redis_bulk,
+            ..resp::Limits::default()
+        },
+        output_limit: limits.redis_output,
+        ack: match handles.config.keys_sync {
+            Sync::Commit => Ack::Synced,
+            Sync::Every(_) | Sync::Off => Ack::Written,
+        },
+        ..RespOptions::default()
+    };
+    let store = Arc::clone(&handles.store);
+    resp::serve(listener, store, keymap, options, async move { shutdown.raised().await })
 }
 
 fn handles(

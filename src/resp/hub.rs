@@ -51,11 +51,8 @@ pub fn mailbox(id: u64, limit: usize) -> (Arc<Mailbox>, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let waiting = Arc::new(AtomicUsize::new(0));
     let overflow = Arc::new(Notify::new());
-    let inbox = Inbox {
-        queue: receiver,
-        waiting: Arc::clone(&waiting),
-        overflow: Arc::clone(&overflow),
-    };
+    let inbox =
+        Inbox { queue: receiver, waiting: Arc::clone(&waiting), overflow: Arc::clone(&overflow) };
     (Arc::new(Mailbox { id, queue: sender, waiting, limit, overflow }), inbox)
 }
 
@@ -133,7 +130,8 @@ impl Hub {
     pub fn publish(&self, channel: &[u8], payload: &[u8]) -> usize {
         let registry = self.lock();
         let direct = registry.channels.get(channel);
-        let mut matching = registry.patterns.iter().filter(|(p, _)| glob_matches(p, channel)).peekable();
+        let mut matching =
+            registry.patterns.iter().filter(|(p, _)| glob_matches(p, channel)).peekable();
         if direct.is_none() && matching.peek().is_none() {
             return 0;
         }
@@ -145,7 +143,10 @@ impl Hub {
         };
         let direct = direct.into_iter().flat_map(HashMap::values).map(|mailbox| (None, mailbox));
         let matched = matching.flat_map(|(p, s)| s.values().map(move |mailbox| (Some(p), mailbox)));
-        direct.chain(matched).filter(|(pattern, mailbox)| mailbox.deliver(message(*pattern))).count()
+        direct
+            .chain(matched)
+            .filter(|(pattern, mailbox)| mailbox.deliver(message(*pattern)))
+            .count()
     }
 
     /// Adds a subscription.

@@ -18,13 +18,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ringwell_storage::keyspace::Extract;
 use ringwell_storage::store::Store;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-use crate::ingest::keymap::Keymap;
 
 pub use commands::{SESSION_COMMANDS, SessionCommand};
 pub use hub::{Hub, Inbox, Mailbox, Message, Topic, mailbox};
@@ -43,7 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve(
     listener: TcpListener,
     store: Arc<Store>,
-    keymap: Arc<Keymap>,
+    keymap: Arc<dyn Extract>,
     options: RespOptions,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {

@@ -366,8 +366,20 @@ mod tests {
         let input = b"*2\r\n$4\r\nECHO\r\n$5\r\na\r\nb\n\r\nPING\r\n\r\n*0\r\n*-1\r\n\n*1\r\n$0\r\n\r\n  set 'a b' \"c\\x41\\n\" d\"e\" \r\n*3\r\n$1\r\nx\r\n$0\r\n\r\n$2\r\nyz\r\n";
         let (whole, end) = feed(input, input.len());
         assert_eq!(end, None);
-        let text: Vec<String> = whole.iter().map(|r| format!("{:?}", r.join(&b'|').escape_ascii().to_string())).collect();
-        assert_eq!(text, ["\"ECHO|a\\\\r\\\\nb\\\\n\"", "\"PING\"", "\"\"", "\"set|a b|cA\\\\n|de\"", "\"x||yz\""]);
+        let text: Vec<String> = whole
+            .iter()
+            .map(|r| format!("{:?}", r.join(&b'|').escape_ascii().to_string()))
+            .collect();
+        assert_eq!(
+            text,
+            [
+                "\"ECHO|a\\\\r\\\\nb\\\\n\"",
+                "\"PING\"",
+                "\"\"",
+                "\"set|a b|cA\\\\n|de\"",
+                "\"x||yz\""
+            ]
+        );
         for step in 1..input.len() {
             assert_eq!(feed(input, step), (whole.clone(), None), "in pieces of {step}");
         }

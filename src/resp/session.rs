@@ -269,7 +269,8 @@ fn lookup(name: &[u8]) -> Option<Found> {
         let index = COMMANDS.partition_point(|c| c.name < command.name);
         return Some(Found::Data(index, command));
     }
-    let index = SESSION_COMMANDS.iter().position(|c| name.eq_ignore_ascii_case(c.name.as_bytes()))?;
+    let index =
+        SESSION_COMMANDS.iter().position(|c| name.eq_ignore_ascii_case(c.name.as_bytes()))?;
     SESSION_COMMANDS.get(index).map(|command| Found::Session(index, command))
 }
 

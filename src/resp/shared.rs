@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use ringwell_storage::keyspace::Extract;
 use ringwell_storage::keyspace::command::COMMANDS;
 use ringwell_storage::store::{Ack, Store};
 
@@ -12,8 +13,6 @@ use super::commands::SESSION_COMMANDS;
 use super::hub::Hub;
 use super::parse::Limits;
 use super::write::Protocol;
-use crate::ingest::keymap::Keymap;
-
 /// A function that tells something about the node.
 pub type Gauge<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
@@ -151,7 +150,7 @@ pub(super) struct Client {
 /// What all connections share.
 pub struct Shared {
     pub(super) store: Arc<Store>,
-    pub(super) keymap: Arc<Keymap>,
+    pub(super) keymap: Arc<dyn Extract>,
     pub(super) options: RespOptions,
     pub(super) hub: Arc<Hub>,
     pub(super) counters: Arc<Counters>,
@@ -167,7 +166,7 @@ pub struct Shared {
 impl Shared {
     pub(super) fn new(
         store: Arc<Store>,
-        keymap: Arc<Keymap>,
+        keymap: Arc<dyn Extract>,
         options: RespOptions,
         port: u16,
     ) -> Shared {

@@ -1,5 +1,7 @@
 //! The keyspace as one machine: replay equals live, views are frozen, foreign bytes are refused.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use ringwell_storage::keyspace::{Effects, Keyspace, Mark, Reply, Request, View};
 

@@ -111,7 +111,10 @@ impl<'a> Scanner<'a> {
             b'f' => self.word(b"false").map(|()| Scalar::Bool(false)),
             b'n' => self.word(b"null").map(|()| Scalar::Other),
             _ => {
-                let end = self.rest.iter().position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'));
+                let end = self
+                    .rest
+                    .iter()
+                    .position(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'));
                 let (text, rest) = self.rest.split_at_checked(end.unwrap_or(self.rest.len()))?;
                 self.rest = rest;
                 number(text).map(Scalar::Number)
@@ -220,7 +223,10 @@ mod tests {
     fn reads_objects_and_refuses_the_rest() {
         let table: &[(&str, Option<&str>)] = &[
             ("{}", Some("")),
-            (r#" { "a" : 1 , "b":-2.5e-3,"c":true } "#, Some("a=Number(1.0);b=Number(-0.0025);c=Bool(true);")),
+            (
+                r#" { "a" : 1 , "b":-2.5e-3,"c":true } "#,
+                Some("a=Number(1.0);b=Number(-0.0025);c=Bool(true);"),
+            ),
             (r#"{"a":"x\"\u00e4\ud83d\ude00\n"}"#, Some("a=Text(\"x\\\"ä😀\\n\");")),
             (r#"{"a":{"b":[1,"}"]},"c":null}"#, Some("a=Other;c=Other;")),
             ("", None),
@@ -245,7 +251,9 @@ mod tests {
     #[test]
     fn arrays_give_their_elements() {
         let mut seen = Vec::new();
-        elements(br#"[{"a":1}, 2 ,"x"]"#, &mut |e| seen.push(String::from_utf8_lossy(e).into_owned()));
+        elements(br#"[{"a":1}, 2 ,"x"]"#, &mut |e| {
+            seen.push(String::from_utf8_lossy(e).into_owned())
+        });
         assert_eq!(seen, [r#"{"a":1}"#, "2", r#""x""#]);
     }
 }

@@ -232,6 +232,10 @@ impl Plan {
 
     /// The name of the series of a field or member that is appended.
     pub(super) fn appended(&self, name: &str) -> String {
-        if name == "value" { self.base.clone() } else { metric_name(&format!("{}_{name}", self.base)) }
+        if name == "value" {
+            self.base.clone()
+        } else {
+            metric_name(&format!("{}_{name}", self.base))
+        }
     }
 }

@@ -71,7 +71,8 @@ fn offset(text: &[u8]) -> Option<i64> {
     };
     let (hours, rest) = digits(rest, 2)?;
     let rest = rest.strip_prefix(b":").unwrap_or(rest);
-    let minutes = if rest.is_empty() { 0 } else { digits(rest, 2).filter(|(_, r)| r.is_empty())?.0 };
+    let minutes =
+        if rest.is_empty() { 0 } else { digits(rest, 2).filter(|(_, r)| r.is_empty())?.0 };
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 

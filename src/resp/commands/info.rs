@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
-use ringwell_storage::keyspace::Reply;
+use ringwell_storage::keyspace::{DATABASES, Reply};
 
 use super::connection::REDIS_VERSION;
 use crate::resp::session::Session;
@@ -130,7 +130,10 @@ fn replication(shared: &Shared, out: &mut String) {
 }
 
 fn keyspace(shared: &Shared, out: &mut String) {
-    for (db, (keys, expires)) in shared.store.key_counts().into_iter().enumerate() {
+    let counts: Vec<(usize, usize)> = shared
+        .store
+        .with_keyspace(|keyspace| (0..DATABASES).map(|db| keyspace.counts(db)).collect());
+    for (db, (keys, expires)) in counts.into_iter().enumerate() {
         if keys > 0 {
             line(out, format_args!("db{db}:keys={keys},expires={expires},avg_ttl=0"));
         }

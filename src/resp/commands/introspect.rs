@@ -57,11 +57,12 @@ impl Entry {
         let (arity, flags, keys, categories) = match self {
             Entry::Data(c) if c.writes => (c.arity, vec!["write"], c.keys, vec!["@write"]),
             Entry::Data(c) => (c.arity, vec!["readonly"], c.keys, vec!["@read"]),
-            Entry::Session(c) => (c.arity, vec!["loading", "stale"], (0, 0, 0), vec!["@connection"]),
+            Entry::Session(c) => {
+                (c.arity, vec!["loading", "stale"], (0, 0, 0), vec!["@connection"])
+            }
         };
-        let statuses = |list: Vec<&'static str>| {
-            Reply::Set(list.into_iter().map(Reply::Simple).collect())
-        };
+        let statuses =
+            |list: Vec<&'static str>| Reply::Set(list.into_iter().map(Reply::Simple).collect());
         let none = || Reply::Array(Vec::new());
         Reply::Array(vec![
             text(self.name()),

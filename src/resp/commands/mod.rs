@@ -39,7 +39,12 @@ pub struct SessionCommand {
 
 /// Every connection command.
 pub static SESSION_COMMANDS: &[SessionCommand] = &{
-    const fn plain(name: &'static str, arity: i8, run: Run, summary: &'static str) -> SessionCommand {
+    const fn plain(
+        name: &'static str,
+        arity: i8,
+        run: Run,
+        summary: &'static str,
+    ) -> SessionCommand {
         SessionCommand {
             name,
             arity,
@@ -146,8 +151,7 @@ fn count(n: usize) -> Reply {
 
 /// An integer argument as Redis reads it.
 fn integer(arg: &[u8]) -> Result<i64, Reply> {
-    super::parse::number(arg)
-        .ok_or_else(|| error("ERR value is not an integer or out of range"))
+    super::parse::number(arg).ok_or_else(|| error("ERR value is not an integer or out of range"))
 }
 
 /// The argument at `i`, empty if there is none; the table's arity says which exist.

@@ -106,9 +106,9 @@ pub(super) fn pubsub(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
             let names = hub.channels(rest.first().copied());
             Reply::Bulks(names.iter().map(|name| &**name).collect())
         }
-        (b"channels", _) => {
-            super::error("ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.")
-        }
+        (b"channels", _) => super::error(
+            "ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.",
+        ),
         (b"numsub", names) => Reply::Array(
             names.iter().flat_map(|n| [Reply::bulk(n), count(hub.subscribers(n))]).collect(),
         ),
