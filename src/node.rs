@@ -24,7 +24,6 @@ use crate::http::{About, DemoSwitch, Handles, Server};
 use crate::ingest::Ingest;
 use crate::ingest::keymap::Keymap;
 use crate::ingest::recent::RecentKeys;
-use crate::metrics::Registry;
 use crate::resp::{self, RespOptions};
 use crate::shutdown::{self, Shutdown, Trigger};
 use crate::{clock, listen, self_metrics, telemetry};
@@ -225,7 +224,8 @@ async fn faces(
     tracing::info!(signal, "stopping");
     trigger.stop();
     let (http, redis) = tokio::join!(http, redis);
-    http.and(redis?).context("a listener failed")
+    http.context("the HTTP listener failed")?;
+    redis.context("the Redis listener failed")?.context("the Redis listener failed")
 }
 
 /// The Redis face, as configured.
