@@ -16,6 +16,7 @@ use ringwell_storage::keyspace::Extract;
 use ringwell_storage::store::{Ack, Options, Store, StoreLimits};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 use crate::blocking::Pool;
 use crate::collect::{Collector, host};
@@ -40,16 +41,19 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let store = open_store(&config)?;
     let runtime = Runtime::new().context("cannot start the async runtime")?;
     let (trigger, shutdown) = shutdown::channel();
+    // The threads outlive the faces: requests in flight wait for the log to be synced.
+    let (threads_trigger, threads_end) = shutdown::channel();
     let recent = Arc::new(RecentKeys::default());
     let keymap: Arc<dyn Extract> = Arc::new(Keymap::new(Arc::clone(&recent)));
 
     let mut threads = Threads::default();
-    threads.start("committer", committer(&config, &store, &shutdown))?;
-    threads.start("maintenance", maintenance(&store, &keymap, &shutdown))?;
+    threads.start("committer", committer(&config, &store, threads_end.clone()))?;
+    threads.start("maintenance", maintenance(&store, &keymap, threads_end))?;
     let served =
         serve(&runtime, &config, &store, keymap, recent, &mut threads, &trigger, &shutdown);
 
     trigger.stop();
+    threads_trigger.stop();
     // What queries are still running is not waited for; they only read.
     runtime.shutdown_timeout(Duration::from_secs(1));
     store.unpark();
@@ -106,11 +110,7 @@ fn report(store: &Store, dir: &Path, took: Duration) {
 }
 
 /// Syncs when someone waits for it, and as often as the sync modes say.
-fn committer(
-    config: &Config,
-    store: &Arc<Store>,
-    shutdown: &Shutdown,
-) -> impl FnOnce() + Send + 'static {
+fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce() + Send + 'static {
     let every = [config.samples_sync, config.keys_sync]
         .into_iter()
         .filter_map(|mode| match mode {
@@ -118,11 +118,11 @@ fn committer(
             Sync::Commit | Sync::Off => None,
         })
         .min();
-    let (store, shutdown) = (Arc::clone(store), shutdown.clone());
+    let store = Arc::clone(store);
     move || {
         let mut last = Instant::now();
         let mut failed = false;
-        while !shutdown.is_raised() {
+        while !end.is_raised() {
             let due =
                 every.map_or(GLANCE, |every| every.saturating_sub(last.elapsed()).min(GLANCE));
             let someone_waits = store.park_for_sync(due);
@@ -148,12 +148,12 @@ fn committer(
 fn maintenance(
     store: &Arc<Store>,
     keymap: &Arc<dyn Extract>,
-    shutdown: &Shutdown,
+    end: Shutdown,
 ) -> impl FnOnce() + Send + 'static {
-    let (store, keymap, shutdown) = (Arc::clone(store), Arc::clone(keymap), shutdown.clone());
+    let (store, keymap) = (Arc::clone(store), Arc::clone(keymap));
     move || {
         let mut due = Instant::now() + TICK;
-        while !shutdown.is_raised() {
+        while !end.is_raised() {
             let now = Instant::now();
             if now < due {
                 std::thread::sleep(GLANCE.min(due - now));
@@ -271,6 +271,7 @@ fn handles(
         registry: Arc::default(),
         demo: Arc::new(DemoSwitch::new(config.demo)),
         metrics: Arc::default(),
+        connections: Arc::new(Semaphore::new(limits.http_connections.min(Semaphore::MAX_PERMITS))),
         config: Arc::clone(config),
         store: Arc::clone(store),
         shutdown: shutdown.clone(),

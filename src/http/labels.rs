@@ -7,7 +7,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use ringwell_query::parse_selector;
 use ringwell_storage::model::{Labels, Matcher, TimeRange};
-use ringwell_storage::read::{ReadError, Snapshot};
+use ringwell_storage::read::{Queryable, ReadError, Snapshot};
 
 use super::error::ApiError;
 use super::params::Params;

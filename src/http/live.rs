@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::extract::State as FromState;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::{SinkExt, StreamExt};
 use ringwell_query::When;
@@ -18,7 +19,7 @@ use serde_json::json;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::AbortHandle;
 
-use super::error::ApiError;
+use super::error::{ApiError, plain};
 use super::query::{self, Asked};
 use super::{Handles, State, json as answers};
 use crate::clock;
@@ -53,10 +54,16 @@ enum Subscribe {
 }
 
 pub(super) async fn connect(FromState(handles): State, upgrade: WebSocketUpgrade) -> Response {
-    upgrade
-        .max_message_size(MAX_FRAME)
-        .max_frame_size(MAX_FRAME)
-        .on_upgrade(move |socket| converse(socket, handles))
+    // The connection's own permit ends with its HTTP life; the socket needs one of its own.
+    let Ok(permit) = Arc::clone(&handles.connections).try_acquire_owned() else {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "too many connections");
+    };
+    upgrade.max_message_size(MAX_FRAME).max_frame_size(MAX_FRAME).on_upgrade(
+        move |socket| async move {
+            converse(socket, handles).await;
+            drop(permit);
+        },
+    )
 }
 
 async fn converse(socket: WebSocket, handles: Arc<Handles>) {

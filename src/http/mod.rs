@@ -56,6 +56,8 @@ pub struct Handles {
     pub about: About,
     /// Raised when the node stops.
     pub shutdown: crate::shutdown::Shutdown,
+    /// One permit an open connection, WebSockets included.
+    pub connections: Arc<tokio::sync::Semaphore>,
     /// Counts of the HTTP face.
     pub metrics: Arc<ServerMetrics>,
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::response::Response;
 use ringwell_query::{Answer, AnswerValue, Query, When};
+use ringwell_storage::read::Queryable;
 
 use super::error::ApiError;
 use super::params::Params;

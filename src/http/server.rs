@@ -96,11 +96,11 @@ pub struct Server {
 impl Server {
     /// A face on a bound listener.
     pub fn new(listener: TcpListener, handles: &Arc<Handles>) -> Server {
-        let limit = u32::try_from(handles.config.limits.http_connections).unwrap_or(u32::MAX);
+        let limit = u32::try_from(handles.connections.available_permits()).unwrap_or(u32::MAX);
         Server {
             listener,
             routes: super::routes(handles),
-            connections: Arc::new(Semaphore::new(limit as usize)),
+            connections: Arc::clone(&handles.connections),
             limit,
             metrics: Arc::clone(&handles.metrics),
         }
