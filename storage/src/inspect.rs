@@ -42,5 +42,5 @@ pub fn inspect(disk: &dyn Disk) -> Result<Inspection, ManifestError> {
 }
 
 fn size(disk: &dyn Disk, path: &str) -> Result<u64, DiskError> {
-    disk.open(path)?.len()
+    disk.open(path)?.size()
 }

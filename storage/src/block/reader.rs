@@ -51,7 +51,7 @@ impl Block {
     pub fn open(disk: &dyn Disk, number: u64) -> Result<Block, BlockError> {
         let path = path_of(number);
         let file = disk.open(&path)?;
-        let len = file.len()?;
+        let len = file.size()?;
         let damaged = |part, e: FormatError| BlockError::Damaged {
             path: path.clone(),
             part,

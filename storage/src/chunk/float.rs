@@ -152,8 +152,7 @@ impl Decimal {
 fn integer_of(value: f64, exponent: usize) -> Option<i64> {
     let power = *POWERS.get(exponent)?;
     let scaled = (value * power).round();
-    // NaN fails the comparison, too.
-    if !(scaled.abs() < MAX_INTEGER) {
+    if scaled.is_nan() || scaled.abs() >= MAX_INTEGER {
         return None;
     }
     let integer = scaled as i64;

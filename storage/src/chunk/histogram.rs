@@ -89,20 +89,22 @@ pub(crate) fn get_histogram(
     let positive = buckets(&h.positive_spans, reader)?;
     let negative = buckets(&h.negative_spans, reader)?;
     h.counts = if flags & FLOATS == 0 {
-        let read = |reader: &mut Reader<'_>, n| (0..n).map(|_| reader.varint()).collect();
+        let read =
+            |reader: &mut Reader<'_>, n| (0..n).map(|_| reader.varint()).collect::<Result<_, _>>();
         Counts::Integer {
             count: reader.varint()?,
             zero: reader.varint()?,
-            positive: Result::<Vec<u64>, _>::from(read(reader, positive))?,
-            negative: Result::<Vec<u64>, _>::from(read(reader, negative))?,
+            positive: read(reader, positive)?,
+            negative: read(reader, negative)?,
         }
     } else {
-        let read = |reader: &mut Reader<'_>, n| (0..n).map(|_| reader.f64()).collect();
+        let read =
+            |reader: &mut Reader<'_>, n| (0..n).map(|_| reader.f64()).collect::<Result<_, _>>();
         Counts::Float {
             count: reader.f64()?,
             zero: reader.f64()?,
-            positive: Result::<Vec<f64>, _>::from(read(reader, positive))?,
-            negative: Result::<Vec<f64>, _>::from(read(reader, negative))?,
+            positive: read(reader, positive)?,
+            negative: read(reader, negative)?,
         }
     };
     Ok(h)

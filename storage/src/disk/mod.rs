@@ -45,7 +45,7 @@ pub trait File: Send + Sync {
     /// Makes contents and length last. After a failure nothing is known of earlier writes.
     fn sync(&self) -> Result<(), DiskError>;
     /// Length in bytes.
-    fn len(&self) -> Result<u64, DiskError>;
+    fn size(&self) -> Result<u64, DiskError>;
 }
 
 /// A refused disk operation: which, on what, why.
@@ -72,8 +72,8 @@ impl std::error::Error for DiskError {}
 /// Reads a whole file.
 pub fn read_all(disk: &dyn Disk, path: &str) -> Result<Vec<u8>, DiskError> {
     let file = disk.open(path)?;
-    let len = file.len()?;
-    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let size = file.size()?;
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
     let got = file.read_at(&mut bytes, 0)?;
     bytes.truncate(got);
     Ok(bytes)

@@ -147,7 +147,7 @@ impl File for Open {
         self.file.sync_data().map_err(|e| error_of("sync", &self.path, &e))
     }
 
-    fn len(&self) -> Result<u64, DiskError> {
+    fn size(&self) -> Result<u64, DiskError> {
         self.file.metadata().map(|m| m.len()).map_err(|e| error_of("stat", &self.path, &e))
     }
 }

@@ -326,7 +326,7 @@ impl File for Handle {
         Ok(())
     }
 
-    fn len(&self) -> Result<u64, DiskError> {
+    fn size(&self) -> Result<u64, DiskError> {
         let state = self.disk.lock();
         state.alive("stat", &self.path)?;
         Ok(state.inodes[self.inode].live.len() as u64)

@@ -34,11 +34,6 @@ impl HeadChunk {
         decode_timestamps(&self.timestamps, self.count as usize, &mut out.t)?;
         decode_values(&self.values, self.count as usize, out)
     }
-
-    /// Bytes of its own; a shared timestamp column counts once, with the first that has it.
-    pub(crate) fn byte_len(&self) -> usize {
-        self.values.len() + self.timestamps.len() / Arc::strong_count(&self.timestamps).max(1)
-    }
 }
 
 /// Recently sealed timestamp columns of a shard, so that equal ones are kept once.

@@ -169,15 +169,6 @@ impl MemSeries {
         self.ring.is_empty() && self.side.is_empty() && self.sealed.is_empty()
     }
 
-    /// Bytes held, roughly.
-    pub(crate) fn byte_len(&self) -> usize {
-        let open = (self.ring.t.capacity() + self.side.capacity()) * 16;
-        size_of::<MemSeries>()
-            + self.labels.byte_len()
-            + open
-            + self.sealed.iter().map(|c| c.byte_len()).sum::<usize>()
-    }
-
     /// Puts back what a checkpoint had of a series.
     pub(crate) fn restore(&mut self, captured: Captured, newest: Timestamp) {
         self.sealed = captured.sealed;
