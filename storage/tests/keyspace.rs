@@ -40,10 +40,10 @@ fn run(keyspace: &Keyspace, words: &[String], now: i64) -> (Reply, Effects) {
 fn content(view: &View) -> Vec<String> {
     let mut bytes = Vec::new();
     view.encode(&mut bytes);
-    let keyspace = Keyspace::decode(&bytes).unwrap();
+    let keyspace = Keyspace::decode(&bytes).expect("a view decodes");
     let mut lines = Vec::new();
     for (key, entry) in keyspace.entries(1) {
-        let name = String::from_utf8(key.to_vec()).unwrap();
+        let name = String::from_utf8(key.to_vec()).expect("test keys are text");
         let read = match entry.value.kind() {
             "string" => vec!["get".to_owned(), name],
             "list" => vec!["lrange".to_owned(), name, "0".to_owned(), "-1".to_owned()],
