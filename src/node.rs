@@ -4,6 +4,7 @@
 //! maintain; the collectors; the listeners; ready. Stop is the reverse: no new connections, what
 //! is in flight finishes, the collectors and threads end, the log is synced, a checkpoint is left.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,10 +28,12 @@ use crate::ingest::keymap::Keymap;
 use crate::ingest::recent::RecentKeys;
 use crate::resp::{self, RespOptions};
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::{clock, listen, self_metrics, telemetry};
+use crate::{clock, demo, listen, self_metrics, telemetry};
 
 /// The store is maintained so often.
 const TICK: Duration = Duration::from_secs(1);
+/// Every demo fleet is the same one.
+const DEMO_SEED: u64 = 1;
 /// Threads look at the stop signal at least so often.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -220,12 +223,39 @@ async fn faces(
 ) -> anyhow::Result<()> {
     let http = tokio::spawn(Server::new(http, &handles).serve(shutdown.clone()));
     let redis = tokio::spawn(redis_face(redis, &handles, keymap, shutdown.clone()));
+    if handles.config.demo {
+        tokio::spawn(demo_fleet(&handles, shutdown.clone()));
+    }
     let signal = shutdown::asked_by_system().await.context("cannot wait for signals")?;
     tracing::info!(signal, "stopping");
     trigger.stop();
     let (http, redis) = tokio::join!(http, redis);
     http.context("the HTTP listener failed")?;
     redis.context("the Redis listener failed")?.context("the Redis listener failed")
+}
+
+/// The simulated fleet, which pushes to the node's own port until it is switched off.
+fn demo_fleet(handles: &Arc<Handles>, shutdown: Shutdown) -> impl Future<Output = ()> + use<> {
+    let mut address = handles.about.redis;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let options = demo::Options {
+        address,
+        secret: handles.config.secret.as_ref().map(|secret| secret.bytes().to_vec()),
+        seed: DEMO_SEED,
+        now: Arc::new(clock::now_ms),
+    };
+    let switch = Arc::clone(&handles.demo);
+    demo::run(options, async move {
+        tokio::select! {
+            () = switch.stopped() => {}
+            () = shutdown.raised() => {}
+        }
+    })
 }
 
 /// The Redis face, as configured.
