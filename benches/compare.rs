@@ -26,9 +26,16 @@ const ASKED: usize = 21;
 /// Name, whether a range query, expression.
 const QUERIES: &[(&str, &str, &str)] = &[
     ("instant, one series", "instant", r#"agent_requests_0_total{agent="agent-7"}"#),
-    ("range 1 h at 15 s, rate by agent", "range", "sum by (agent) (rate(agent_requests_0_total[5m]))"),
-    ("range 1 h at 15 s, histogram_quantile", "range",
-     "histogram_quantile(0.95, sum by (le) (rate(agent_latency_seconds_bucket[5m])))"),
+    (
+        "range 1 h at 15 s, rate by agent",
+        "range",
+        "sum by (agent) (rate(agent_requests_0_total[5m]))",
+    ),
+    (
+        "range 1 h at 15 s, histogram_quantile",
+        "range",
+        "histogram_quantile(0.95, sum by (le) (rate(agent_latency_seconds_bucket[5m])))",
+    ),
     ("range 1 h at 15 s, one series", "range", r#"agent_gauge_1{agent="agent-7"}"#),
 ];
 
@@ -125,7 +132,9 @@ fn print_ingest(rows: &[Row], samples: usize) {
     line("k samples/s, wall", &|r| format!("{:.0}", samples as f64 / 1e3 / r.wall.as_secs_f64()));
     line("server CPU-s a million samples", &|r| format!("{:.2}", r.ingest.cpu_seconds / million));
     line("peak resident MB", &|r| format!("{:.0}", r.settled.peak_mb));
-    line("bytes a sample on disk after settling", &|r| format!("{:.2}", r.disk as f64 / samples as f64));
+    line("bytes a sample on disk after settling", &|r| {
+        format!("{:.2}", r.disk as f64 / samples as f64)
+    });
     println!();
 }
 

@@ -80,7 +80,8 @@ impl Fleet {
                 let random = (self.seed ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
                 all.push(Series { labels: labels(&name, agent, le), kind, value: 50.0, random });
             };
-            (0..COUNTERS).for_each(|i| add(format!("agent_requests_{i}_total"), None, Kind::Counter));
+            (0..COUNTERS)
+                .for_each(|i| add(format!("agent_requests_{i}_total"), None, Kind::Counter));
             (0..GAUGES).for_each(|i| add(format!("agent_gauge_{i}"), None, Kind::Gauge));
             (0..FLOATS).for_each(|i| add(format!("agent_ewma_{i}"), None, Kind::Float));
             for (i, le) in BUCKETS.iter().enumerate() {

@@ -100,7 +100,8 @@ impl Server {
         };
         let stat = proc("stat");
         let after = stat.rsplit(')').next().unwrap_or("");
-        let ticks: u64 = after.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+        let ticks: u64 =
+            after.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
         let status = proc("status");
         let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
         let kb: f64 = peak.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0.0);
@@ -185,5 +186,10 @@ fn size_of(path: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(path) else {
         return std::fs::metadata(path).map_or(0, |m| m.len());
     };
-    entries.flatten().map(|e| if e.path().is_dir() { size_of(&e.path()) } else { e.metadata().map_or(0, |m| m.len()) }).sum()
+    entries
+        .flatten()
+        .map(|e| {
+            if e.path().is_dir() { size_of(&e.path()) } else { e.metadata().map_or(0, |m| m.len()) }
+        })
+        .sum()
 }
