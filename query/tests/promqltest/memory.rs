@@ -8,13 +8,13 @@ use ringwell_storage::read::{Cursor, ReadError, Series, Snapshot};
 
 /// Series by labels, samples by time.
 #[derive(Clone, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     series: BTreeMap<Labels, Arc<BTreeMap<i64, Sample>>>,
 }
 
 impl Memory {
     /// Adds a sample; one of the same time is replaced.
-    pub fn push(&mut self, labels: &Labels, sample: Sample) {
+    pub(crate) fn push(&mut self, labels: &Labels, sample: Sample) {
         let samples = self.series.entry(labels.clone()).or_default();
         Arc::make_mut(samples).insert(sample.t, sample);
     }
