@@ -1,16 +1,16 @@
 //! Runs scripts in the format of Prometheus's promqltest: load, eval, expect.
 
 mod check;
-mod memory;
+mod loaded;
 mod nhcb;
 pub(crate) mod notation;
 
 use ringwell_query::{Engine, EngineOptions, Query, Uninterrupted, When, parse_duration};
-use ringwell_storage::model::{Sample, Value};
+use ringwell_storage::model::{Labels, Sample, Value};
 use std::sync::Arc;
 
 pub(crate) use check::Expectations;
-pub(crate) use memory::Memory;
+use loaded::Loaded;
 use notation::{Notated, series_line};
 
 /// One eval and why it fails.
@@ -36,7 +36,7 @@ pub(crate) fn run(script: &str) -> Report {
     let lines: Vec<&str> = script.lines().map(str::trim).collect();
     let mut runner = Runner {
         engine: Engine::new(EngineOptions::default()),
-        memory: Memory::default(),
+        loaded: Loaded::new(),
         report: Report::default(),
     };
     let mut at = 0;
@@ -63,7 +63,7 @@ pub(crate) fn run(script: &str) -> Report {
 
 struct Runner {
     engine: Engine,
-    memory: Memory,
+    loaded: Loaded,
     report: Report,
 }
 
@@ -72,7 +72,7 @@ impl Runner {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         match word {
             "clear" => {
-                self.memory = Memory::default();
+                self.loaded = Loaded::new();
                 // Commands may follow without a blank line.
                 match body.split_first() {
                     Some((next, rest)) => self.command(next, rest),
@@ -90,8 +90,9 @@ impl Runner {
 
     fn load(&mut self, step: &str, body: &[&str], with_nhcb: bool) -> Result<(), String> {
         let step = parse_duration(step)?;
-        let mut starts: Vec<(ringwell_storage::model::Labels, Vec<Notated>)> = Vec::new();
+        let mut starts: Vec<(Labels, Vec<Notated>)> = Vec::new();
         let mut classics = nhcb::Classics::default();
+        let mut batch = Vec::new();
         for line in body {
             let series = series_line(line)?;
             if series.starts {
@@ -99,6 +100,7 @@ impl Runner {
                 continue;
             }
             let own = starts.iter().find(|s| s.0 == series.labels).map(|s| s.1.as_slice());
+            let mut samples = Vec::new();
             for (i, value) in series.values.iter().enumerate() {
                 let t = step * i as i64;
                 let start = match own.and_then(|s| s.get(i)) {
@@ -113,30 +115,33 @@ impl Runner {
                     }
                     Notated::Histogram(h) => Value::Histogram(Arc::new(h.to_histogram())),
                 };
-                self.memory.push(&series.labels, Sample { t, start, value });
+                samples.push(Sample { t, start, value });
             }
+            batch.push((series.labels, samples));
         }
         if with_nhcb {
             for (labels, t, histogram) in classics.convert() {
                 let value = Value::Histogram(Arc::new(histogram.to_histogram()));
-                self.memory.push(&labels, Sample { t, start: 0, value });
+                batch.push((labels, vec![Sample { t, start: 0, value }]));
             }
         }
-        Ok(())
+        self.loaded.push(batch)
     }
 
     fn eval(&mut self, word: &str, rest: &str, body: &[&str]) -> Result<(), String> {
         let (when, text) = parse_when(rest)?;
         let expectations = Expectations::parse(word, body, when)?;
         let query = Query { text, when, lookback: None };
-        let result = self.engine.run(&self.memory, &query, &Uninterrupted);
+        let snapshot = self.loaded.snapshot();
+        let result = self.engine.run(snapshot.as_ref(), &query, &Uninterrupted);
         expectations.check(result)?;
         if let When::At(t) = when
             && expectations.repeats_as_range()
             && !["start()", "end()", "step()", "range()"].iter().any(|f| text.contains(f))
         {
             let when = When::Range { start: t - 60_000, end: t + 60_000, step: 60_000 };
-            let result = self.engine.run(&self.memory, &Query { when, ..query }, &Uninterrupted);
+            let result =
+                self.engine.run(snapshot.as_ref(), &Query { when, ..query }, &Uninterrupted);
             expectations.check_middle(result, t).map_err(|e| format!("as a range: {e}"))?;
         }
         Ok(())
