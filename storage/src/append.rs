@@ -3,7 +3,7 @@
 //! Admission happens before the log, so what is logged is applied, live and in replay, without a
 //! second opinion. A refused sample is a value here, never an error of the batch.
 
-use crate::model::{LabelError, Labels, Sample, SeriesId, WalPosition};
+use crate::model::{LabelError, Labels, Sample, WalPosition};
 
 /// Samples of one or many series, in the sender's order.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +110,20 @@ pub enum Rejection {
     Histogram(#[from] crate::model::HistogramError),
 }
 
+impl Rejection {
+    /// The reason's name in metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Rejection::Duplicate => "duplicate",
+            Rejection::TooOld { .. } => "too_old",
+            Rejection::TooNew { .. } => "too_new",
+            Rejection::LimitReached { .. } => "limit",
+            Rejection::Labels(_) => "labels",
+            Rejection::Histogram(_) => "histogram",
+        }
+    }
+}
+
 /// Why nothing of a batch could be taken.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
@@ -119,13 +133,4 @@ pub enum AppendError {
     /// A sync failed: nothing is acknowledged until the store is opened anew.
     #[error("store is read-only after a failed sync: {0}")]
     Poisoned(String),
-}
-
-/// A resolved series, as records name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// Its number.
-    pub id: SeriesId,
-    /// Whether this batch created it.
-    pub created: bool,
 }

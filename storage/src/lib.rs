@@ -2,8 +2,23 @@
 //!
 //! Blocking, and free of clock, network and config files: the disk and `now` are handed in.
 //! Read in this order: [`model`] (values), [`read`] and [`append`] (the two contracts), [`wal`],
-//! [`head`], [`block`], and last [`store`], the only file that knows every part.
+//! [`head`], [`block`], [`keyspace`], and last [`store`], the only file that knows every part.
 
 pub mod append;
+pub mod block;
+mod checkpoint;
+pub mod chunk;
+pub mod disk;
+pub mod head;
+pub mod index;
+pub mod inspect;
+pub mod keyspace;
+mod maintain;
+pub mod manifest;
 pub mod model;
 pub mod read;
+mod recover;
+mod snapshot;
+pub mod store;
+pub mod wal;
+pub mod wire;

@@ -38,6 +38,9 @@ pub enum LabelError {
     /// A label without a name.
     #[error("a label has an empty name (value {0:?})")]
     EmptyName(String),
+    /// A series has no name.
+    #[error("the metric name (label __name__) is missing")]
+    NoMetricName,
     /// Not UTF-8.
     #[error("label {0:?} is not valid UTF-8")]
     NotUtf8(String),

@@ -7,7 +7,8 @@ mod sample;
 mod time;
 
 pub use histogram::{
-    CounterReset, Counts, HDR_SCHEMA_BASE, Histogram, HistogramError, Schema, Span,
+    Bucket, Combined, CounterReset, Counts, FloatHistogram, HDR_SCHEMA_BASE, Histogram,
+    HistogramError, Mismatch, Schema, Span, average as average_histograms, sum as sum_histograms,
 };
 pub use label::{Label, LabelError, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};

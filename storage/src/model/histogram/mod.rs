@@ -7,7 +7,18 @@
 //! k = 10 answers with 3 significant digits, k = 7 with 2. Infinities have their own bucket by
 //! that rule, zeros are counted in `zero`, NaNs only in `count`.
 
+mod bounds;
+mod buckets;
+mod float;
+mod ops;
+mod trim;
+mod validate;
+
 use std::sync::Arc;
+
+pub use buckets::Bucket;
+pub use float::FloatHistogram;
+pub use ops::{Combined, Mismatch, average, sum};
 
 /// Schema number of an HDR histogram with zero mantissa bits.
 pub const HDR_SCHEMA_BASE: i32 = 1000;

@@ -1,0 +1,212 @@
+//! `ringwell query`: asks a running node in PromQL and prints what it answers.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::{client, clock};
+
+/// What to ask, and whom.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// The expression, such as 'rate(process_cpu_seconds_total[1m])'
+    expr: String,
+    /// The node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9680")]
+    url: String,
+    /// Evaluate at this time: seconds since 1970, RFC 3339, or ago such as -1h [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "start")]
+    time: Option<String>,
+    /// Evaluate over a range that starts here
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    start: Option<String>,
+    /// The range ends here [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "start")]
+    end: Option<String>,
+    /// One value so often [default: a 250th of the range]
+    #[arg(long, value_name = "DURATION", requires = "start")]
+    step: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Give the secret in this file (or RINGWELL_AUTH_TOKEN)
+    #[arg(long, value_name = "FILE")]
+    auth_token_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Lines for people
+    Table,
+    /// The node's answer as it is
+    Json,
+}
+
+/// Asks and prints.
+pub fn run(query: &Query) -> anyhow::Result<()> {
+    let authority = query
+        .url
+        .strip_prefix("http://")
+        .with_context(|| format!("{:?} is not an http:// address", query.url))?
+        .trim_end_matches('/');
+    let (path, form) = query.form()?;
+    let bearer = query.secret()?.map(|secret| format!("Bearer {secret}"));
+    let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
+    if let Some(bearer) = &bearer {
+        headers.push(("Authorization", bearer));
+    }
+    let answer = client::send(authority, "POST", path, &headers, form.as_bytes())
+        .with_context(|| format!("no answer from {} (is a node running there?)", query.url))?;
+    let text = answer.text();
+    if answer.status != 200 {
+        let error = serde_json::from_str::<Value>(&text).ok();
+        let reason = error.as_ref().and_then(|error| error.get("error")?.as_str());
+        bail!("{}", reason.unwrap_or(text.trim()));
+    }
+    match query.format {
+        Format::Json => println!("{text}"),
+        Format::Table => {
+            let answer: Value = serde_json::from_str(&text).context("the answer is not JSON")?;
+            print!("{}", table(&answer));
+        }
+    }
+    Ok(())
+}
+
+impl Query {
+    fn form(&self) -> anyhow::Result<(&'static str, String)> {
+        let mut form = format!("query={}", client::encode(&self.expr));
+        let mut add = |name: &str, value: &str| {
+            let _ = write!(form, "&{name}={}", client::encode(value));
+        };
+        let Some(start) = &self.start else {
+            if let Some(time) = &self.time {
+                add("time", &moment(time)?);
+            }
+            return Ok(("/api/v1/query", form));
+        };
+        let start = moment(start)?;
+        let end = self.end.as_deref().map_or_else(|| moment("-0"), moment)?;
+        add("start", &start);
+        add("end", &end);
+        match &self.step {
+            Some(step) => add("step", step),
+            None => {
+                let step = |start: f64, end: f64| ((end - start) / 250.0).max(1.0).round();
+                let step = start.parse().ok().zip(end.parse().ok()).map(|(s, e)| step(s, e));
+                add("step", &step.unwrap_or(15.0).to_string());
+            }
+        }
+        Ok(("/api/v1/query_range", form))
+    }
+
+    fn secret(&self) -> anyhow::Result<Option<String>> {
+        let Some(path) = &self.auth_token_file else {
+            return Ok(std::env::var("RINGWELL_AUTH_TOKEN").ok());
+        };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some(text.trim().to_owned()))
+    }
+}
+
+/// A time as the API takes it; `-1h` is an hour ago.
+fn moment(text: &str) -> anyhow::Result<String> {
+    let Some(ago) = text.strip_prefix('-') else { return Ok(text.to_owned()) };
+    let millis = if ago == "0" {
+        0
+    } else {
+        ringwell_query::parse_duration(ago)
+            .map_err(|_| anyhow::anyhow!("{text:?} is not a time; write it like -1h30m"))?
+    };
+    Ok(((clock::now_ms() - millis) as f64 / 1000.0).to_string())
+}
+
+/// An answer in lines: a series, then its value, or its values with their times.
+fn table(answer: &Value) -> String {
+    let mut out = String::new();
+    for key in ["warnings", "infos"] {
+        for note in answer.get(key).and_then(Value::as_array).into_iter().flatten() {
+            let _ = writeln!(out, "# {}", note.as_str().unwrap_or_default());
+        }
+    }
+    let result = answer.pointer("/data/result");
+    let kind = answer.pointer("/data/resultType").and_then(Value::as_str);
+    if matches!(kind, Some("scalar" | "string")) {
+        let _ = writeln!(out, "{}", result.and_then(|r| r.get(1)).map_or_else(String::new, cell));
+        return out;
+    }
+    let series = result.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if series.is_empty() {
+        out.push_str("# no series\n");
+    }
+    for series in series {
+        let name = name(series.get("metric").unwrap_or(&Value::Null));
+        for key in ["value", "histogram"] {
+            if let Some(value) = series.get(key).and_then(|pair| pair.get(1)) {
+                let _ = writeln!(out, "{name}  {}", cell(value));
+            }
+        }
+        for key in ["values", "histograms"] {
+            let Some(points) = series.get(key).and_then(Value::as_array) else { continue };
+            let _ = writeln!(out, "{name}");
+            for point in points {
+                let at = point.get(0).and_then(Value::as_f64).unwrap_or_default();
+                let at = jiff::Timestamp::from_millisecond((at * 1000.0).round() as i64);
+                let at = at.map(|at| at.to_string()).unwrap_or_default();
+                let _ = writeln!(out, "  {at}  {}", point.get(1).map_or_else(String::new, cell));
+            }
+        }
+    }
+    out
+}
+
+fn cell(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A series as PromQL spells it.
+fn name(metric: &Value) -> String {
+    let labels = metric.as_object().into_iter().flatten();
+    let mut name = String::new();
+    let mut pairs = Vec::new();
+    for (label, value) in labels {
+        match label.as_str() {
+            "__name__" => name = cell(value),
+            _ => pairs.push(format!("{label}={value}")),
+        }
+    }
+    if pairs.is_empty() && !name.is_empty() {
+        return name;
+    }
+    format!("{name}{{{}}}", pairs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_as_lines() {
+        for (answer, lines) in [
+            (r#"{"data":{"resultType":"scalar","result":[1,"2"]}}"#, "2\n"),
+            (r#"{"data":{"resultType":"vector","result":[]}}"#, "# no series\n"),
+            (
+                r#"{"warnings":["w"],"data":{"resultType":"vector","result":[
+                    {"metric":{"__name__":"up","job":"a\"b"},"value":[1,"1"]},
+                    {"metric":{},"value":[1,"NaN"]}]}}"#,
+                "# w\nup{job=\"a\\\"b\"}  1\n{}  NaN\n",
+            ),
+            (
+                r#"{"data":{"resultType":"matrix","result":[
+                    {"metric":{"__name__":"up"},"values":[[0,"1"],[1.5,"2"]]}]}}"#,
+                "up\n  1970-01-01T00:00:00Z  1\n  1970-01-01T00:00:01.5Z  2\n",
+            ),
+        ] {
+            assert_eq!(table(&serde_json::from_str(answer).unwrap()), lines);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The one bridge from async tasks to blocking work: a bounded number of jobs at a time.
+//!
+//! A job that waits too long for its turn is refused, one whose asker is gone is told to stop:
+//! dropping the future of [`Pool::run`] raises the job's [`Cancel`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ringwell_query::{Interrupt, Stop};
+use tokio::sync::Semaphore;
+
+/// A bounded pool of blocking jobs.
+#[derive(Debug)]
+pub struct Pool {
+    turns: Arc<Semaphore>,
+    queue: Duration,
+    running: Arc<AtomicUsize>,
+    refused: AtomicU64,
+}
+
+/// Why a job gave no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// Its turn did not come.
+    #[error("too many queries at once: none of the {0} running ones ended in time")]
+    Busy(usize),
+    /// It panicked; the message is in the log.
+    #[error("the job failed unexpectedly")]
+    Panicked,
+}
+
+/// Tells a running job to stop: when its asker is gone, or its time is over.
+#[derive(Debug)]
+pub struct Cancel {
+    canceled: AtomicBool,
+    deadline: Instant,
+}
+
+impl Interrupt for Cancel {
+    fn stop(&self) -> Option<Stop> {
+        if self.canceled.load(Ordering::Relaxed) {
+            Some(Stop::Canceled)
+        } else if Instant::now() >= self.deadline {
+            Some(Stop::TimedOut)
+        } else {
+            None
+        }
+    }
+}
+
+impl Pool {
+    /// A pool of `size` jobs at a time; others wait up to `queue` for their turn.
+    pub fn new(size: usize, queue: Duration) -> Pool {
+        Pool {
+            turns: Arc::new(Semaphore::new(size.max(1))),
+            queue,
+            running: Arc::default(),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Jobs that run now.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Jobs refused since the start.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Runs a job that may take `timeout`, its wait included.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        job: impl FnOnce(&Cancel) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let deadline = Instant::now() + timeout;
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(self.queue.min(timeout), turn).await else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(PoolError::Busy(self.running()));
+        };
+        let cancel = Arc::new(Cancel { canceled: AtomicBool::new(false), deadline });
+        let _raised_on_drop = CancelOnDrop(Arc::clone(&cancel));
+        let running = Running::start(&self.running);
+        let work = tokio::task::spawn_blocking(move || {
+            let _held_to_the_end = (running, turn);
+            job(&cancel)
+        });
+        work.await.map_err(|_| PoolError::Panicked)
+    }
+}
+
+/// Counts a job for as long as it lives, a panic included.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn start(counter: &Arc<AtomicUsize>) -> Running {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Running(Arc::clone(counter))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct CancelOnDrop(Arc<Cancel>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.canceled.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_job_beyond_the_bound_waits_and_is_refused() {
+        let pool = Arc::new(Pool::new(1, Duration::from_millis(20)));
+        let (started, has_started) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move {
+                pool.run(LONG, move |_| {
+                    started.send(()).unwrap();
+                    gone.recv().unwrap();
+                    1
+                })
+                .await
+            }
+        });
+        tokio::task::spawn_blocking(move || has_started.recv().unwrap()).await.unwrap();
+        assert_eq!(pool.run(LONG, |_| 2).await, Err(PoolError::Busy(1)));
+        go.send(()).unwrap();
+        assert_eq!(first.await.unwrap(), Ok(1));
+        assert_eq!(pool.run(LONG, |_| 3).await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_asker_is_gone_is_told_to_stop() {
+        let pool = Pool::new(1, LONG);
+        let (ended, end) = mpsc::channel();
+        let job = pool.run(LONG, move |cancel| {
+            while cancel.stop().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            ended.send(matches!(cancel.stop(), Some(Stop::Canceled))).unwrap();
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(50), job).await.is_err());
+        assert_eq!(end.recv_timeout(LONG), Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_job_past_its_time_is_told_so_and_a_panic_frees_its_turn() {
+        let pool = Pool::new(1, LONG);
+        let stopped = pool.run(Duration::from_millis(10), |cancel| {
+            std::thread::sleep(Duration::from_millis(20));
+            matches!(cancel.stop(), Some(Stop::TimedOut))
+        });
+        assert_eq!(stopped.await, Ok(true));
+        assert_eq!(
+            pool.run(LONG, |_| panic!("on purpose")).await,
+            Err::<(), _>(PoolError::Panicked)
+        );
+        assert_eq!(pool.run(LONG, |_| ()).await, Ok(()));
+        assert_eq!(pool.running(), 0);
+    }
+}

@@ -1,0 +1,161 @@
+//! Every knob, once: its key, what it takes, its default, and what it is for.
+//!
+//! The settings of file, environment and flags are read against this table, and
+//! `docs/config.md` is printed from it.
+
+/// What a knob takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A path of a file or directory.
+    Path,
+    /// An address to listen on, `HOST:PORT`.
+    Address,
+    /// A time span such as `90d`, `1h30m` or `500ms`.
+    Duration,
+    /// A size such as `64MiB`.
+    Bytes,
+    /// A whole number.
+    Count,
+    /// `true` or `false`.
+    Switch,
+    /// Words separated by commas, or a TOML array.
+    List,
+    /// `commit`, a time span, or `off`.
+    Sync,
+    /// A word or a line of text.
+    Text,
+    /// Text that is never printed.
+    Secret,
+}
+
+impl Kind {
+    /// How the reference names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Path => "path",
+            Kind::Address => "address",
+            Kind::Duration => "duration",
+            Kind::Bytes => "size",
+            Kind::Count => "number",
+            Kind::Switch => "true or false",
+            Kind::List => "list",
+            Kind::Sync => "`commit`, duration or `off`",
+            Kind::Text => "text",
+            Kind::Secret => "secret",
+        }
+    }
+}
+
+/// One thing that can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Knob {
+    /// Its key in the file; a dot separates table and key.
+    pub key: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Its value where nothing sets it, as it would be written.
+    pub default: &'static str,
+    /// Its flag of `ringwell serve`, if it has one of its own.
+    pub flag: Option<&'static str>,
+    /// What it is for.
+    pub doc: &'static str,
+}
+
+impl Knob {
+    /// Its environment variable.
+    pub fn variable(&self) -> String {
+        format!("RINGWELL_{}", self.key.replace('.', "_").to_uppercase())
+    }
+}
+
+/// The knob of a key.
+pub(super) fn find(key: &str) -> Option<&'static Knob> {
+    KNOBS.iter().find(|knob| knob.key == key)
+}
+
+const fn knob(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    flag: Option<&'static str>,
+    doc: &'static str,
+) -> Knob {
+    Knob { key, kind, default, flag, doc }
+}
+
+/// All of them, in the order of the reference.
+#[rustfmt::skip]
+pub const KNOBS: &[Knob] = &[
+    knob("data_dir", Kind::Path, "./data", Some("--data-dir"),
+        "Where everything is kept. One node at a time may use a directory."),
+    knob("retention", Kind::Duration, "90d", Some("--retention"),
+        "How long samples are kept. 0 keeps them for ever, and then takes any timestamp, those around 1970 too."),
+    knob("demo", Kind::Switch, "false", Some("--demo"),
+        "Runs a simulated fleet of agents and training runs against this node; all its names begin with `demo-`."),
+    knob("http.listen", Kind::Address, "127.0.0.1:9680", Some("--http-listen"),
+        "Where the web UI and the HTTP API answer. Port 0 takes any free port."),
+    knob("http.allowed_hosts", Kind::List, "", None,
+        "Further host names (`name` or `name:port`) by which browsers and clients may call this node, as behind a reverse proxy. Loopback names, the bound address and, on a non-loopback address, the machine's own name and any IP literal are always allowed. `*` allows every name and gives up the protection against DNS rebinding."),
+    knob("redis.listen", Kind::Address, "127.0.0.1:6380", Some("--redis-listen"),
+        "Where the Redis protocol answers. Port 0 takes any free port."),
+    knob("auth.token_file", Kind::Path, "", Some("--auth-token-file"),
+        "File that holds the one secret which opens both faces: HTTP Bearer, HTTP Basic with any user, Redis AUTH. White space around it is ignored."),
+    knob("auth.token", Kind::Secret, "", None,
+        "The same secret itself; meant for the environment. Set this or `auth.token_file`, not both."),
+    knob("auth.insecure_allow_open", Kind::Switch, "false", Some("--insecure-allow-open"),
+        "Allows a non-loopback address without a secret: then anybody who reaches it can read and write."),
+    knob("wal.sync", Kind::Sync, "commit", None,
+        "When samples are synced to the disk. `commit`: before they are acknowledged. A duration: that often, so a power cut may lose as much. `off`: when the system likes. A crash of the process loses nothing in any mode."),
+    knob("wal.keys_sync", Kind::Sync, "1s", None,
+        "The same for Redis keys; the default is Redis's `everysec`, `commit` its `always`."),
+    knob("collect.enabled", Kind::Switch, "true", None,
+        "Collects metrics of the host and of the node itself into the node's own store."),
+    knob("collect.interval", Kind::Duration, "5s", None,
+        "How often they are collected."),
+    knob("log.level", Kind::Text, "info", None,
+        "What is logged to stderr: `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,ringwell::http=debug`."),
+    knob("log.format", Kind::Text, "text", None,
+        "`text`, or `json` with one object a line."),
+    knob("limits.series", Kind::Count, "2000000", None,
+        "Active series. At the limit new series are refused and named, existing ones go on."),
+    knob("limits.labels", Kind::Count, "40", None,
+        "Labels of one series, its metric name included."),
+    knob("limits.label_name", Kind::Bytes, "1KiB", None,
+        "Length of a label's name."),
+    knob("limits.label_value", Kind::Bytes, "4KiB", None,
+        "Length of a label's value."),
+    knob("limits.max_future", Kind::Duration, "10m", None,
+        "How far ahead of the clock a sample may be."),
+    knob("limits.body", Kind::Bytes, "32MiB", None,
+        "Body of one HTTP request as sent."),
+    knob("limits.body_decoded", Kind::Bytes, "128MiB", None,
+        "The same after decompression; checked before memory is taken."),
+    knob("limits.ingest_in_flight", Kind::Bytes, "512MiB", None,
+        "Bytes of ingest requests held in memory at one time, decoded. Requests beyond wait, then are asked to come again."),
+    knob("limits.ingest_queue", Kind::Duration, "5s", None,
+        "How long such a request waits for room before it is asked to come again."),
+    knob("limits.query_time", Kind::Duration, "2m", None,
+        "Longest run of one query."),
+    knob("limits.query_samples", Kind::Count, "50000000", None,
+        "Samples one query may hold at a time."),
+    knob("limits.query_concurrency", Kind::Count, "0", None,
+        "Queries that run at a time; 0 means twice the processor cores."),
+    knob("limits.query_queue", Kind::Duration, "10s", None,
+        "How long a query waits for its turn before it is refused."),
+    knob("limits.http_connections", Kind::Count, "4096", None,
+        "Open HTTP connections; further ones wait to be accepted."),
+    knob("limits.head_time", Kind::Duration, "20s", None,
+        "How long the head of an HTTP request may take, the idle time of a kept connection included. Below the rhythm of a sender (Prometheus writes every 5 s, scrapes every 15 s) it would find its connection closed just as it uses it."),
+    knob("limits.body_time", Kind::Duration, "60s", None,
+        "How long the body of an HTTP request may take."),
+    knob("limits.redis_connections", Kind::Count, "10000", None,
+        "Open Redis connections; further ones are refused."),
+    knob("limits.redis_bulk", Kind::Bytes, "64MiB", None,
+        "One argument of a Redis command; at most 512MiB."),
+    knob("limits.redis_args", Kind::Count, "1048576", None,
+        "Arguments of one Redis command."),
+    knob("limits.redis_output", Kind::Bytes, "256MiB", None,
+        "Replies held for one Redis client that does not read them; beyond, it is disconnected."),
+    knob("limits.live_subscriptions", Kind::Count, "200", None,
+        "Live subscriptions of one browser tab."),
+];

@@ -1,0 +1,360 @@
+//! Configuration as it is meant: every value read, checked and in its type.
+//!
+//! [`raw`] holds what is written and where; nothing else of the node sees it. [`knobs`] defines
+//! each setting once, and [`reference`] prints `docs/config.md` from there.
+
+mod knobs;
+mod raw;
+mod reference;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use knobs::{KNOBS, Kind, Knob};
+pub use raw::{Place, Setting, Settings, printable};
+pub use reference::reference;
+
+use units::{address, bytes, count, duration, list, switch};
+
+/// What a node is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// How long samples are kept; `None` = for ever.
+    pub retention: Option<Duration>,
+    /// Whether the simulated fleet runs.
+    pub demo: bool,
+    /// Where HTTP answers.
+    pub http_listen: SocketAddr,
+    /// Host names allowed beside the built-in ones; `*` allows all.
+    pub allowed_hosts: Vec<String>,
+    /// Where the Redis protocol answers.
+    pub redis_listen: SocketAddr,
+    /// What opens both faces; `None` = they are open.
+    pub secret: Option<Secret>,
+    /// Whether non-loopback addresses may be open.
+    pub insecure_allow_open: bool,
+    /// When samples are synced.
+    pub samples_sync: Sync,
+    /// When keys are synced.
+    pub keys_sync: Sync,
+    /// How often metrics are collected; `None` = never.
+    pub collect: Option<Duration>,
+    /// What is logged.
+    pub log_level: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+    /// How much of everything.
+    pub limits: Limits,
+}
+
+/// When what is written is synced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// Before it is acknowledged.
+    Commit,
+    /// This often.
+    Every(Duration),
+    /// When the system likes.
+    Off,
+}
+
+/// Bounds; each is a knob of the same name.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each is documented once, in the table of knobs")]
+pub struct Limits {
+    pub series: u64,
+    pub labels: usize,
+    pub label_name: usize,
+    pub label_value: usize,
+    pub max_future: Duration,
+    pub body: usize,
+    pub body_decoded: usize,
+    pub ingest_in_flight: usize,
+    pub ingest_queue: Duration,
+    pub query_time: Duration,
+    pub query_samples: u64,
+    pub query_concurrency: usize,
+    pub query_queue: Duration,
+    pub http_connections: usize,
+    pub head_time: Duration,
+    pub body_time: Duration,
+    pub redis_connections: usize,
+    pub redis_bulk: usize,
+    pub redis_args: usize,
+    pub redis_output: usize,
+    pub live_subscriptions: usize,
+}
+
+/// A secret; it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A secret of this text.
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    /// Its bytes, for comparing.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No such knob.
+    #[error("{place}: unknown setting {key:?}{}", did_you_mean(.suggestion.as_deref()))]
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// Where.
+        place: String,
+        /// What it may have been meant to be.
+        suggestion: Option<String>,
+    },
+    /// The knob does not take this.
+    #[error("{place}: {key} = {text:?}: {reason}")]
+    Value {
+        /// Which knob.
+        key: String,
+        /// As written.
+        text: String,
+        /// Where.
+        place: Place,
+        /// Why not.
+        reason: String,
+    },
+    /// Not TOML.
+    #[error("{place}: {reason}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}: {reason}", path = .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// An address others can reach, and no secret.
+    #[error(
+        "{face} would listen on {address}, which other machines can reach, and no secret protects \
+         it. Two ways out: set a secret (--auth-token-file FILE, or RINGWELL_AUTH_TOKEN), or say \
+         --insecure-allow-open if everybody on that network may read and write. \
+         (Or listen on loopback: {flag} 127.0.0.1:{port}.)",
+        port = .address.port()
+    )]
+    Open {
+        /// HTTP or Redis.
+        face: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+    },
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(
+        || " (all settings: docs/config.md)".to_owned(),
+        |s| format!(", did you mean {s:?}?"),
+    )
+}
+
+impl Config {
+    /// Reads a configuration: file, then environment, then what `flags` sets.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: impl FnOnce(&mut Settings) -> Result<(), ConfigError>,
+    ) -> Result<Config, ConfigError> {
+        let mut settings = Settings::default();
+        if let Some(path) = file {
+            settings.read_file(path)?;
+        }
+        settings.read_environment(environment)?;
+        flags(&mut settings)?;
+        Config::mean(&settings)
+    }
+
+    /// What the settings mean.
+    pub fn mean(settings: &Settings) -> Result<Config, ConfigError> {
+        let config = Config {
+            data_dir: read(settings, "data_dir", non_empty)?.into(),
+            retention: read(settings, "retention", duration)
+                .map(|kept| (!kept.is_zero()).then_some(kept))?,
+            demo: read(settings, "demo", switch)?,
+            http_listen: read(settings, "http.listen", address)?,
+            allowed_hosts: read(settings, "http.allowed_hosts", |text| Ok(list(text)))?,
+            redis_listen: read(settings, "redis.listen", address)?,
+            secret: secret(settings)?,
+            insecure_allow_open: read(settings, "auth.insecure_allow_open", switch)?,
+            samples_sync: read(settings, "wal.sync", sync)?,
+            keys_sync: read(settings, "wal.keys_sync", sync)?,
+            collect: read(settings, "collect.enabled", switch)?.then_some(read(
+                settings,
+                "collect.interval",
+                interval,
+            )?),
+            log_level: read(settings, "log.level", non_empty)?,
+            log_json: read(settings, "log.format", log_format)?,
+            limits: Limits::mean(settings)?,
+        };
+        config.refuse_open_doors()?;
+        Ok(config)
+    }
+
+    /// An address beyond loopback needs a secret, or the word that none is wanted.
+    fn refuse_open_doors(&self) -> Result<(), ConfigError> {
+        if self.secret.is_some() || self.insecure_allow_open {
+            return Ok(());
+        }
+        let faces = [
+            ("HTTP", self.http_listen, "--http-listen"),
+            ("Redis", self.redis_listen, "--redis-listen"),
+        ];
+        for (face, address, flag) in faces {
+            if !address.ip().is_loopback() {
+                return Err(ConfigError::Open { face, address, flag });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Limits {
+    fn mean(s: &Settings) -> Result<Limits, ConfigError> {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let concurrency = read(s, "limits.query_concurrency", size_count)?;
+        Ok(Limits {
+            series: read(s, "limits.series", count)?,
+            labels: read(s, "limits.labels", size_count)?,
+            label_name: read(s, "limits.label_name", size)?,
+            label_value: read(s, "limits.label_value", size)?,
+            max_future: read(s, "limits.max_future", duration)?,
+            body: read(s, "limits.body", size)?,
+            body_decoded: read(s, "limits.body_decoded", size)?,
+            ingest_in_flight: read(s, "limits.ingest_in_flight", size)?,
+            ingest_queue: read(s, "limits.ingest_queue", duration)?,
+            query_time: read(s, "limits.query_time", interval)?,
+            query_samples: read(s, "limits.query_samples", count)?,
+            query_concurrency: if concurrency == 0 { cores * 2 } else { concurrency },
+            query_queue: read(s, "limits.query_queue", duration)?,
+            http_connections: read(s, "limits.http_connections", at_least_one)?,
+            head_time: read(s, "limits.head_time", interval)?,
+            body_time: read(s, "limits.body_time", interval)?,
+            redis_connections: read(s, "limits.redis_connections", at_least_one)?,
+            redis_bulk: read(s, "limits.redis_bulk", bulk)?,
+            redis_args: read(s, "limits.redis_args", at_least_one)?,
+            redis_output: read(s, "limits.redis_output", size)?,
+            live_subscriptions: read(s, "limits.live_subscriptions", size_count)?,
+        })
+    }
+}
+
+/// Reads one knob; an error names the place where it is set.
+fn read<T>(
+    settings: &Settings,
+    key: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, ConfigError> {
+    let knob = knobs::find(key).expect("invariant: every key read here is in the table of knobs");
+    let Setting { text, place } = settings.get(knob);
+    parse(&text).map_err(|reason| ConfigError::Value {
+        key: key.to_owned(),
+        text: if printable(knob) { text } else { "<redacted>".to_owned() },
+        place,
+        reason,
+    })
+}
+
+/// The one secret, from its file or as it is.
+fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError> {
+    let file = read(settings, "auth.token_file", |text| Ok(text.to_owned()))?;
+    let given = read(settings, "auth.token", |text| {
+        if !text.is_empty() && !file.is_empty() {
+            return Err("auth.token_file is set too; set one of them".to_owned());
+        }
+        Ok(text.trim().to_owned())
+    })?;
+    if file.is_empty() {
+        return Ok((!given.is_empty()).then(|| Secret::new(given)));
+    }
+    let text = std::fs::read_to_string(&file).map_err(|error| ConfigError::Read {
+        path: file.into(),
+        reason: format!("{error} (auth.token_file)"),
+    })?;
+    let text = text.trim();
+    read(settings, "auth.token_file", |_| match text {
+        "" => Err("the file is empty, and an empty secret protects nothing".to_owned()),
+        _ => Ok(Some(Secret::new(text.to_owned()))),
+    })
+}
+
+fn sync(text: &str) -> Result<Sync, String> {
+    match text.trim() {
+        "commit" | "always" => Ok(Sync::Commit),
+        "off" => Ok(Sync::Off),
+        text => match duration(text) {
+            Ok(every) if !every.is_zero() => Ok(Sync::Every(every)),
+            _ => Err("neither commit, off, nor a duration such as 1s".to_owned()),
+        },
+    }
+}
+
+fn log_format(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err("neither text nor json".to_owned()),
+    }
+}
+
+fn non_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|d| if d.is_zero() { Err("must not be 0".to_owned()) } else { Ok(d) })
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    usize::try_from(bytes(text)?).map_err(|_| "too large a size".to_owned())
+}
+
+fn bulk(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        n if n > 512 << 20 => Err("at most 512MiB, as Redis".to_owned()),
+        n => Ok(n),
+    }
+}
+
+fn size_count(text: &str) -> Result<usize, String> {
+    usize::try_from(count(text)?).map_err(|_| "too large a number".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match size_count(text)? {
+        0 => Err("must be at least 1".to_owned()),
+        n => Ok(n),
+    }
+}
+
+#[cfg(test)]
+mod tests;

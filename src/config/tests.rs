@@ -1,0 +1,125 @@
+use super::*;
+
+fn load(
+    file: &str,
+    environment: &[(&str, &str)],
+    flags: &[(&str, &str)],
+) -> Result<Config, ConfigError> {
+    let mut settings = Settings::default();
+    settings.read_toml(Path::new("ringwell.toml"), file)?;
+    settings.read_environment(
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )?;
+    for (key, value) in flags {
+        settings.set(key, (*value).to_owned(), Place::Flag(format!("--{key}")))?;
+    }
+    Config::mean(&settings)
+}
+
+#[test]
+fn flag_over_variable_over_file_over_default() {
+    let file = "retention = \"1d\"";
+    let variable = [("RINGWELL_RETENTION", "2d")];
+    let days = |config: Config| config.retention.unwrap().as_secs() / 86_400;
+    assert_eq!(days(load("", &[], &[]).unwrap()), 90);
+    assert_eq!(days(load(file, &[], &[]).unwrap()), 1);
+    assert_eq!(days(load(file, &variable, &[]).unwrap()), 2);
+    assert_eq!(days(load(file, &variable, &[("retention", "3d")]).unwrap()), 3);
+    assert_eq!(load("retention = 0", &[], &[]).unwrap().retention, None);
+}
+
+#[test]
+fn every_value_reaches_its_field() {
+    let config = load(
+        r#"
+        data_dir = "/somewhere"
+        [http]
+        listen = "localhost:1"
+        allowed_hosts = ["a.example", "b.example:80"]
+        [wal]
+        sync = "250ms"
+        keys_sync = "off"
+        [collect]
+        enabled = false
+        [limits]
+        body = "1MiB"
+        labels = 1_0
+        "#,
+        &[("RINGWELL_AUTH_TOKEN", " s3cret\n")],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.data_dir, Path::new("/somewhere"));
+    assert_eq!(config.http_listen.to_string(), "127.0.0.1:1");
+    assert_eq!(config.allowed_hosts, ["a.example", "b.example:80"]);
+    assert_eq!(config.samples_sync, Sync::Every(Duration::from_millis(250)));
+    assert_eq!(config.keys_sync, Sync::Off);
+    assert_eq!(config.collect, None);
+    assert_eq!(config.limits.body, 1 << 20);
+    assert_eq!(config.limits.labels, 10);
+    assert_eq!(config.secret.as_ref().unwrap().bytes(), b"s3cret");
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn refusals_name_the_place_and_the_way_out() {
+    let table: &[(&str, &[(&str, &str)], &str)] = &[
+        (
+            "\nretenton = \"1d\"",
+            &[],
+            r#"ringwell.toml:2: unknown setting "retenton", did you mean "retention"?"#,
+        ),
+        (
+            "[http]\n\nlisten = \":1\"\nalowed_hosts = []",
+            &[],
+            r#"ringwell.toml:4: unknown setting "http.alowed_hosts", did you mean "http.allowed_hosts"?"#,
+        ),
+        (
+            "[htpp]\nlisten = \":1\"",
+            &[],
+            r#"ringwell.toml:1: unknown setting "htpp", did you mean "http"?"#,
+        ),
+        (
+            "",
+            &[("RINGWELL_RETENTOIN", "1d")],
+            r#"the environment: unknown setting "RINGWELL_RETENTOIN", did you mean "RINGWELL_RETENTION"?"#,
+        ),
+        ("a = 1\nretention 5", &[], "ringwell.toml:2: key with no value, expected `=`"),
+        (
+            "retention = \"ninety\"",
+            &[],
+            r#"ringwell.toml:1: retention = "ninety": not a duration; write it like 90d, 1h30m or 500ms"#,
+        ),
+        (
+            "",
+            &[("RINGWELL_LIMITS_BODY", "lots")],
+            r#"environment variable RINGWELL_LIMITS_BODY: limits.body = "lots": not a size; write it like 64MiB, 1.5GB or 4096"#,
+        ),
+        (
+            "[redis]\nlisten = \"0.0.0.0:6380\"",
+            &[],
+            "Redis would listen on 0.0.0.0:6380, which other machines can reach, and no secret protects it. Two ways out: set a secret (--auth-token-file FILE, or RINGWELL_AUTH_TOKEN), or say --insecure-allow-open if everybody on that network may read and write. (Or listen on loopback: --redis-listen 127.0.0.1:6380.)",
+        ),
+        (
+            "[auth]\ntoken_file = \"/nonexistent\"",
+            &[],
+            "cannot read /nonexistent: No such file or directory (os error 2) (auth.token_file)",
+        ),
+    ];
+    for (file, environment, message) in table {
+        assert_eq!(load(file, environment, &[]).unwrap_err().to_string(), *message, "{file}");
+    }
+    let open = [("redis.listen", "0.0.0.0:6380")];
+    assert!(load("", &[("RINGWELL_AUTH_TOKEN", "x")], &open).is_ok());
+    assert!(load("auth.insecure_allow_open = true", &[], &open).is_ok());
+    assert!(load("", &[("RINGWELL_SERVICE_HOST", "10.0.0.1")], &[]).is_ok());
+}
+
+#[test]
+fn every_default_can_be_read_and_every_variable_is_its_own() {
+    load("", &[], &[]).unwrap();
+    let mut names: Vec<String> = KNOBS.iter().map(Knob::variable).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), KNOBS.len());
+}

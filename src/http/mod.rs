@@ -1,0 +1,148 @@
+//! The HTTP face: Prometheus's API, ours, and the web UI. Every route is on this screen.
+//!
+//! Before any route stands the door ([`auth`]): the Host allow-list, the Origin check, the secret.
+
+mod auth;
+mod error;
+mod json;
+mod keys;
+mod labels;
+mod live;
+mod params;
+mod query;
+mod server;
+mod status;
+mod web;
+mod write;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use ringwell_query::Engine;
+use ringwell_storage::store::Store;
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::blocking::Pool;
+use crate::config::Config;
+use crate::ingest::Ingest;
+use crate::ingest::recent::RecentKeys;
+use crate::metrics::Registry;
+
+pub use server::{Server, ServerMetrics};
+
+/// What handlers work with.
+pub struct Handles {
+    /// What the node was told.
+    pub config: Arc<Config>,
+    /// Samples and keys.
+    pub store: Arc<Store>,
+    /// The door for samples.
+    pub ingest: Arc<Ingest>,
+    /// PromQL.
+    pub engine: Arc<Engine>,
+    /// Where queries run.
+    pub pool: Arc<Pool>,
+    /// The node's own metrics.
+    pub registry: Arc<Registry>,
+    /// Keys that became series since the start.
+    pub recent: Arc<RecentKeys>,
+    /// Stops the demo fleet, where one runs.
+    pub demo: Arc<DemoSwitch>,
+    /// Who this node is.
+    pub about: About,
+    /// Raised when the node stops.
+    pub shutdown: crate::shutdown::Shutdown,
+    /// One permit an open connection, WebSockets included.
+    pub connections: Arc<tokio::sync::Semaphore>,
+    /// Counts of the HTTP face.
+    pub metrics: Arc<ServerMetrics>,
+    /// Counts of the Redis face.
+    pub redis: Arc<crate::resp::Counters>,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The machine's name.
+    pub hostname: String,
+    /// Where HTTP answers, as bound.
+    pub http: SocketAddr,
+    /// Where the Redis protocol answers, as bound.
+    pub redis: SocketAddr,
+    /// Milliseconds since 1970.
+    pub started: i64,
+}
+
+/// Whether the simulated fleet runs; switched off once.
+#[derive(Debug, Default)]
+pub struct DemoSwitch {
+    running: tokio::sync::watch::Sender<bool>,
+}
+
+impl DemoSwitch {
+    /// A switch in this position.
+    pub fn new(running: bool) -> DemoSwitch {
+        DemoSwitch { running: tokio::sync::watch::Sender::new(running) }
+    }
+
+    /// Whether the fleet runs.
+    pub fn is_running(&self) -> bool {
+        *self.running.borrow()
+    }
+
+    /// Stops it.
+    pub fn stop(&self) {
+        self.running.send_replace(false);
+    }
+
+    /// Returns once it is stopped.
+    pub async fn stopped(&self) {
+        // The sender lives as long as the switch, so waiting cannot fail.
+        let _ = self.running.subscribe().wait_for(|running| !running).await;
+    }
+}
+
+/// Handlers share them.
+type State = axum::extract::State<Arc<Handles>>;
+
+/// All routes.
+#[rustfmt::skip]
+pub fn routes(handles: &Arc<Handles>) -> Router {
+    let import = post(write::import).layer(RequestDecompressionLayer::new());
+    Router::new()
+        // Prometheus's API.
+        .route("/api/v1/query", get(query::instant).post(query::instant))
+        .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/query_exemplars", get(query::exemplars).post(query::exemplars))
+        .route("/api/v1/series", get(labels::series).post(labels::series))
+        .route("/api/v1/labels", get(labels::names).post(labels::names))
+        .route("/api/v1/label/{name}/values", get(labels::values))
+        .route("/api/v1/metadata", get(status::metadata))
+        .route("/api/v1/targets", get(status::targets))
+        .route("/api/v1/rules", get(status::rules))
+        .route("/api/v1/alerts", get(status::alerts))
+        .route("/api/v1/status/buildinfo", get(status::buildinfo))
+        .route("/api/v1/status/runtimeinfo", get(status::runtimeinfo))
+        .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/write", post(write::remote_write))
+        .route("/api/v1/import/prometheus", import)
+        // Ours.
+        .route("/api/v1/node", get(status::node))
+        .route("/api/v1/demo/stop", post(status::stop_demo))
+        .route("/api/v1/keys/recent", get(keys::recent))
+        .route("/api/v1/live", get(live::connect))
+        .route("/metrics", get(status::metrics))
+        .route("/-/healthy", get(status::healthy))
+        .route("/-/ready", get(status::ready))
+        // The web UI, and 404 for what is nobody's.
+        .fallback(web::asset)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(Arc::clone(handles), auth::door))
+        .layer(from_fn_with_state(Arc::clone(handles), server::observe))
+        .with_state(Arc::clone(handles))
+}

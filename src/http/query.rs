@@ -1,0 +1,119 @@
+//! `/api/v1/query` and `/api/v1/query_range`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::response::Response;
+use ringwell_query::{Answer, AnswerValue, Query, When};
+use ringwell_storage::read::Queryable;
+
+use super::error::ApiError;
+use super::params::Params;
+use super::{Handles, State, json};
+
+/// Points of one series in a range query.
+const MAX_POINTS: i64 = 11_000;
+
+/// One query as it was asked.
+pub(super) struct Asked {
+    pub(super) text: String,
+    pub(super) when: When,
+    pub(super) lookback: Option<i64>,
+    pub(super) timeout: std::time::Duration,
+}
+
+pub(super) async fn instant(state: State, params: Params) -> Result<Response, ApiError> {
+    let at = params.time_or_now("time")?;
+    respond(&state, params, When::At(at)).await
+}
+
+pub(super) async fn range(state: State, params: Params) -> Result<Response, ApiError> {
+    let start = params.time("start")?;
+    let end = params.time("end")?;
+    if end < start {
+        let reason = "end timestamp must not be before start time";
+        return Err(ApiError::parameter("end", reason));
+    }
+    let step = params.duration("step")?;
+    if step <= 0 {
+        return Err(ApiError::parameter(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    if (end - start) / step > MAX_POINTS {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query \
+             resolution (?step=XX)",
+        ));
+    }
+    respond(&state, params, When::Range { start, end, step }).await
+}
+
+/// Exemplars are not kept yet, so no query has any.
+pub(super) async fn exemplars() -> Response {
+    json::success("[]", &[], &[])
+}
+
+async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<Response, ApiError> {
+    let asked = Asked {
+        text: params.get("query").to_owned(),
+        when,
+        lookback: params.optional_duration("lookback_delta")?.filter(|ms| *ms > 0),
+        timeout: params.timeout(handles.config.limits.query_time)?,
+    };
+    let limit = params.limit()?;
+    let wants_stats = !params.get("stats").is_empty();
+    let started = Instant::now();
+    let mut answer = run(handles, asked).await?;
+    if truncate(&mut answer.value, limit) {
+        answer.warnings.push("results truncated due to limit".to_owned());
+    }
+    let stats = wants_stats.then(|| stats(&answer, started.elapsed().as_secs_f64()));
+    let data = json::answer(&answer, stats.as_deref());
+    Ok(json::success(&data, &answer.warnings, &answer.infos))
+}
+
+/// Runs a query in the pool; it is told to stop when nobody waits for it any more.
+pub(super) async fn run(handles: &Arc<Handles>, asked: Asked) -> Result<Answer, ApiError> {
+    let (store, engine) = (Arc::clone(&handles.store), Arc::clone(&handles.engine));
+    let started = Instant::now();
+    let answer = handles
+        .pool
+        .run(asked.timeout, move |cancel| {
+            let query = Query { text: &asked.text, when: asked.when, lookback: asked.lookback };
+            engine.run(store.snapshot().as_ref(), &query, cancel)
+        })
+        .await;
+    handles.metrics.queries.observe(started.elapsed());
+    answer?.map_err(|error| {
+        let mut error = ApiError::from(error);
+        if error.kind == super::error::Kind::BadData && is_about_query(&error.message) {
+            error = ApiError::parameter("query", error.message);
+        }
+        error
+    })
+}
+
+/// Errors of parsing and of types are about the parameter `query`; others stand for themselves.
+fn is_about_query(message: &str) -> bool {
+    !message.starts_with("exceeded maximum resolution") && !message.starts_with("invalid parameter")
+}
+
+fn truncate(value: &mut AnswerValue, limit: usize) -> bool {
+    match value {
+        AnswerValue::Vector(samples) if samples.len() > limit => samples.truncate(limit),
+        AnswerValue::Matrix(series) if series.len() > limit => series.truncate(limit),
+        _ => return false,
+    }
+    true
+}
+
+/// The part of Prometheus's statistics that is known here.
+fn stats(_answer: &Answer, seconds: f64) -> String {
+    format!(
+        "{{\"timings\":{{\"evalTotalTime\":{seconds},\"resultSortTime\":0,\
+         \"queryPreparationTime\":0,\"innerEvalTime\":{seconds},\"execQueueTime\":0,\
+         \"execTotalTime\":{seconds}}}}}"
+    )
+}

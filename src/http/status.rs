@@ -1,0 +1,132 @@
+//! Who the node is and how it fares: build, runtime, settings, metadata, health, and the parts of
+//! Prometheus's API whose honest answer here is an empty one.
+
+use axum::extract::State as FromState;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::error::{ApiError, plain};
+use super::params::Params;
+use super::{State, json as answers};
+use crate::clock;
+use crate::config::{KNOBS, Settings, printable};
+
+/// The Prometheus release whose API and PromQL are spoken here; Grafana chooses features by it.
+const PROMETHEUS_VERSION: &str = "3.14.0";
+/// Our own.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn success(data: &Value) -> Response {
+    answers::success(&data.to_string(), &[], &[])
+}
+
+pub(super) async fn buildinfo() -> Response {
+    success(&json!({
+        "version": PROMETHEUS_VERSION,
+        "revision": "",
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+        "application": "ringwell",
+        "ringwellVersion": VERSION,
+    }))
+}
+
+pub(super) async fn runtimeinfo(state: State) -> Response {
+    let retention = state
+        .config
+        .retention
+        .map_or_else(|| "for ever".to_owned(), |kept| format!("{}s", kept.as_secs()));
+    success(&json!({
+        "startTime": rfc3339(state.about.started),
+        "serverTime": rfc3339(clock::now_ms()),
+        "CWD": std::env::current_dir().unwrap_or_default(),
+        "hostname": state.about.hostname,
+        "reloadConfigSuccess": true,
+        "lastConfigTime": rfc3339(state.about.started),
+        "corruptionCount": 0,
+        "storageRetention": retention,
+    }))
+}
+
+fn rfc3339(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// Settings as texts. Defaults only: what was set may hold secrets or paths of the machine.
+pub(super) async fn flags() -> Response {
+    let settings = Settings::default();
+    let flags: Map<String, Value> = KNOBS
+        .iter()
+        .filter(|knob| printable(knob))
+        .map(|knob| (knob.key.to_owned(), settings.get(knob).text.into()))
+        .collect();
+    success(&Value::Object(flags))
+}
+
+pub(super) async fn metadata(state: State, params: Params) -> Result<Response, ApiError> {
+    let limit = params.limit()?;
+    let wanted = params.get("metric");
+    let families = state.registry.gather();
+    let entries: Map<String, Value> = families
+        .iter()
+        .filter(|family| wanted.is_empty() || family.name == wanted)
+        .take(limit)
+        .map(|family| {
+            let entry = json!([{ "type": family.kind.name(), "help": family.help, "unit": "" }]);
+            (family.name.to_string(), entry)
+        })
+        .collect();
+    Ok(success(&Value::Object(entries)))
+}
+
+/// Nothing is scraped by this node.
+pub(super) async fn targets() -> Response {
+    success(&json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} }))
+}
+
+/// No rules exist.
+pub(super) async fn rules() -> Response {
+    success(&json!({ "groups": [] }))
+}
+
+/// No rules exist, so nothing can fire.
+pub(super) async fn alerts() -> Response {
+    success(&json!({ "alerts": [] }))
+}
+
+pub(super) async fn node(state: State) -> Response {
+    success(&json!({
+        "version": VERSION,
+        "hostname": state.about.hostname,
+        "http": state.about.http,
+        "redis": state.about.redis,
+        "demo": state.demo.is_running(),
+        "startedAt": state.about.started as f64 / 1000.0,
+        "authRequired": state.config.secret.is_some(),
+    }))
+}
+
+pub(super) async fn stop_demo(FromState(handles): State) -> Response {
+    handles.demo.stop();
+    success(&json!({ "demo": false }))
+}
+
+pub(super) async fn metrics(state: State) -> Response {
+    let text = state.registry.gather().to_text();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+pub(super) async fn healthy() -> Response {
+    plain(StatusCode::OK, "Ringwell is healthy.")
+}
+
+/// Listeners open only when the store is, so who can ask this is served; until the stop.
+pub(super) async fn ready(state: State) -> Response {
+    if state.shutdown.is_raised() {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "Ringwell is stopping.");
+    }
+    plain(StatusCode::OK, "Ringwell is ready.")
+}

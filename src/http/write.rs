@@ -1,0 +1,169 @@
+//! `/api/v1/write` and `/api/v1/import/prometheus`: bodies in, one batch each, 204 or a reason.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::error::plain;
+use super::{Handles, State};
+use crate::clock;
+use crate::ingest::remote_write::{self, BodyError};
+use crate::ingest::{Refusals, Source, exposition};
+
+/// Work on larger bodies does not hold up the other tasks of its thread.
+const LARGE: usize = 256 << 10;
+
+pub(super) async fn remote_write(state: State, headers: HeaderMap, body: Body) -> Response {
+    match take_remote_write(&state, &headers, body).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn take_remote_write(
+    handles: &Handles,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(), Response> {
+    check_protocol(headers)?;
+    let (body, _room) = read_body(handles, headers, body, handles.config.limits.body).await?;
+    let ingest = &handles.ingest;
+    let size = remote_write::decompressed_size(&body, ingest.max_decoded()).map_err(bad_body)?;
+    let _more_room = ingest.room_for(size).await.ok_or_else(no_room)?;
+    let message = on_large(body.len(), || remote_write::decompress(&body, ingest.max_decoded()))
+        .map_err(bad_body)?;
+    drop(body);
+    let request = on_large(message.len(), || remote_write::read(&message)).map_err(bad_body)?;
+    ingest.count_skipped(Source::RemoteWrite, request.exemplars, request.metadata);
+    ingest.count_refused(Source::RemoteWrite, &request.batch, &request.refused);
+    let appended = ingest.append(Source::RemoteWrite, &request.batch).await;
+    conclude(&request.batch, request.refused, appended)
+}
+
+pub(super) async fn import(state: State, headers: HeaderMap, body: Body) -> Response {
+    match take_import(&state, &headers, body).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn take_import(handles: &Handles, headers: &HeaderMap, body: Body) -> Result<(), Response> {
+    // A compressed body is decompressed as it is read and has lost its length by now, so the limit
+    // is the one for what comes out.
+    let limits = &handles.config.limits;
+    let whole = headers.contains_key(header::CONTENT_LENGTH);
+    let limit = if whole { limits.body } else { limits.body_decoded };
+    let (body, _room) = read_body(handles, headers, body, limit).await?;
+    let batch = on_large(body.len(), || exposition::read(&body, clock::now_ms()))
+        .map_err(|error| plain(StatusCode::BAD_REQUEST, error))?;
+    let appended = handles.ingest.append(Source::Import, &batch).await;
+    conclude(&batch, Vec::new(), appended)
+}
+
+/// Only remote write 1.0 in snappy is spoken here, said as senders understand it.
+fn check_protocol(headers: &HeaderMap) -> Result<(), Response> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let unsupported = |message: String| Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    let encoding = header(header::CONTENT_ENCODING);
+    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("snappy") {
+        return unsupported(format!("content encoding {encoding:?} is not taken, only snappy"));
+    }
+    let content_type = header(header::CONTENT_TYPE);
+    let mut parts = content_type.split(';').map(str::trim);
+    let media = parts.next().unwrap_or("");
+    if !media.is_empty() && !media.eq_ignore_ascii_case("application/x-protobuf") {
+        return unsupported(format!(
+            "content type {content_type:?} is not taken, only application/x-protobuf"
+        ));
+    }
+    let proto = parts.find_map(|part| part.strip_prefix("proto="));
+    match proto {
+        None | Some("prometheus.WriteRequest") => Ok(()),
+        Some(proto) => unsupported(format!(
+            "protobuf message {proto:?} is not taken, only prometheus.WriteRequest (remote write 1.0)"
+        )),
+    }
+}
+
+/// The whole body, within its limit, its deadline, and the room for requests in flight.
+async fn read_body(
+    handles: &Handles,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, OwnedSemaphorePermit), Response> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let room = handles.ingest.room_for(declared.unwrap_or(limit)).await.ok_or_else(no_room)?;
+    let deadline = handles.config.limits.body_time;
+    let read = tokio::time::timeout(deadline, axum::body::to_bytes(body, limit)).await;
+    match read {
+        Ok(Ok(body)) => Ok((body, room)),
+        Ok(Err(error)) => Err(body_error(&error, limit)),
+        Err(_) => Err(plain(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the body did not arrive within {deadline:?}"),
+        )),
+    }
+}
+
+fn body_error(error: &axum::Error, limit: usize) -> Response {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return too_large(limit);
+        }
+        cause = error.source();
+    }
+    plain(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))
+}
+
+fn too_large(limit: usize) -> Response {
+    plain(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the body is larger than the limit of {limit} bytes"),
+    )
+}
+
+fn bad_body(error: BodyError) -> Response {
+    plain(StatusCode::BAD_REQUEST, error)
+}
+
+fn no_room() -> Response {
+    try_later("too many bytes of ingest requests are in flight")
+}
+
+fn try_later(message: impl std::fmt::Display) -> Response {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, message);
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+    response
+}
+
+/// What the sender is told. Senders drop what is answered with 400 and send again what is
+/// answered with 5xx, so a refusal that cannot change is a 400.
+fn conclude(
+    batch: &Batch<'_>,
+    mut refused: Vec<Rejected>,
+    appended: Result<Appended, AppendError>,
+) -> Result<(), Response> {
+    let appended = appended.map_err(try_later)?;
+    refused.extend(appended.rejected);
+    match Refusals::of(batch, &refused) {
+        None => Ok(()),
+        Some(refusals) if refusals.only_limits() => {
+            Err(plain(StatusCode::TOO_MANY_REQUESTS, refusals))
+        }
+        Some(refusals) => Err(plain(StatusCode::BAD_REQUEST, refusals)),
+    }
+}
+
+/// Runs work on `size` bytes, away from the other tasks if it is long.
+fn on_large<T>(size: usize, work: impl FnOnce() -> T) -> T {
+    if size < LARGE { work() } else { tokio::task::block_in_place(work) }
+}

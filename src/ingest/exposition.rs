@@ -1,0 +1,127 @@
+//! Prometheus's text format, with timestamps: `name{label="value"} 1.5 1732000000000`.
+//!
+//! A body is taken whole or not at all: the first line that cannot be read refuses it, with line
+//! and column. Samples without a timestamp get the time of arrival.
+
+mod line;
+
+use std::collections::HashMap;
+
+use ringwell_storage::append::{Batch, Duplicates, SeriesRef, SeriesSamples};
+use ringwell_storage::model::{Labels, Sample, Value};
+
+use line::Line;
+
+/// Why a text cannot be read, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {reason}")]
+pub struct TextError {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+/// Reads a whole text into one batch, samples of a series together.
+pub fn read(bytes: &[u8], now: i64) -> Result<Batch<'static>, TextError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
+    let mut batch = Batch { series: Vec::new(), duplicates: Duplicates::Reject };
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    for (number, text) in text.lines().enumerate() {
+        let parsed = line::read(text).map_err(|(at, reason)| TextError {
+            line: number + 1,
+            column: 1 + text.get(..at).unwrap_or(text).chars().count(),
+            reason,
+        })?;
+        let Some(Line { labels, value, t }) = parsed else { continue };
+        let sample = Sample { t: t.unwrap_or(now), start: 0, value: Value::Float(value) };
+        let place = *places.entry(labels).or_insert_with_key(|labels| {
+            let series = SeriesRef::Labels(labels.clone());
+            batch.series.push(SeriesSamples { series, samples: Vec::new() });
+            batch.series.len() - 1
+        });
+        if let Some(series) = batch.series.get_mut(place) {
+            series.samples.push(sample);
+        }
+    }
+    for series in &mut batch.series {
+        series.samples.sort_by_key(|sample| sample.t);
+    }
+    Ok(batch)
+}
+
+fn not_utf8(bytes: &[u8], at: usize) -> TextError {
+    let before = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default());
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    TextError {
+        line: 1 + before.matches('\n').count(),
+        column: 1 + before.get(line_start..).unwrap_or_default().chars().count(),
+        reason: "not UTF-8".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spelled(batch: &Batch<'_>) -> Vec<String> {
+        let mut out = Vec::new();
+        for series in &batch.series {
+            let SeriesRef::Labels(labels) = &series.series else { continue };
+            for sample in &series.samples {
+                let Value::Float(value) = sample.value else { continue };
+                out.push(format!("{labels} {value} @{}", sample.t));
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_shape_of_a_line() {
+        let text = "# HELP a Some help\n# TYPE a counter\n\
+            a 1\n\
+            a{} 2 1000\n\
+            \t a { b = \"c\" , d=\"x\\\\y\\\"z\\n\", } +Inf -5 \n\
+            {\"my.metric\",\"dotted.label\"=\"v\"} NaN\r\n\
+            \n   \n# EOF\n\
+            h_bucket{le=\"+Inf\"} 1e3 12\n";
+        let batch = read(text.as_bytes(), 7).unwrap();
+        assert_eq!(
+            spelled(&batch),
+            [
+                r#"{__name__="a"} 1 @7"#,
+                r#"{__name__="a"} 2 @1000"#,
+                r#"{__name__="a", b="c", d="x\\y\"z\n"} inf @-5"#,
+                r#"{__name__="my.metric", "dotted.label"="v"} NaN @7"#,
+                r#"{__name__="h_bucket", le="+Inf"} 1000 @12"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn refusals_name_line_and_column() {
+        let table: &[(&[u8], &str)] = &[
+            (b"a 1\nb one", "line 2, column 3: not a number: \"one\""),
+            (b"a", "line 1, column 2: the value is missing"),
+            (b"a{b=\"c} 1", "line 1, column 5: the quoted text does not end"),
+            (b"a{b=c} 1", "line 1, column 5: expected a quoted label value"),
+            (b"a{b} 1", "line 1, column 4: expected = after the label's name"),
+            (b"a{b=\"1\" c=\"2\"} 1", "line 1, column 9: expected , or }"),
+            (b"a{b=\"1\",b=\"2\"} 1", "line 1, column 2: label name \"b\" is given twice"),
+            (b"9a 1", "line 1, column 1: expected a metric name"),
+            (b"{b=\"1\"} 1", "line 1, column 1: the metric name is missing"),
+            (b"a 1 2.5", "line 1, column 5: not a timestamp in milliseconds: \"2.5\""),
+            (b"a 1 2 3", "line 1, column 7: expected the end of the line"),
+            ("ä{b=\"é\"} x".as_bytes(), "line 1, column 1: expected a metric name"),
+            ("a{b=\"é\"} x".as_bytes(), "line 1, column 10: not a number: \"x\""),
+            (b"a 1\nb{c=\"\xff\"} 1", "line 2, column 6: not UTF-8"),
+            (b"a{b=\"\\x\"} 1", "line 1, column 6: an escape that is not known: \\x"),
+        ];
+        for (text, message) in table {
+            let error = read(text, 0).unwrap_err().to_string();
+            assert_eq!(error, *message, "{}", String::from_utf8_lossy(text));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The one door for samples: limits, one batch, the store, the wait until it is as safe as the
+//! sync mode says, and the count of what was refused.
+//!
+//! What arrives over the network is held within a budget of bytes; a request beyond it waits a
+//! little and is then asked to come again.
+
+pub mod exposition;
+pub mod keymap;
+mod protobuf;
+pub mod recent;
+mod refusal;
+pub mod remote_write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
+use ringwell_storage::store::{Ack, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::clock;
+use crate::config::{Limits, Sync};
+use crate::metrics::{Counter, Families, Kind, Timings};
+
+pub use refusal::Refusals;
+
+/// The budget is counted in pages of this many bytes.
+const PAGE: usize = 1024;
+
+/// Who sends samples; counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Prometheus remote write.
+    RemoteWrite,
+    /// Text exposition.
+    Import,
+    /// The node's own collectors.
+    Collect,
+}
+
+impl Source {
+    const ALL: [(Source, &'static str); 3] = [
+        (Source::RemoteWrite, "remote_write"),
+        (Source::Import, "import"),
+        (Source::Collect, "collect"),
+    ];
+}
+
+/// The door.
+pub struct Ingest {
+    store: Arc<Store>,
+    ack: Ack,
+    budget: Arc<Semaphore>,
+    budget_pages: usize,
+    patience: Duration,
+    max_decoded: usize,
+    counts: [Counts; Source::ALL.len()],
+    refused_requests: Counter,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    requests: Counter,
+    accepted: Counter,
+    refused: refusal::Counters,
+    time: Timings,
+    exemplars: Counter,
+    metadata: Counter,
+}
+
+impl Ingest {
+    /// A door to a store.
+    pub fn new(store: Arc<Store>, sync: Sync, limits: &Limits) -> Ingest {
+        let budget_pages = limits.ingest_in_flight.div_ceil(PAGE).min(u32::MAX as usize);
+        Ingest {
+            store,
+            ack: ack_of(sync),
+            budget: Arc::new(Semaphore::new(budget_pages)),
+            budget_pages,
+            patience: limits.ingest_queue,
+            max_decoded: limits.body_decoded,
+            counts: Default::default(),
+            refused_requests: Counter::default(),
+        }
+    }
+
+    /// Bytes a request may have after decompression.
+    pub fn max_decoded(&self) -> usize {
+        self.max_decoded
+    }
+
+    /// Takes room for `bytes` of a request; `None` when none is free for a while.
+    pub async fn room_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let pages = (bytes.div_ceil(PAGE) + 1).min(self.budget_pages);
+        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.budget).acquire_many_owned(pages);
+        let room = tokio::time::timeout(self.patience, room).await;
+        if room.is_err() {
+            self.refused_requests.add(1);
+        }
+        room.ok()?.ok()
+    }
+
+    /// Logs and applies a batch, and waits until it may be acknowledged.
+    pub async fn append(&self, source: Source, batch: &Batch<'_>) -> Result<Appended, AppendError> {
+        let started = std::time::Instant::now();
+        let appended = self.store.append(batch, clock::now_ms())?;
+        self.count(source, batch, &appended);
+        self.store.wait(appended.position, self.ack).await?;
+        self.counts(source).time.observe(started.elapsed());
+        Ok(appended)
+    }
+
+    /// The same for a blocking thread that need not know when its samples are safe.
+    pub fn append_unacknowledged(
+        &self,
+        source: Source,
+        batch: &Batch<'_>,
+    ) -> Result<Appended, AppendError> {
+        let appended = self.store.append(batch, clock::now_ms())?;
+        self.count(source, batch, &appended);
+        Ok(appended)
+    }
+
+    /// Counts samples refused before they reached the store.
+    pub fn count_refused(&self, source: Source, batch: &Batch<'_>, refused: &[Rejected]) {
+        self.counts(source).refused.count(batch, refused);
+    }
+
+    /// Counts what is understood but not kept yet.
+    pub fn count_skipped(&self, source: Source, exemplars: u64, metadata: u64) {
+        self.counts(source).exemplars.add(exemplars);
+        self.counts(source).metadata.add(metadata);
+    }
+
+    fn count(&self, source: Source, batch: &Batch<'_>, appended: &Appended) {
+        let counts = self.counts(source);
+        counts.requests.add(1);
+        counts.accepted.add(appended.accepted);
+        counts.refused.count(batch, &appended.rejected);
+    }
+
+    fn counts(&self, source: Source) -> &Counts {
+        &self.counts[source as usize]
+    }
+
+    /// Its counters.
+    pub fn gather(&self, out: &mut Families) {
+        for (source, name) in Source::ALL {
+            let counts = self.counts(source);
+            let labels = [("source", name)];
+            let mut counter = |name, help, value: &Counter| {
+                out.family(name, Kind::Counter, help).sample(&labels, value.get());
+            };
+            counter("ringwell_ingest_batches_total", "Batches taken.", &counts.requests);
+            counter(
+                "ringwell_ingest_samples_total",
+                "Samples taken, equal doubles included.",
+                &counts.accepted,
+            );
+            counter(
+                "ringwell_ingest_exemplars_skipped_total",
+                "Exemplars that were sent and not kept.",
+                &counts.exemplars,
+            );
+            counter(
+                "ringwell_ingest_metadata_skipped_total",
+                "Metadata entries that were sent and not kept.",
+                &counts.metadata,
+            );
+            counts.refused.gather(out, name);
+            let help = "From a whole batch to its acknowledgement.";
+            let family = out.family("ringwell_ingest_duration_seconds", Kind::Histogram, help);
+            counts.time.gather(family, &labels);
+        }
+        out.counter(
+            "ringwell_ingest_requests_refused_total",
+            "Requests asked to come again because too many bytes were in flight.",
+            self.refused_requests.get(),
+        );
+        let free = self.budget.available_permits();
+        out.gauge(
+            "ringwell_ingest_in_flight_bytes",
+            "Room taken by ingest requests.",
+            ((self.budget_pages - free) * PAGE) as f64,
+        );
+    }
+}
+
+/// What an acknowledgement waits for: only `commit` waits for the disk.
+pub fn ack_of(sync: Sync) -> Ack {
+    match sync {
+        Sync::Commit => Ack::Synced,
+        Sync::Every(_) | Sync::Off => Ack::Written,
+    }
+}

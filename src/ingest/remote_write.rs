@@ -1,0 +1,222 @@
+//! Prometheus remote write 1.0: snappy, then protobuf, walked in place.
+//!
+//! Nothing is allocated from a length that is only declared: the decompressed size is checked
+//! against the limit and against what snappy can do. Labels stay the sender's bytes, which the
+//! store maps to a known series without parsing. Exemplars and metadata are counted.
+
+mod histogram;
+
+use std::borrow::Cow;
+
+use ringwell_storage::append::{Batch, Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples};
+use ringwell_storage::model::{LabelError, Labels, METRIC_NAME, Sample, Value};
+
+pub use super::protobuf::Malformed;
+use super::protobuf::{Field, Message};
+
+/// Snappy's densest element gives 64 bytes for 3, so a longer declared size is a lie.
+const MAX_RATIO: usize = 22;
+
+/// Why a body is refused as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The compressed block is damaged.
+    #[error("snappy: {0}")]
+    Snappy(String),
+    /// It is too large decompressed.
+    #[error("snappy: {declared} bytes after decompression, more than the limit of {limit}")]
+    TooLarge {
+        /// What the body says.
+        declared: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The message is damaged.
+    #[error("protobuf: {0}")]
+    Protobuf(#[from] Malformed),
+}
+
+/// A write request, its series still slices of the message.
+#[derive(Debug, Default)]
+pub struct WriteRequest<'a> {
+    /// The samples.
+    pub batch: Batch<'a>,
+    /// Histograms that contradict themselves; they are not in the batch, the places are those of
+    /// their series.
+    pub refused: Vec<Rejected>,
+    /// Exemplars, not kept.
+    pub exemplars: u64,
+    /// Metadata entries, not kept.
+    pub metadata: u64,
+}
+
+/// The size a body says it has after decompression, checked before anything is allocated.
+pub fn decompressed_size(body: &[u8], limit: usize) -> Result<usize, BodyError> {
+    let declared =
+        snap::raw::decompress_len(body).map_err(|error| BodyError::Snappy(told(&error)))?;
+    if declared > limit {
+        return Err(BodyError::TooLarge { declared, limit });
+    }
+    if declared > body.len().saturating_mul(MAX_RATIO) {
+        return Err(BodyError::Snappy(format!(
+            "damaged header: {} bytes cannot hold the declared {declared}",
+            body.len()
+        )));
+    }
+    Ok(declared)
+}
+
+/// Decompresses a body.
+pub fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, BodyError> {
+    let mut message = vec![0; decompressed_size(body, limit)?];
+    let written = snap::raw::Decoder::new()
+        .decompress(body, &mut message)
+        .map_err(|error| BodyError::Snappy(told(&error)))?;
+    message.truncate(written);
+    Ok(message)
+}
+
+/// What snappy says, without its own name before it.
+fn told(error: &snap::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("snappy: ").map(str::to_owned).unwrap_or(text)
+}
+
+/// Walks a decompressed request.
+pub fn read(message: &[u8]) -> Result<WriteRequest<'_>, BodyError> {
+    let mut request = WriteRequest::default();
+    request.batch.duplicates = Duplicates::Reject;
+    let mut fields = Message::new(message);
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => read_series(message, &field, &mut request)?,
+            3 => {
+                field.bytes()?;
+                request.metadata += 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(request)
+}
+
+fn read_series<'a>(
+    whole: &'a [u8],
+    series: &Field<'a>,
+    request: &mut WriteRequest<'a>,
+) -> Result<(), Malformed> {
+    let mut labels = RawLabels { bytes: Cow::Borrowed(&[]), start: 0, end: 0 };
+    let mut samples = Vec::new();
+    let index = request.batch.series.len();
+    let mut fields = series.message()?;
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => labels.push(whole, &field)?,
+            2 => samples.push(read_sample(&field)?),
+            3 => {
+                field.bytes()?;
+                request.exemplars += 1;
+            }
+            4 => match histogram::read(&field)? {
+                Ok(sample) => samples.push(sample),
+                Err(error) => request.refused.push(Rejected {
+                    series: index,
+                    sample: None,
+                    reason: Rejection::Histogram(error),
+                }),
+            },
+            _ => {}
+        }
+    }
+    let refused = request.refused.last().is_some_and(|refused| refused.series == index);
+    if samples.is_empty() && !refused {
+        return Ok(());
+    }
+    let series = match labels.bytes {
+        Cow::Borrowed(bytes) => SeriesRef::Raw { bytes, parse: parse_labels },
+        Cow::Owned(bytes) => match parse_labels(&bytes) {
+            Ok(labels) => SeriesRef::Labels(labels),
+            Err(error) => {
+                let reason = Rejection::Labels(error);
+                request.refused.push(Rejected { series: index, sample: None, reason });
+                samples.clear();
+                SeriesRef::Labels(Labels::empty())
+            }
+        },
+    };
+    request.batch.series.push(SeriesSamples { series, samples });
+    Ok(())
+}
+
+fn read_sample(field: &Field<'_>) -> Result<Sample, Malformed> {
+    let mut sample = Sample { t: 0, start: 0, value: Value::Float(0.0) };
+    let mut fields = field.message()?;
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => sample.value = Value::Float(field.double()?),
+            2 => sample.t = field.int64()?,
+            _ => {}
+        }
+    }
+    Ok(sample)
+}
+
+/// The label fields of a series as the sender wrote them: a slice where they stand together, as
+/// every known sender writes them, else a copy.
+struct RawLabels<'a> {
+    bytes: Cow<'a, [u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> RawLabels<'a> {
+    fn push(&mut self, whole: &'a [u8], field: &Field<'a>) -> Result<(), Malformed> {
+        field.bytes()?;
+        if self.bytes.is_empty() {
+            self.start = field.at;
+        }
+        let together = self.bytes.is_empty() || self.end == field.at;
+        match &mut self.bytes {
+            Cow::Borrowed(bytes) if together => {
+                *bytes = whole.get(self.start..field.end).unwrap_or_default();
+            }
+            bytes => {
+                let more = whole.get(field.at..field.end).unwrap_or_default();
+                bytes.to_mut().extend_from_slice(more);
+            }
+        }
+        self.end = field.end;
+        Ok(())
+    }
+}
+
+/// Makes labels of the sender's label fields.
+pub fn parse_labels(bytes: &[u8]) -> Result<Labels, LabelError> {
+    let mut pairs = Vec::with_capacity(16);
+    let mut fields = Message::new(bytes);
+    let damaged = |error: Malformed| LabelError::Damaged(error.to_string());
+    while let Some(field) = fields.next().map_err(damaged)? {
+        let (mut name, mut value) = ("", "");
+        let mut parts = field.message().map_err(damaged)?;
+        while let Some(part) = parts.next().map_err(damaged)? {
+            match part.number {
+                1 => name = text(part.bytes().map_err(damaged)?)?,
+                2 => value = text(part.bytes().map_err(damaged)?)?,
+                _ => {}
+            }
+        }
+        pairs.push((name, value));
+    }
+    if !pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
+        return Err(LabelError::NoMetricName);
+    }
+    Labels::from_pairs(pairs)
+}
+
+fn text(bytes: &[u8]) -> Result<&str, LabelError> {
+    std::str::from_utf8(bytes)
+        .map_err(|_| LabelError::NotUtf8(String::from_utf8_lossy(bytes).into_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! The Ringwell node: all contact with the world. Config, collectors, ingest, HTTP, the Redis
+//! protocol, and the life of the process; samples and keys are kept by `ringwell_storage`, PromQL
+//! is answered by `ringwell_query`.
+//!
+//! Read [`node`] first: it starts everything, in order, and stops it in the reverse one.
+
+pub mod ask;
+pub mod blocking;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod collect;
+pub mod config;
+pub mod demo;
+pub mod http;
+pub mod ingest;
+pub mod inspect;
+pub mod listen;
+pub mod metrics;
+pub mod node;
+pub mod number;
+pub mod resp;
+pub mod self_metrics;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,182 @@
+//! PING ECHO SELECT AUTH HELLO QUIT RESET TIME WAIT
+
+use ringwell_storage::keyspace::Reply;
+use subtle::ConstantTimeEq as _;
+
+use super::{arg, error, integer, is, text};
+use crate::resp::session::{DATABASES, Session};
+use crate::resp::write::Protocol;
+
+/// The Redis whose answers ours equal.
+pub(super) const REDIS_VERSION: &str = "7.0.15";
+
+const WRONG_PASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+/// `PING [message]`
+pub(super) fn ping(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let message = match args {
+        [_] => None,
+        [_, message] => Some(*message),
+        _ => return Some(super::wrong_arity("ping")),
+    };
+    let listening = session.protocol() == Protocol::Resp2 && session.subscriptions.count() > 0;
+    Some(match message {
+        message if listening => {
+            Reply::Array(vec![text("pong"), Reply::bulk(message.unwrap_or_default())])
+        }
+        Some(message) => Reply::bulk(message),
+        None => Reply::Simple("PONG"),
+    })
+}
+
+/// `ECHO message`
+pub(super) fn echo(_: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(Reply::bulk(arg(args, 1)))
+}
+
+/// `SELECT index`
+pub(super) fn select(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(match integer(arg(args, 1)) {
+        Err(refusal) => refusal,
+        Ok(db @ 0..DATABASES) => {
+            session.client.db = u8::try_from(db).unwrap_or_default();
+            session.publish_state();
+            Reply::OK
+        }
+        Ok(_) => error("ERR DB index is out of range"),
+    })
+}
+
+/// `AUTH [username] password`
+pub(super) fn auth(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let (user, password) = match args {
+        [_, password] if session.shared.options.secret.is_none() => {
+            let _ = password;
+            return Some(error(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            ));
+        }
+        [_, password] => (&b"default"[..], *password),
+        [_, user, password] => (*user, *password),
+        _ => return Some(error("ERR syntax error")),
+    };
+    Some(match log_in(session, user, password) {
+        Ok(()) => Reply::OK,
+        Err(refusal) => refusal,
+    })
+}
+
+/// Lets the connection in if the secret is right. There is one user, `default`.
+fn log_in(session: &mut Session, user: &[u8], password: &[u8]) -> Result<(), Reply> {
+    let right = match &session.shared.options.secret {
+        None => true,
+        Some(secret) => bool::from(secret.ct_eq(password)),
+    };
+    if user != b"default" || !right {
+        return Err(error(WRONG_PASS));
+    }
+    session.authenticated = true;
+    Ok(())
+}
+
+/// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
+pub(super) fn hello(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(greet(session, args).unwrap_or_else(|refusal| refusal))
+}
+
+fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
+    let mut protocol = None;
+    if let Some(version) = args.get(1) {
+        let version = integer(version)
+            .map_err(|_| error("ERR Protocol version is not an integer or out of range"))?;
+        protocol = Some(match version {
+            2 => Protocol::Resp2,
+            3 => Protocol::Resp3,
+            _ => return Err(error("NOPROTO unsupported protocol version")),
+        });
+    }
+    let mut name = None;
+    let mut rest = args.get(2..).unwrap_or_default();
+    while let Some((option, more)) = rest.split_first() {
+        rest = match more {
+            [user, password, more @ ..] if is(option, "auth") => {
+                log_in(session, user, password)?;
+                more
+            }
+            [given, more @ ..] if is(option, "setname") => {
+                name = Some(client_name(given)?);
+                more
+            }
+            _ => {
+                let option = String::from_utf8_lossy(option);
+                return Err(error(&format!("ERR Syntax error in HELLO option '{option}'")));
+            }
+        };
+    }
+    if !session.authenticated {
+        return Err(error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        ));
+    }
+    session.client.name = name.unwrap_or(std::mem::take(&mut session.client.name));
+    session.client.protocol = protocol.unwrap_or(session.client.protocol);
+    session.publish_state();
+    let version = if session.protocol() == Protocol::Resp3 { 3 } else { 2 };
+    Ok(Reply::Map(vec![
+        (text("server"), text("redis")),
+        (text("version"), text(REDIS_VERSION)),
+        (text("proto"), Reply::Integer(version)),
+        (text("id"), Reply::Integer(i64::try_from(session.client.id).unwrap_or(i64::MAX))),
+        (text("mode"), text("standalone")),
+        (text("role"), text("master")),
+        (text("modules"), Reply::Array(Vec::new())),
+    ]))
+}
+
+/// A name that a connection may give itself: printable, without spaces.
+pub(super) fn client_name(name: &[u8]) -> Result<String, Reply> {
+    if name.iter().all(u8::is_ascii_graphic) {
+        return Ok(String::from_utf8_lossy(name).into_owned());
+    }
+    Err(error("ERR Client names cannot contain spaces, newlines or special characters."))
+}
+
+/// `QUIT`
+pub(super) fn quit(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    session.closing = true;
+    Some(Reply::OK)
+}
+
+/// `RESET`
+pub(super) fn reset(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    session.transaction = None;
+    super::leave_all(session);
+    session.client.db = 0;
+    session.client.name.clear();
+    session.client.protocol = Protocol::Resp2;
+    session.authenticated = session.shared.options.secret.is_none();
+    session.publish_state();
+    Some(Reply::Simple("RESET"))
+}
+
+/// `TIME`
+pub(super) fn time(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let now = session.shared.now();
+    let parts = [now.div_euclid(1000), now.rem_euclid(1000) * 1000];
+    Some(Reply::Array(parts.iter().map(|part| text(&part.to_string())).collect()))
+}
+
+/// `WAIT numreplicas timeout`: there are no replicas, so none has acknowledged.
+pub(super) fn wait(_: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let timeout = integer(arg(args, 1)).and_then(|_| {
+        integer(arg(args, 2)).map_err(|_| error("ERR timeout is not an integer or out of range"))
+    });
+    Some(match timeout {
+        Err(refusal) => refusal,
+        Ok(..0) => error("ERR timeout is negative"),
+        Ok(_) => Reply::Integer(0),
+    })
+}

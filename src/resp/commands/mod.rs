@@ -1,0 +1,160 @@
+//! The commands about the connection and the node. Data commands have their table in the keyspace.
+
+mod client;
+mod config;
+mod connection;
+mod info;
+mod introspect;
+mod pubsub;
+mod transaction;
+
+use ringwell_storage::keyspace::Reply;
+
+use super::session::Session;
+
+pub(super) use pubsub::leave_all;
+
+/// Does a command; `None` when it has written its replies itself.
+type Run = fn(&mut Session, &[&[u8]], &mut Vec<u8>) -> Option<Reply>;
+
+/// One command of this table.
+#[derive(Debug)]
+pub struct SessionCommand {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// How many arguments, the name included; negative: at least so many.
+    pub arity: i8,
+    /// Its sub-commands with their arities; empty if it has none.
+    pub subcommands: &'static [(&'static str, i8)],
+    /// Whether it may be called before AUTH.
+    pub before_auth: bool,
+    /// Whether it may be called while subscribed in RESP2.
+    pub while_subscribed: bool,
+    /// Whether it runs inside a transaction instead of being queued.
+    pub at_once: bool,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    pub(super) run: Run,
+}
+
+/// Every connection command.
+pub static SESSION_COMMANDS: &[SessionCommand] = &{
+    const fn plain(
+        name: &'static str,
+        arity: i8,
+        run: Run,
+        summary: &'static str,
+    ) -> SessionCommand {
+        SessionCommand {
+            name,
+            arity,
+            subcommands: &[],
+            before_auth: false,
+            while_subscribed: false,
+            at_once: false,
+            summary,
+            run,
+        }
+    }
+    const fn open(command: SessionCommand) -> SessionCommand {
+        SessionCommand { before_auth: true, ..command }
+    }
+    const fn heard(command: SessionCommand) -> SessionCommand {
+        SessionCommand { while_subscribed: true, ..command }
+    }
+    const fn at_once(command: SessionCommand) -> SessionCommand {
+        SessionCommand { at_once: true, ..command }
+    }
+    const fn with(
+        command: SessionCommand,
+        subcommands: &'static [(&'static str, i8)],
+    ) -> SessionCommand {
+        SessionCommand { subcommands, ..command }
+    }
+    [
+        heard(plain("ping", -1, connection::ping, "Answers PONG.")),
+        plain("publish", 3, pubsub::publish, "Sends a message to a channel."),
+        plain("select", 2, connection::select, "Selects a database."),
+        at_once(plain("multi", 1, transaction::multi, "Begins a transaction.")),
+        at_once(plain("exec", 1, transaction::exec, "Runs the queued commands.")),
+        at_once(plain("discard", 1, transaction::discard, "Forgets the queued commands.")),
+        open(plain("auth", -2, connection::auth, "Gives the secret.")),
+        with(plain("client", -2, client::client, "About connections."), client::SUBCOMMANDS),
+        with(plain("command", -1, introspect::command, "About commands."), introspect::SUBCOMMANDS),
+        with(plain("config", -2, config::config, "Shows settings."), config::SUBCOMMANDS),
+        plain("echo", 2, connection::echo, "Answers what it is given."),
+        open(plain("hello", -1, connection::hello, "Chooses the protocol.")),
+        plain("info", -1, info::info, "Says how the node is."),
+        heard(plain("psubscribe", -2, pubsub::psubscribe, "Hears channels of a pattern.")),
+        with(plain("pubsub", -2, pubsub::pubsub, "About channels."), pubsub::SUBCOMMANDS),
+        heard(plain("punsubscribe", -1, pubsub::punsubscribe, "Stops hearing patterns.")),
+        at_once(heard(open(plain("quit", -1, connection::quit, "Ends the connection.")))),
+        at_once(heard(open(plain("reset", 1, connection::reset, "Begins anew.")))),
+        heard(plain("subscribe", -2, pubsub::subscribe, "Hears channels.")),
+        plain("time", 1, connection::time, "Says what time it is."),
+        heard(plain("unsubscribe", -1, pubsub::unsubscribe, "Stops hearing channels.")),
+        plain("unwatch", 1, transaction::unwatch, "Forgets watched keys."),
+        plain("wait", 3, connection::wait, "Counts replicas that have it all: none."),
+    ]
+};
+
+impl SessionCommand {
+    /// Whether so many arguments, the name included, are right.
+    pub fn takes(&self, args: usize) -> bool {
+        takes(self.arity, args)
+    }
+
+    /// Refuses a sub-command that does not exist or has the wrong number of arguments.
+    pub(super) fn check_subcommand(&self, args: &[&[u8]]) -> Result<(), Reply> {
+        let Some(given) = args.get(1).filter(|_| !self.subcommands.is_empty()) else {
+            return Ok(());
+        };
+        let found = self.subcommands.iter().find(|(name, _)| is(given, name));
+        match found {
+            Some((_, arity)) if takes(*arity, args.len()) => Ok(()),
+            Some((name, _)) => Err(wrong_arity(&format!("{}|{name}", self.name))),
+            None => {
+                let shown = String::from_utf8_lossy(given.get(..128).unwrap_or(given));
+                let family = self.name.to_ascii_uppercase();
+                Err(error(&format!("ERR unknown subcommand '{shown}'. Try {family} HELP.")))
+            }
+        }
+    }
+}
+
+fn takes(arity: i8, args: usize) -> bool {
+    let wanted = usize::from(arity.unsigned_abs());
+    if arity < 0 { args >= wanted } else { args == wanted }
+}
+
+/// Whether an argument is this word, in any case.
+fn is(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
+}
+
+/// An error reply; line breaks would end it early, so they become spaces.
+fn error(text: &str) -> Reply {
+    Reply::Error(text.replace(['\r', '\n'], " "))
+}
+
+pub(super) fn wrong_arity(name: &str) -> Reply {
+    Reply::Error(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+fn text(text: &str) -> Reply {
+    Reply::bulk(text.as_bytes())
+}
+
+fn count(n: usize) -> Reply {
+    Reply::Integer(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// An integer argument as Redis reads it.
+fn integer(arg: &[u8]) -> Result<i64, Reply> {
+    super::parse::number(arg).ok_or_else(|| error("ERR value is not an integer or out of range"))
+}
+
+/// The argument at `i`, empty if there is none; the table's arity says which exist.
+fn arg<'a>(args: &[&'a [u8]], i: usize) -> &'a [u8] {
+    args.get(i).copied().unwrap_or_default()
+}

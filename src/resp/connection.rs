@@ -1,0 +1,190 @@
+//! One connection's input and output.
+//!
+//! All complete requests of a read are answered in memory, then one wait for the log, then one
+//! write: that is what makes pipelines cheap and keeps the promise that an answered write is as
+//! safe as the sync mode says. While a client does not read its replies, nothing more of it is read.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::hub::{Inbox, Message};
+use super::parse::Parser;
+use super::session::Session;
+use super::shared::Shared;
+use super::write::write;
+use ringwell_storage::keyspace::Reply;
+
+/// Input is read in pieces of at least so many bytes.
+const READ: usize = 16 << 10;
+/// Replies are sent at the latest when so many bytes wait, so that a long pipeline of large replies
+/// holds little at a time.
+const FLUSH: usize = 256 << 10;
+/// Buffers larger than this are given back once they are empty.
+const KEEP: usize = 1 << 20;
+
+/// Serves one connection until either side ends it.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
+    let client = shared.join(peer, local);
+    let mut connection = Connection {
+        stream,
+        parser: Parser::new(shared.options.limits),
+        session: Session::new(shared, client),
+        input: Vec::new(),
+        output: Vec::new(),
+    };
+    connection.run(stop).await
+}
+
+struct Connection {
+    stream: TcpStream,
+    session: Session,
+    parser: Parser,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+/// What a connection woke up for.
+enum Event {
+    Read(std::io::Result<usize>),
+    Message(Option<Message>),
+    Stop,
+}
+
+impl Connection {
+    async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        loop {
+            let arrived = self.input.len();
+            self.input.reserve(self.parser.expects(arrived).max(READ));
+            let inbox = &mut self.session.subscriptions.inbox;
+            let event = tokio::select! {
+                read = self.stream.read_buf(&mut self.input) => Event::Read(read),
+                message = next(inbox) => Event::Message(message),
+                _ = stop.wait_for(|stop| *stop) => Event::Stop,
+            };
+            match event {
+                Event::Read(read) => {
+                    let read = read?;
+                    if read == 0 {
+                        return Ok(());
+                    }
+                    let counter = &self.session.shared.counters.bytes_in;
+                    counter.fetch_add(read as u64, Ordering::Relaxed);
+                    self.answer().await?;
+                }
+                Event::Message(Some(message)) => self.forward(&message),
+                Event::Message(None) => {
+                    let counter = &self.session.shared.counters.slow_subscribers;
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Event::Stop => return self.stream.shutdown().await,
+            }
+            if self.session.hung_up {
+                return Ok(());
+            }
+            self.flush().await?;
+            if self.session.closing {
+                return self.stream.shutdown().await;
+            }
+        }
+    }
+
+    /// Answers every complete request that has arrived.
+    async fn answer(&mut self) -> std::io::Result<()> {
+        while !self.session.closing {
+            self.parser.set_authenticated(self.session.authenticated);
+            match self.parser.advance(&self.input) {
+                Ok(false) => break,
+                Ok(true) => self.handle(),
+                Err(error) => {
+                    let counters = &self.session.shared.counters;
+                    counters.protocol_errors.fetch_add(1, Ordering::Relaxed);
+                    let reply = Reply::Error(format!("ERR {error}"));
+                    write(&reply, self.session.protocol(), &mut self.output);
+                    self.session.closing = true;
+                }
+            }
+            if self.output.len() >= FLUSH && !self.session.hung_up {
+                self.flush().await?;
+            }
+        }
+        let released = self.parser.release();
+        self.input.drain(..released);
+        if self.input.is_empty() && self.input.capacity() > KEEP {
+            self.input = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Hands the parser's request to the session; short ones without an allocation.
+    fn handle(&mut self) {
+        const SHORT: usize = 8;
+        let args = self.parser.arguments(&self.input);
+        let count = args.len();
+        if count <= SHORT {
+            let mut short = [&[][..]; SHORT];
+            for (slot, arg) in short.iter_mut().zip(args) {
+                *slot = arg;
+            }
+            self.session.handle(short.get(..count).unwrap_or_default(), &mut self.output);
+        } else {
+            let args: Vec<&[u8]> = args.collect();
+            self.session.handle(&args, &mut self.output);
+        }
+    }
+
+    /// Appends a published message and those that wait behind it.
+    fn forward(&mut self, message: &Message) {
+        self.session.push(message, &mut self.output);
+        while self.output.len() < FLUSH {
+            let inbox = self.session.subscriptions.inbox.as_mut();
+            let Some(message) = inbox.and_then(Inbox::waiting) else { break };
+            self.session.push(&message, &mut self.output);
+        }
+    }
+
+    /// Waits until what was written is safe, then sends the replies.
+    async fn flush(&mut self) -> std::io::Result<()> {
+        if let Some(position) = self.session.take_written() {
+            let shared = &self.session.shared;
+            if let Err(error) = shared.store.wait(position, shared.options.ack).await {
+                // The replies promise what is not so: the connection ends instead of sending them.
+                tracing::error!(%error, "a write could not be made safe; closing its connection");
+                self.output.clear();
+                let reply = Reply::Error(format!("ERR {error}"));
+                write(&reply, self.session.protocol(), &mut self.output);
+                self.session.closing = true;
+            }
+        }
+        if !self.output.is_empty() {
+            self.stream.write_all(&self.output).await?;
+            let counter = &self.session.shared.counters.bytes_out;
+            counter.fetch_add(self.output.len() as u64, Ordering::Relaxed);
+            self.output.clear();
+            if self.output.capacity() > KEEP {
+                self.output = Vec::new();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The next message of an inbox; without one this never returns.
+async fn next(inbox: &mut Option<Inbox>) -> Option<Message> {
+    match inbox {
+        Some(inbox) => inbox.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,226 @@
+//! Channels and patterns: who hears what.
+//!
+//! A message is handed to each subscriber's mailbox without waiting. A mailbox is bounded in bytes;
+//! one that overflows ends its connection, as Redis does, so that a slow reader harms only itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ringwell_storage::keyspace::{Bytes, glob_matches};
+use tokio::sync::{Notify, mpsc};
+
+/// One published message on its way to one subscriber.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The pattern that matched, for pattern subscribers.
+    pub pattern: Option<Bytes>,
+    /// Where it was published.
+    pub channel: Bytes,
+    /// What was published.
+    pub payload: Bytes,
+}
+
+impl Message {
+    fn weight(&self) -> usize {
+        self.channel.len() + self.payload.len() + 64
+    }
+}
+
+/// Where a subscriber's messages wait.
+#[derive(Debug)]
+pub struct Mailbox {
+    id: u64,
+    queue: mpsc::UnboundedSender<Message>,
+    /// Bytes waiting, and how many may.
+    waiting: Arc<AtomicUsize>,
+    limit: usize,
+    overflow: Arc<Notify>,
+}
+
+/// The reading end of a mailbox.
+#[derive(Debug)]
+pub struct Inbox {
+    queue: mpsc::UnboundedReceiver<Message>,
+    waiting: Arc<AtomicUsize>,
+    overflow: Arc<Notify>,
+}
+
+/// A mailbox of `limit` bytes for the subscriber of that number.
+pub fn mailbox(id: u64, limit: usize) -> (Arc<Mailbox>, Inbox) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let overflow = Arc::new(Notify::new());
+    let inbox =
+        Inbox { queue: receiver, waiting: Arc::clone(&waiting), overflow: Arc::clone(&overflow) };
+    (Arc::new(Mailbox { id, queue: sender, waiting, limit, overflow }), inbox)
+}
+
+impl Mailbox {
+    /// Puts a message in; false if it is full, and then its owner is told.
+    fn deliver(&self, message: Message) -> bool {
+        let weight = message.weight();
+        let before = self.waiting.fetch_add(weight, Ordering::AcqRel);
+        if before + weight > self.limit {
+            self.waiting.fetch_sub(weight, Ordering::AcqRel);
+            self.overflow.notify_one();
+            return false;
+        }
+        self.queue.send(message).is_ok()
+    }
+}
+
+impl Inbox {
+    /// The next message; `None` once the mailbox has overflowed.
+    pub async fn next(&mut self) -> Option<Message> {
+        let message = tokio::select! {
+            biased;
+            () = self.overflow.notified() => None,
+            message = self.queue.recv() => message,
+        };
+        self.taken(message)
+    }
+
+    /// A message that is already there.
+    pub fn waiting(&mut self) -> Option<Message> {
+        let message = self.queue.try_recv().ok();
+        self.taken(message)
+    }
+
+    fn taken(&self, message: Option<Message>) -> Option<Message> {
+        if let Some(message) = &message {
+            self.waiting.fetch_sub(message.weight(), Ordering::AcqRel);
+        }
+        message
+    }
+}
+
+type Subscribers = HashMap<u64, Arc<Mailbox>>;
+
+/// Everybody's subscriptions.
+#[derive(Debug, Default)]
+pub struct Hub(Mutex<Registry>);
+
+#[derive(Debug, Default)]
+struct Registry {
+    channels: HashMap<Bytes, Subscribers>,
+    patterns: HashMap<Bytes, Subscribers>,
+}
+
+/// What a subscription names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// One channel by its name.
+    Channel,
+    /// All channels whose names match.
+    Pattern,
+}
+
+impl Registry {
+    fn of(&mut self, topic: Topic) -> &mut HashMap<Bytes, Subscribers> {
+        match topic {
+            Topic::Channel => &mut self.channels,
+            Topic::Pattern => &mut self.patterns,
+        }
+    }
+}
+
+impl Hub {
+    /// Publishes a message; gives how many subscribers got it.
+    pub fn publish(&self, channel: &[u8], payload: &[u8]) -> usize {
+        let registry = self.lock();
+        let direct = registry.channels.get(channel);
+        let mut matching =
+            registry.patterns.iter().filter(|(p, _)| glob_matches(p, channel)).peekable();
+        if direct.is_none() && matching.peek().is_none() {
+            return 0;
+        }
+        let (channel, payload) = (Bytes::from(channel), Bytes::from(payload));
+        let message = |pattern: Option<&Bytes>| Message {
+            pattern: pattern.cloned(),
+            channel: Arc::clone(&channel),
+            payload: Arc::clone(&payload),
+        };
+        let direct = direct.into_iter().flat_map(HashMap::values).map(|mailbox| (None, mailbox));
+        let matched = matching.flat_map(|(p, s)| s.values().map(move |mailbox| (Some(p), mailbox)));
+        direct
+            .chain(matched)
+            .filter(|(pattern, mailbox)| mailbox.deliver(message(*pattern)))
+            .count()
+    }
+
+    /// Adds a subscription.
+    pub fn subscribe(&self, topic: Topic, name: &Bytes, mailbox: &Arc<Mailbox>) {
+        let mut registry = self.lock();
+        let subscribers = registry.of(topic).entry(Arc::clone(name)).or_default();
+        subscribers.insert(mailbox.id, Arc::clone(mailbox));
+    }
+
+    /// Takes a subscription away.
+    pub fn unsubscribe(&self, topic: Topic, name: &[u8], mailbox: &Mailbox) {
+        let mut registry = self.lock();
+        let topics = registry.of(topic);
+        if let Some(subscribers) = topics.get_mut(name) {
+            subscribers.remove(&mailbox.id);
+            if subscribers.is_empty() {
+                topics.remove(name);
+            }
+        }
+    }
+
+    /// Names of channels that somebody hears, those that match the pattern if there is one.
+    pub fn channels(&self, pattern: Option<&[u8]>) -> Vec<Bytes> {
+        let registry = self.lock();
+        let names = registry.channels.keys();
+        names.filter(|name| pattern.is_none_or(|p| glob_matches(p, name))).cloned().collect()
+    }
+
+    /// How many hear a channel by its name.
+    pub fn subscribers(&self, channel: &[u8]) -> usize {
+        self.lock().channels.get(channel).map_or(0, HashMap::len)
+    }
+
+    /// How many different patterns somebody hears.
+    pub fn patterns(&self) -> usize {
+        self.lock().patterns.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        // Every change is one map operation, so a panic elsewhere leaves no half of one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Bytes {
+        Bytes::from(text.as_bytes())
+    }
+
+    #[tokio::test]
+    async fn messages_reach_channels_and_patterns_until_they_leave() {
+        let hub = Hub::default();
+        let (mailbox, mut inbox) = mailbox(1, 1 << 20);
+        hub.subscribe(Topic::Channel, &name("a1"), &mailbox);
+        hub.subscribe(Topic::Pattern, &name("a*"), &mailbox);
+        assert_eq!(hub.publish(b"a1", b"x"), 2);
+        assert_eq!(hub.publish(b"b", b"x"), 0);
+        let first = inbox.next().await.unwrap();
+        let second = inbox.waiting().unwrap();
+        assert_eq!((first.pattern, second.pattern), (None, Some(name("a*"))));
+        hub.unsubscribe(Topic::Channel, b"a1", &mailbox);
+        assert_eq!((hub.publish(b"a1", b"x"), hub.channels(None).len(), hub.patterns()), (1, 0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_full_mailbox_says_so() {
+        let hub = Hub::default();
+        let (mailbox, mut inbox) = mailbox(1, 200);
+        hub.subscribe(Topic::Channel, &name("a"), &mailbox);
+        assert_eq!(hub.publish(b"a", &[0; 100]), 1);
+        assert_eq!(hub.publish(b"a", &[0; 100]), 0);
+        assert!(inbox.next().await.is_none());
+    }
+}

@@ -1,0 +1,93 @@
+//! The Redis face: RESP2 and RESP3 over TCP.
+//!
+//! A connection is a task. `parse` reads requests without copying, `session` decides what becomes of
+//! each, data commands run inline in [`Store::execute`], `write` spells the replies. Commands about
+//! the connection and the node are a table in `commands`; data commands have theirs in the keyspace.
+//! Nothing here knows how samples come about: that is the keymap's, behind `Extract`.
+
+mod commands;
+mod connection;
+mod hub;
+mod parse;
+mod session;
+mod shared;
+mod write;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ringwell_storage::keyspace::Extract;
+use ringwell_storage::store::Store;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use commands::{SESSION_COMMANDS, SessionCommand};
+pub use hub::{Hub, Inbox, Mailbox, Message, Topic, mailbox};
+pub use parse::{Limits, Parser, ProtocolError};
+pub use shared::{Counters, Gauge, RespOptions};
+pub use write::{Protocol, write};
+
+use shared::Shared;
+
+/// How long connections may take to end when the node stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long accepting pauses when the system has no more sockets.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves connections until `shutdown` returns; then each ends after the request it is at.
+pub async fn serve(
+    listener: TcpListener,
+    store: Arc<Store>,
+    keymap: Arc<dyn Extract>,
+    options: RespOptions,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let port = listener.local_addr()?.port();
+    let shared = Arc::new(Shared::new(store, keymap, options, port));
+    let (stop, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    shared.counters.connections.fetch_add(1, Ordering::Relaxed);
+                    if connections.len() >= shared.options.max_connections {
+                        shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+                        refuse(stream);
+                        continue;
+                    }
+                    let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
+                    connections.spawn(async move {
+                        // A connection that breaks is its own business.
+                        let _ = connection::serve(stream, peer, shared, stopped).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept Redis connections");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            // Ended connections leave the set, so that its length says how many there are.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    stop.send_replace(true);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    // Whoever has not ended by then is cut off when the set is dropped.
+    let _ = tokio::time::timeout(GRACE, ended).await;
+    Ok(())
+}
+
+/// Tells a client that there are too many; whether it hears it does not matter.
+fn refuse(mut stream: TcpStream) {
+    tokio::spawn(async move {
+        let told = stream.write_all(b"-ERR max number of clients reached\r\n");
+        let _ = tokio::time::timeout(GRACE, told).await;
+    });
+}

@@ -1,0 +1,239 @@
+//! What all connections share: options, counters, the list of clients.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use ringwell_storage::keyspace::Extract;
+use ringwell_storage::keyspace::command::COMMANDS;
+use ringwell_storage::store::{Ack, Store};
+
+use super::commands::SESSION_COMMANDS;
+use super::hub::Hub;
+use super::parse::Limits;
+use super::write::Protocol;
+/// A function that tells something about the node.
+pub type Gauge<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
+/// How the Redis face behaves.
+#[derive(Clone)]
+pub struct RespOptions {
+    /// What AUTH must give; `None` = everybody is let in.
+    pub secret: Option<Vec<u8>>,
+    /// How many connections there may be.
+    pub max_connections: usize,
+    /// What one request may be.
+    pub limits: Limits,
+    /// Bytes that may wait for one connection: replies to a pipeline, and published messages.
+    pub output_limit: usize,
+    /// When a write is acknowledged.
+    pub ack: Ack,
+    /// Milliseconds since 1970.
+    pub now: Gauge<i64>,
+    /// Bytes of memory the process uses.
+    pub memory: Gauge<u64>,
+    /// Who hears what; the node keeps the other end to publish and listen itself.
+    pub hub: Arc<Hub>,
+    /// What is counted; the node keeps the other end to show it.
+    pub counters: Arc<Counters>,
+}
+
+impl Default for RespOptions {
+    fn default() -> RespOptions {
+        RespOptions {
+            secret: None,
+            max_connections: 10_000,
+            limits: Limits::default(),
+            output_limit: 32 << 20,
+            ack: Ack::Written,
+            now: Arc::new(crate::clock::now_ms),
+            memory: Arc::new(|| 0),
+            hub: Arc::default(),
+            counters: Arc::default(),
+        }
+    }
+}
+
+/// What the Redis face counted.
+#[derive(Debug)]
+pub struct Counters {
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused because there were too many.
+    pub refused: AtomicU64,
+    /// Connections there are.
+    pub connected: AtomicU64,
+    /// Bytes read.
+    pub bytes_in: AtomicU64,
+    /// Bytes written.
+    pub bytes_out: AtomicU64,
+    /// Commands answered with an error.
+    pub errors: AtomicU64,
+    /// Connections ended because what they sent is no request.
+    pub protocol_errors: AtomicU64,
+    /// Connections ended because they spoke HTTP.
+    pub http: AtomicU64,
+    /// Connections ended because they did not read their messages.
+    pub slow_subscribers: AtomicU64,
+    /// Messages published.
+    pub published: AtomicU64,
+    /// Samples that a command implied and the store refused.
+    pub derived_refused: AtomicU64,
+    data: Box<[AtomicU64]>,
+    session: Box<[AtomicU64]>,
+}
+
+impl Default for Counters {
+    fn default() -> Counters {
+        let zeros = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
+        Counters {
+            connections: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            connected: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            protocol_errors: AtomicU64::new(0),
+            http: AtomicU64::new(0),
+            slow_subscribers: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+            derived_refused: AtomicU64::new(0),
+            data: zeros(COMMANDS.len()),
+            session: zeros(SESSION_COMMANDS.len()),
+        }
+    }
+}
+
+impl Counters {
+    /// How often each command was called, by name.
+    pub fn commands(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let data = COMMANDS.iter().map(|c| c.name).zip(&self.data);
+        let session = SESSION_COMMANDS.iter().map(|c| c.name).zip(&self.session);
+        data.chain(session).map(|(name, calls)| (name, calls.load(Ordering::Relaxed)))
+    }
+
+    /// Counts a call of the data command at `index` of its table.
+    pub(super) fn called_data(&self, index: usize) {
+        count(self.data.get(index));
+    }
+
+    /// Counts a call of the connection command at `index` of its table.
+    pub(super) fn called_session(&self, index: usize) {
+        count(self.session.get(index));
+    }
+}
+
+fn count(counter: Option<&AtomicU64>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What CLIENT LIST says of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) id: u64,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) since: i64,
+    pub(super) name: String,
+    pub(super) library: (String, String),
+    pub(super) db: u8,
+    pub(super) protocol: Protocol,
+    pub(super) channels: usize,
+    pub(super) patterns: usize,
+    /// Commands waiting for EXEC, if it is in a transaction.
+    pub(super) queued: Option<usize>,
+}
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) keymap: Arc<dyn Extract>,
+    pub(super) options: RespOptions,
+    pub(super) hub: Arc<Hub>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) started: i64,
+    pub(super) port: u16,
+    pub(super) run_id: String,
+    /// A transaction holds it alone, every other data command together with others.
+    pub(super) exclusive: RwLock<()>,
+    clients: Mutex<BTreeMap<u64, Client>>,
+    next_id: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(
+        store: Arc<Store>,
+        keymap: Arc<dyn Extract>,
+        options: RespOptions,
+        port: u16,
+    ) -> Shared {
+        let started = (options.now)();
+        Shared {
+            store,
+            keymap,
+            hub: Arc::clone(&options.hub),
+            counters: Arc::clone(&options.counters),
+            options,
+            started,
+            port,
+            run_id: run_id(started, port),
+            exclusive: RwLock::new(()),
+            clients: Mutex::default(),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        (self.options.now)()
+    }
+
+    pub(super) fn join(&self, peer: SocketAddr, local: SocketAddr) -> Client {
+        let client = Client {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            peer,
+            local,
+            since: self.now(),
+            name: String::new(),
+            library: Default::default(),
+            db: 0,
+            protocol: Protocol::Resp2,
+            channels: 0,
+            patterns: 0,
+            queued: None,
+        };
+        self.lock_clients().insert(client.id, client.clone());
+        self.counters.connected.fetch_add(1, Ordering::Relaxed);
+        client
+    }
+
+    /// Shows others what changed.
+    pub(super) fn update(&self, client: &Client) {
+        self.lock_clients().insert(client.id, client.clone());
+    }
+
+    pub(super) fn leave(&self, id: u64) {
+        self.lock_clients().remove(&id);
+        self.counters.connected.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn clients(&self, only: Option<&HashSet<u64>>) -> Vec<Client> {
+        let clients = self.lock_clients();
+        let wanted = clients.values().filter(|c| only.is_none_or(|only| only.contains(&c.id)));
+        wanted.cloned().collect()
+    }
+
+    fn lock_clients(&self) -> MutexGuard<'_, BTreeMap<u64, Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Forty hexadecimal digits that differ from start to start.
+fn run_id(started: i64, port: u16) -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new();
+    let part = |i: u8| random.hash_one((started, port, i));
+    format!("{:016x}{:016x}{:08x}", part(0), part(1), part(2) as u32)
+}

@@ -1,0 +1,193 @@
+//! Opens, checks and serves a block.
+
+use std::sync::Arc;
+
+use super::layout::{
+    ChunkMeta, FOOTER, Footer, HEADER, Meta, Part, SeriesEntry, decode_footer, decode_postings,
+    decode_series, header,
+};
+use super::path_of;
+use crate::chunk::{decode_timestamps, decode_values};
+use crate::disk::{Disk, DiskError, File};
+use crate::index::Postings;
+use crate::model::{SampleBuf, TimeRange};
+use crate::read::ReadError;
+use crate::wire::FormatError;
+
+/// Why a block is refused. The rest of the store serves without it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BlockError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A checksum or structure does not hold.
+    #[error("{path} is damaged, {part} at byte {offset}: {what}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// Which part of it.
+        part: &'static str,
+        /// Where in the part.
+        offset: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// An open block: its index in memory, its chunks on the disk.
+pub struct Block {
+    path: String,
+    file: Arc<dyn File>,
+    meta: Meta,
+    footer: Footer,
+    series: Vec<SeriesEntry>,
+    postings: Postings,
+}
+
+const PART_NAMES: [&str; 5] = ["timestamps", "values", "series", "postings", "meta"];
+
+impl Block {
+    /// Opens a published block and checks its index.
+    pub fn open(disk: &dyn Disk, number: u64) -> Result<Block, BlockError> {
+        let path = path_of(number);
+        let file = disk.open(&path)?;
+        let len = file.size()?;
+        let damaged = |part, e: FormatError| BlockError::Damaged {
+            path: path.clone(),
+            part,
+            offset: e.offset as u64,
+            what: e.what,
+        };
+        let short = FormatError { what: "file is too short for a block", offset: 0 };
+        if len < (HEADER + FOOTER) as u64 {
+            return Err(damaged("footer", short));
+        }
+        let mut head = [0; HEADER];
+        file.read_at(&mut head, 0)?;
+        if head != header() {
+            let what = "not a block of a version this release knows";
+            return Err(damaged("header", FormatError { what, offset: 0 }));
+        }
+        let mut tail = vec![0; FOOTER];
+        file.read_at(&mut tail, len - FOOTER as u64)?;
+        let footer = decode_footer(&tail, len).map_err(|e| damaged("footer", e))?;
+        let meta_bytes = read_part(&*file, &path, &footer, 4)?;
+        let meta = Meta::decode(&meta_bytes).map_err(|e| damaged("meta", e))?;
+        let series_bytes = read_part(&*file, &path, &footer, 2)?;
+        let (symbols, series) = decode_series(&series_bytes).map_err(|e| damaged("series", e))?;
+        let mut postings = Postings::default();
+        postings.set_all((0..series.len() as u32).collect());
+        let postings_bytes = read_part(&*file, &path, &footer, 3)?;
+        decode_postings(&postings_bytes, &symbols, series.len(), &mut |name, value, numbers| {
+            postings.set(name, value, numbers);
+        })
+        .map_err(|e| damaged("postings", e))?;
+        Ok(Block { path, file, meta, footer, series, postings })
+    }
+
+    /// What it says of itself.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Bytes of the file.
+    pub fn byte_len(&self) -> u64 {
+        self.footer[4].offset + self.footer[4].length + FOOTER as u64
+    }
+
+    /// Its time range.
+    pub fn range(&self) -> TimeRange {
+        TimeRange::new(self.meta.min_t, self.meta.max_t).unwrap_or(TimeRange::ALL)
+    }
+
+    pub(crate) fn postings(&self) -> &Postings {
+        &self.postings
+    }
+
+    pub(crate) fn series(&self, number: u32) -> Option<&SeriesEntry> {
+        self.series.get(number as usize)
+    }
+
+    /// Reads every chunk and checks it.
+    pub fn verify(&self) -> Result<(), BlockError> {
+        let mut samples = SampleBuf::default();
+        for chunk in self.series.iter().flat_map(|s| &s.chunks) {
+            samples.clear();
+            self.read_chunk(chunk, &mut samples).map_err(|e| match e {
+                ReadError::Corrupt { path, offset, .. } => BlockError::Damaged {
+                    path,
+                    part: "chunk",
+                    offset,
+                    what: "a chunk's checksum or structure does not hold",
+                },
+                ReadError::Io { path, reason } => BlockError::Disk(DiskError {
+                    operation: "read",
+                    path,
+                    kind: std::io::ErrorKind::Other,
+                    reason,
+                }),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Appends the samples of a chunk to `out`.
+    pub(crate) fn read_chunk(
+        &self,
+        chunk: &ChunkMeta,
+        out: &mut SampleBuf,
+    ) -> Result<(), ReadError> {
+        let t = self.column(0, chunk.timestamps)?;
+        let v = self.column(1, chunk.values)?;
+        let corrupt = |reason: &str| ReadError::Corrupt {
+            path: self.path.clone(),
+            offset: self.footer[1].offset + chunk.values.0,
+            reason: reason.to_owned(),
+        };
+        if crc32c::crc32c_append(crc32c::crc32c(&t), &v) != chunk.crc {
+            return Err(corrupt("a chunk's checksum does not hold"));
+        }
+        let n = chunk.count as usize;
+        decode_timestamps(&t, n, &mut out.t).map_err(|e| corrupt(e.what))?;
+        decode_values(&v, n, out).map_err(|e| corrupt(e.what))
+    }
+
+    fn column(&self, part: usize, at: (u64, u32)) -> Result<Vec<u8>, ReadError> {
+        let Part { offset, length, .. } = self.footer[part];
+        let end = at.0.checked_add(u64::from(at.1)).filter(|end| *end <= length);
+        if end.is_none() {
+            let reason = format!("a chunk points past the {}", PART_NAMES[part]);
+            return Err(ReadError::Corrupt { path: self.path.clone(), offset, reason });
+        }
+        let mut bytes = vec![0; at.1 as usize];
+        match self.file.read_at(&mut bytes, offset + at.0) {
+            Ok(n) if n == bytes.len() => Ok(bytes),
+            Ok(_) => Err(ReadError::Corrupt {
+                path: self.path.clone(),
+                offset: offset + at.0,
+                reason: "file ends too early".to_owned(),
+            }),
+            Err(e) => Err(ReadError::Io { path: self.path.clone(), reason: e.reason }),
+        }
+    }
+}
+
+fn read_part(
+    file: &dyn File,
+    path: &str,
+    footer: &Footer,
+    number: usize,
+) -> Result<Vec<u8>, BlockError> {
+    let part = footer[number];
+    let mut bytes = vec![0; usize::try_from(part.length).unwrap_or(usize::MAX)];
+    let got = file.read_at(&mut bytes, part.offset)?;
+    if got < bytes.len() || crc32c::crc32c(&bytes) != part.crc {
+        return Err(BlockError::Damaged {
+            path: path.to_owned(),
+            part: PART_NAMES[number],
+            offset: 0,
+            what: "checksum does not hold",
+        });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,255 @@
+//! State as of the log, in one file (docs/format/manifest.md): what replay need not repeat.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskError, read_all};
+use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
+use crate::keyspace::{Keyspace, View};
+use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
+use crate::wire::{FormatError, Reader, put_prefixed, put_varint, put_zigzag};
+
+pub(crate) const DIR: &str = "checkpoints";
+
+const MAGIC: &[u8; 8] = b"RINGCKP\0";
+const VERSION: u32 = 1;
+const TAG_SHARD: u32 = 1;
+const TAG_KEYSPACE: u32 = 2;
+
+/// Why a checkpoint is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// It does not check.
+    #[error("{path} is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// The keyspace and the position it is in up to.
+pub(crate) struct Keys {
+    pub(crate) keyspace: Keyspace,
+    pub(crate) applied: WalPosition,
+}
+
+pub(crate) fn path_of(number: u64) -> String {
+    format!("{DIR}/{number:016x}.ckp")
+}
+
+/// Writes and publishes a checkpoint; the manifest makes it live. Chunks in `in_blocks` (by address) are
+/// left out, for a block has them.
+pub(crate) fn write(
+    disk: &dyn Disk,
+    number: u64,
+    head: &Head,
+    (view, applied): (View, WalPosition),
+    in_blocks: &HashSet<*const HeadChunk>,
+) -> Result<u64, DiskError> {
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    for shard in 0..SHARDS {
+        let mut section = Vec::new();
+        put_shard(&mut section, head, shard, in_blocks);
+        put_section(&mut out, TAG_SHARD, &section);
+    }
+    let mut section = Vec::new();
+    put_varint(&mut section, applied.0);
+    view.encode(&mut section);
+    put_section(&mut out, TAG_KEYSPACE, &section);
+    disk.create_dir(DIR)?;
+    let name = format!("{number:016x}.ckp");
+    crate::disk::replace_atomically(disk, DIR, &name, &out)?;
+    Ok(out.len() as u64)
+}
+
+/// Reads a checkpoint into an empty head.
+pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Keys, CheckpointError> {
+    let path = path_of(number);
+    let bytes = read_all(disk, &path)?;
+    let damaged = |offset: usize, what: &str| CheckpointError::Damaged {
+        path: path.clone(),
+        offset: offset as u64,
+        what: what.to_owned(),
+    };
+    let mut keys = Keys { keyspace: Keyspace::new(), applied: WalPosition(0) };
+    let mut reader = Reader::new(&bytes);
+    let begins = reader.take(8).is_ok_and(|m| m == MAGIC);
+    match reader.u32() {
+        Ok(VERSION) if begins => {}
+        Ok(newer) if begins => {
+            let what = format!("format version {newer}, this release reads up to {VERSION}");
+            return Err(damaged(8, &what));
+        }
+        _ => return Err(damaged(0, "no checkpoint begins here")),
+    }
+    while !reader.is_empty() {
+        let at = reader.offset();
+        let (tag, section) = get_section(&mut reader).map_err(|e| damaged(e.offset, e.what))?;
+        let start = reader.offset() - section.len();
+        match tag {
+            TAG_SHARD => get_shard(section, head).map_err(|e| damaged(start + e.offset, e.what))?,
+            TAG_KEYSPACE => {
+                let mut inner = Reader::new(section);
+                let applied = inner.varint().map_err(|e| damaged(start + e.offset, e.what))?;
+                let view = &section[inner.offset()..];
+                keys.keyspace =
+                    Keyspace::decode(view).map_err(|e| damaged(start, &e.to_string()))?;
+                keys.applied = WalPosition(applied);
+            }
+            _ => return Err(damaged(at, "section of a newer release")),
+        }
+    }
+    Ok(keys)
+}
+
+fn put_section(out: &mut Vec<u8>, tag: u32, section: &[u8]) {
+    out.extend_from_slice(&tag.to_le_bytes());
+    out.extend_from_slice(&(section.len() as u64).to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(section).to_le_bytes());
+    out.extend_from_slice(section);
+}
+
+fn get_section<'a>(reader: &mut Reader<'a>) -> Result<(u32, &'a [u8]), FormatError> {
+    let tag = reader.u32()?;
+    let (length, crc) = (reader.u64()?, reader.u32()?);
+    let section = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+    if crc32c::crc32c(section) != crc {
+        return Err(reader.error("checksum of a section does not hold"));
+    }
+    Ok((tag, section))
+}
+
+/// A series as it goes into a checkpoint, taken under the shard's lock.
+struct Taken {
+    id: SeriesId,
+    lookback: Option<i64>,
+    labels: Labels,
+    newest: i64,
+    touched: u64,
+    captured: Captured,
+}
+
+fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<*const HeadChunk>) {
+    let (applied, series) = {
+        let shard = head.lock(number);
+        let take = |(_, s): (u32, &MemSeries)| Taken {
+            id: s.id,
+            lookback: s.lookback,
+            labels: s.labels.clone(),
+            newest: s.newest,
+            touched: s.touched,
+            captured: s.capture(),
+        };
+        (shard.applied, shard.iter().map(take).collect::<Vec<_>>())
+    };
+    put_varint(out, number as u64);
+    put_varint(out, applied.0);
+    put_varint(out, series.len() as u64);
+    let mut chunks = Chunks::default();
+    for taken in &series {
+        put_varint(out, taken.id.0);
+        put_zigzag(out, taken.lookback.unwrap_or(-1));
+        put_prefixed(out, taken.labels.encoded().as_bytes());
+        put_zigzag(out, taken.newest);
+        put_varint(out, taken.touched);
+        let keep = |c: &&Arc<HeadChunk>| !in_blocks.contains(&Arc::as_ptr(c));
+        let sealed: Vec<_> = taken.captured.sealed.iter().filter(keep).collect();
+        put_varint(out, sealed.len() as u64);
+        sealed.iter().for_each(|c| chunks.put(out, c));
+        chunks.put_samples(out, &taken.captured.side);
+        chunks.put_samples(out, &taken.captured.ring);
+    }
+}
+
+fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
+    let mut reader = Reader::new(section);
+    let number = reader.varint()?;
+    if number >= SHARDS as u64 {
+        return Err(reader.error("no such shard"));
+    }
+    let mut shard = head.lock(number as usize);
+    shard.applied = WalPosition(reader.varint()?);
+    let mut chunks = Chunks::default();
+    for _ in 0..reader.count(8)? {
+        let id = SeriesId(reader.varint()?);
+        let lookback = Some(reader.zigzag()?).filter(|ms| *ms >= 0);
+        let labels = Labels::from_encoded(reader.text()?);
+        let labels = labels.map_err(|_| reader.error("labels are damaged"))?;
+        let (newest, touched) = (reader.zigzag()?, reader.varint()?);
+        let mut captured = Captured::default();
+        for _ in 0..reader.count(1)? {
+            if let Some(chunk) = chunks.get(&mut reader)? {
+                captured.sealed.push(Arc::new(chunk));
+            }
+        }
+        captured.side = chunks.get_samples(&mut reader)?;
+        captured.ring = chunks.get_samples(&mut reader)?;
+        let mut series = MemSeries::new(id, labels, lookback);
+        series.restore(captured, newest);
+        series.touched = touched;
+        head.taken_id(id);
+        shard.insert(series);
+    }
+    Ok(())
+}
+
+/// Chunks one after the other; a timestamp column equal to the one before is not repeated.
+#[derive(Default)]
+struct Chunks {
+    column: Arc<[u8]>,
+}
+
+impl Chunks {
+    fn put(&mut self, out: &mut Vec<u8>, chunk: &HeadChunk) {
+        put_varint(out, u64::from(chunk.count));
+        put_zigzag(out, chunk.min_t);
+        put_zigzag(out, chunk.max_t);
+        if chunk.timestamps == self.column {
+            put_varint(out, 0);
+        } else {
+            put_prefixed(out, &chunk.timestamps);
+            self.column = Arc::clone(&chunk.timestamps);
+        }
+        put_prefixed(out, &chunk.values);
+    }
+
+    fn put_samples(&mut self, out: &mut Vec<u8>, samples: &SampleBuf) {
+        if samples.is_empty() {
+            put_varint(out, 0);
+        } else {
+            self.put(out, &HeadChunk::encode(samples, &mut Default::default()));
+        }
+    }
+
+    fn get(&mut self, reader: &mut Reader<'_>) -> Result<Option<HeadChunk>, FormatError> {
+        let count = reader.varint()?;
+        if count == 0 {
+            return Ok(None);
+        }
+        let count = u32::try_from(count).map_err(|_| reader.error("chunk too long"))?;
+        let (min_t, max_t) = (reader.zigzag()?, reader.zigzag()?);
+        let column = reader.prefixed()?;
+        if !column.is_empty() {
+            self.column = column.into();
+        }
+        let timestamps = Arc::clone(&self.column);
+        let values = reader.prefixed()?.into();
+        Ok(Some(HeadChunk { count, min_t, max_t, timestamps, values }))
+    }
+
+    fn get_samples(&mut self, reader: &mut Reader<'_>) -> Result<SampleBuf, FormatError> {
+        let mut samples = SampleBuf::default();
+        if let Some(chunk) = self.get(reader)? {
+            chunk.decode(&mut samples)?;
+        }
+        Ok(samples)
+    }
+}

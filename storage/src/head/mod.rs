@@ -1,0 +1,79 @@
+//! The newest samples, in memory: shards of series, each series with a ring of its newest samples
+//! and sealed chunks until a block has them.
+//!
+//! A batch visits each shard once: admission decides what is taken and resolves it to rows, the log
+//! gives the rows their place, and [`Shard::apply`] puts them in, live and in replay alike.
+
+mod admit;
+mod alias;
+mod chunk;
+mod series;
+mod shard;
+
+pub use admit::Limits;
+pub(crate) use admit::Window;
+pub(crate) use alias::{Aliases, Target};
+pub(crate) use chunk::HeadChunk;
+pub(crate) use series::{Captured, MemSeries};
+pub(crate) use shard::{Admitting, Shard};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::{Labels, SeriesId, Timestamp};
+
+/// How many shards there are. Part of the on-disk contract: records and checkpoints name shards.
+pub const SHARDS: usize = 16;
+
+/// All shards, and what they share.
+pub(crate) struct Head {
+    shards: Vec<Mutex<Shard>>,
+    pub(crate) aliases: Aliases,
+    next_id: AtomicU64,
+    pub(crate) active: AtomicU64,
+    batch: AtomicU64,
+}
+
+impl Head {
+    /// An empty head whose sealed chunks never cross a multiple of `span` milliseconds.
+    pub(crate) fn new(ring: usize, span: Timestamp) -> Head {
+        let shard = |i| Mutex::new(Shard::new(i as u16, ring, span));
+        Head {
+            shards: (0..SHARDS).map(shard).collect(),
+            aliases: Aliases::default(),
+            next_id: AtomicU64::new(1),
+            active: AtomicU64::new(0),
+            batch: AtomicU64::new(0),
+        }
+    }
+
+    /// The shard of a label set.
+    pub(crate) fn shard_of(labels: &Labels) -> usize {
+        (labels.stable_hash() >> 32) as usize % SHARDS
+    }
+
+    /// A shard, locked.
+    pub(crate) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        self.shards[shard % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number no series had.
+    pub(crate) fn new_id(&self) -> SeriesId {
+        SeriesId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Numbers up to `id` are taken.
+    pub(crate) fn taken_id(&self, id: SeriesId) {
+        self.next_id.fetch_max(id.0 + 1, Ordering::Relaxed);
+    }
+
+    /// The lowest number that is free.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.load(Ordering::Relaxed)
+    }
+
+    /// A number for a batch, never 0.
+    pub(crate) fn new_batch(&self) -> u64 {
+        self.batch.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}

@@ -1,0 +1,277 @@
+//! A shard: some of the series, behind one lock.
+
+use hashbrown::HashTable;
+
+use super::admit::{Admission, Limits, Window, admit};
+use super::alias::Target;
+use super::chunk::Columns;
+use super::series::{InBatch, MemSeries, Shape};
+use crate::append::{Duplicates, Rejection};
+use crate::index::Postings;
+use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
+use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
+
+/// Series that share a lock.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    number: u16,
+    shape: Shape,
+    /// By slot; `None` where a series has left the head. Slots are not reused.
+    series: Vec<Option<Box<MemSeries>>>,
+    /// Slots by labels.
+    by_labels: HashTable<u32>,
+    /// Slots by series number.
+    by_id: hashbrown::HashMap<SeriesId, u32>,
+    pub(crate) postings: Postings,
+    columns: Columns,
+    /// Every record below has been applied.
+    pub(crate) applied: WalPosition,
+    pub(crate) samples: u64,
+}
+
+/// A batch while it is admitted.
+pub(crate) struct Admitting<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) window: Window,
+    pub(crate) duplicates: Duplicates,
+    /// Number of this batch.
+    pub(crate) batch: u64,
+    /// Whether one more series fits, asked once a new series.
+    pub(crate) room: &'a dyn Fn() -> Result<SeriesId, Rejection>,
+    /// What has been admitted so far.
+    pub(crate) rows: ShardBatch,
+    /// Newest time admitted for each of the batch's new series.
+    pub(crate) new_newest: Vec<Timestamp>,
+}
+
+impl Shard {
+    pub(crate) fn new(number: u16, ring: usize, span: Timestamp) -> Shard {
+        Shard {
+            number,
+            shape: Shape { ring, span },
+            series: Vec::new(),
+            by_labels: HashTable::new(),
+            by_id: hashbrown::HashMap::new(),
+            postings: Postings::default(),
+            columns: Columns::default(),
+            applied: WalPosition(0),
+            samples: 0,
+        }
+    }
+
+    /// The slot an alias points to, if its series is still there.
+    pub(crate) fn follow(&self, target: Target) -> Option<u32> {
+        let series = self.series.get(target.slot as usize)?.as_ref()?;
+        (series.id == target.id).then_some(target.slot)
+    }
+
+    /// The slot of a label set; a new series is admitted into `admitting` if need be.
+    pub(crate) fn resolve(
+        &self,
+        labels: &Labels,
+        lookback: Option<Timestamp>,
+        admitting: &mut Admitting<'_>,
+    ) -> Result<Target, Rejection> {
+        if let Some((slot, series)) = self.find(labels) {
+            return Ok(Target { shard: self.number, slot, id: series.id });
+        }
+        let first = self.series.len() as u32;
+        let new = &admitting.rows.new_series;
+        if let Some(i) = new.iter().position(|s| s.labels == *labels) {
+            return Ok(Target { shard: self.number, slot: first + i as u32, id: new[i].id });
+        }
+        admitting.limits.check(labels)?;
+        let id = (admitting.room)()?;
+        let slot = first + new.len() as u32;
+        admitting.rows.new_series.push(NewSeries { id, lookback, labels: labels.clone() });
+        admitting.new_newest.push(Timestamp::MIN);
+        Ok(Target { shard: self.number, slot, id })
+    }
+
+    /// Admits one sample of a resolved series; says at what time, or `None` if it is known.
+    pub(crate) fn admit(
+        &mut self,
+        target: Target,
+        sample: &Sample,
+        admitting: &mut Admitting<'_>,
+    ) -> Result<Option<Timestamp>, Rejection> {
+        admitting.window.check(sample.t)?;
+        let first_new = self.series.len() as u32;
+        let existing = self.series.get(target.slot as usize).and_then(Option::as_deref);
+        let in_batch = match existing {
+            Some(series) => (series.batch.number == admitting.batch).then_some(series.batch.newest),
+            None => admitting.new_newest.get((target.slot - first_new) as usize).copied(),
+        };
+        let newest =
+            existing.map_or(Timestamp::MIN, |s| s.newest).max(in_batch.unwrap_or(Timestamp::MIN));
+        if sample.t > newest {
+            return Ok(self.take(target, sample, sample.t, admitting));
+        }
+        let rows = &admitting.rows;
+        let taken = |t| in_batch.and_then(|_| row_at(rows, target.id, t));
+        let stored = |t| existing.and_then(|s| s.value_at(t));
+        let at = |t| taken(t).or_else(|| stored(t));
+        match admit(sample, admitting.duplicates, &at) {
+            Admission::Take(t) => Ok(self.take(target, sample, t, admitting)),
+            Admission::Known => Ok(None),
+            Admission::Refuse(reason) => Err(reason),
+        }
+    }
+
+    fn take(
+        &mut self,
+        target: Target,
+        sample: &Sample,
+        t: Timestamp,
+        admitting: &mut Admitting<'_>,
+    ) -> Option<Timestamp> {
+        let Target { slot, id, .. } = target;
+        let first_new = self.series.len() as u32;
+        if let Some(Some(series)) = self.series.get_mut(slot as usize) {
+            let before = series.batch;
+            let same = before.number == admitting.batch;
+            let newest = if same { before.newest.max(t) } else { t };
+            series.batch = InBatch { number: admitting.batch, newest };
+        } else if let Some(newest) = admitting.new_newest.get_mut((slot - first_new) as usize) {
+            *newest = t.max(*newest);
+        }
+        match sample.value {
+            Value::Float(v) if sample.start == 0 => {
+                admitting.rows.floats.push(FloatRow { slot, id, t, v });
+            }
+            _ => {
+                let sample = Sample { t, ..sample.clone() };
+                admitting.rows.others.push(OtherRow { slot, id, sample });
+            }
+        }
+        Some(t)
+    }
+
+    /// Puts a logged batch in. Never refuses; a batch below `applied` is already in.
+    pub(crate) fn apply(&mut self, logged: &Logged<&ShardBatch>) {
+        let (position, batch) = (logged.position(), *logged.get());
+        if position < self.applied {
+            return;
+        }
+        self.applied = WalPosition(position.0 + 1);
+        for new in &batch.new_series {
+            self.insert(MemSeries::new(new.id, new.labels.clone(), new.lookback));
+        }
+        let shape = self.shape;
+        for row in &batch.floats {
+            if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
+                series.push_float(row.t, row.v, shape, &mut self.columns);
+                series.touched = position.0;
+            }
+        }
+        for row in &batch.others {
+            if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
+                series.push(row.sample.clone(), shape, &mut self.columns);
+                series.touched = position.0;
+            }
+        }
+        self.samples += (batch.floats.len() + batch.others.len()) as u64;
+    }
+
+    /// Finds the slots of a batch read back from the log, which knows series by number only.
+    pub(crate) fn locate(&self, batch: &mut ShardBatch) {
+        let first = self.series.len() as u32;
+        let new: hashbrown::HashMap<SeriesId, u32> =
+            batch.new_series.iter().zip(first..).map(|(s, slot)| (s.id, slot)).collect();
+        let slot = |id: SeriesId| self.by_id.get(&id).or_else(|| new.get(&id)).copied();
+        let lost = u32::MAX;
+        for row in &mut batch.floats {
+            row.slot = slot(row.id).unwrap_or(lost);
+        }
+        for row in &mut batch.others {
+            row.slot = slot(row.id).unwrap_or(lost);
+        }
+    }
+
+    /// Enters a series; its slot.
+    pub(crate) fn insert(&mut self, series: MemSeries) -> u32 {
+        let slot = self.series.len() as u32;
+        let hash = series.labels.stable_hash();
+        self.postings.add(slot, &series.labels);
+        self.by_id.insert(series.id, slot);
+        self.series.push(Some(Box::new(series)));
+        let series = &self.series;
+        self.by_labels.insert_unique(hash, slot, |s| hash_at(series, *s));
+        slot
+    }
+
+    /// All series with their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &MemSeries)> {
+        self.series.iter().enumerate().filter_map(|(slot, s)| Some((slot as u32, s.as_deref()?)))
+    }
+
+    /// A series by slot.
+    pub(crate) fn get(&self, slot: u32) -> Option<&MemSeries> {
+        self.series.get(slot as usize)?.as_deref()
+    }
+
+    /// Seals all open samples below `before`.
+    pub(crate) fn seal_before(&mut self, before: Timestamp) {
+        for series in self.series.iter_mut().flatten() {
+            series.seal_before(before, self.shape, &mut self.columns);
+        }
+    }
+
+    /// Lets series go that hold nothing; says how many.
+    pub(crate) fn drop_empty(&mut self, idle_since: u64) -> u64 {
+        let gone: Vec<u32> = self
+            .iter()
+            .filter(|(_, s)| s.is_empty() && s.touched < idle_since)
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in &gone {
+            let Some(series) = self.series[*slot as usize].take() else { continue };
+            self.postings.remove([(*slot, &series.labels)].into_iter());
+            self.by_id.remove(&series.id);
+            let hash = series.labels.stable_hash();
+            if let Ok(entry) = self.by_labels.find_entry(hash, |s| s == slot) {
+                entry.remove();
+            }
+        }
+        gone.len() as u64
+    }
+
+    /// Removes chunks that a block now has.
+    pub(crate) fn forget(&mut self, slot: u32, chunks: &[std::sync::Arc<super::HeadChunk>]) {
+        if let Some(Some(series)) = self.series.get_mut(slot as usize) {
+            let in_block =
+                |c: &std::sync::Arc<_>| chunks.iter().any(|b| std::sync::Arc::ptr_eq(b, c));
+            series.sealed.retain(|c| !in_block(c));
+        }
+    }
+
+    fn find(&self, labels: &Labels) -> Option<(u32, &MemSeries)> {
+        let hash = labels.stable_hash();
+        let same = |slot: &u32| self.get(*slot).is_some_and(|s| s.labels == *labels);
+        let slot = *self.by_labels.find(hash, same)?;
+        Some((slot, self.get(slot)?))
+    }
+}
+
+/// The series at a slot, if it is the one the row means.
+fn series_mut(
+    series: &mut [Option<Box<MemSeries>>],
+    slot: u32,
+    id: SeriesId,
+) -> Option<&mut MemSeries> {
+    series.get_mut(slot as usize)?.as_deref_mut().filter(|s| s.id == id)
+}
+
+fn hash_at(series: &[Option<Box<MemSeries>>], slot: u32) -> u64 {
+    series.get(slot as usize).and_then(Option::as_ref).map_or(0, |s| s.labels.stable_hash())
+}
+
+/// What a batch has already admitted for a series at a time.
+fn row_at(rows: &ShardBatch, id: SeriesId, t: Timestamp) -> Option<Value> {
+    let float = rows.floats.iter().rev().find(|r| r.id == id && r.t == t);
+    let other = || rows.others.iter().rev().find(|r| r.id == id && r.sample.t == t);
+    match float {
+        Some(row) => Some(Value::Float(row.v)),
+        None => other().map(|r| r.sample.value.clone()),
+    }
+}

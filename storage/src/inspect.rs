@@ -1,0 +1,46 @@
+//! What stands in a data directory, read without changing it: for `ringwell inspect`.
+
+use crate::block::{Block, Meta};
+use crate::disk::{Disk, DiskError};
+use crate::manifest::{Manifest, ManifestError};
+use crate::{checkpoint, wal};
+
+/// A data directory at a glance.
+#[derive(Clone, Debug, Default)]
+pub struct Inspection {
+    /// Openings so far.
+    pub epoch: u32,
+    /// Segments of the log: name and bytes.
+    pub segments: Vec<(String, u64)>,
+    /// The live checkpoint: path, bytes and where replay begins.
+    pub checkpoint: Option<(String, u64, u64)>,
+    /// Live blocks with their sizes in bytes, or why one is refused.
+    pub blocks: Vec<Result<(Meta, u64), String>>,
+}
+
+/// Looks at a directory that no node has open.
+pub fn inspect(disk: &dyn Disk) -> Result<Inspection, ManifestError> {
+    let manifest = Manifest::load(disk)?;
+    let mut found = Inspection { epoch: manifest.epoch, ..Inspection::default() };
+    for name in disk.list(wal::DIRECTORY)? {
+        let bytes = size(disk, &format!("{}/{name}", wal::DIRECTORY))?;
+        found.segments.push((name, bytes));
+    }
+    if let Some(live) = manifest.checkpoint {
+        let path = checkpoint::path_of(live.number);
+        let bytes = size(disk, &path)?;
+        found.checkpoint = Some((path, bytes, live.position.0));
+    }
+    for number in manifest.blocks {
+        let opened = Block::open(disk, number);
+        found.blocks.push(match opened {
+            Ok(block) => Ok((*block.meta(), block.byte_len())),
+            Err(error) => Err(error.to_string()),
+        });
+    }
+    Ok(found)
+}
+
+fn size(disk: &dyn Disk, path: &str) -> Result<u64, DiskError> {
+    disk.open(path)?.size()
+}

@@ -1,0 +1,109 @@
+//! The one function that changes the keyspace, live and in replay. It cannot fail.
+
+use std::sync::Arc;
+
+use super::database::Database;
+use super::effect::{Effect, Effects};
+use super::list::{End, List};
+use super::map::Map;
+use super::table::Bytes;
+use super::value::{Entry, Value};
+use super::{Keyspace, Strings};
+
+impl Keyspace {
+    /// Applies what a command did.
+    pub fn apply(&mut self, effects: &Effects) {
+        for (db, effect) in effects.iter() {
+            if matches!(effect, Effect::FlushAll) {
+                self.databases.iter_mut().for_each(Database::flush);
+            } else if let Some(database) = self.databases.get_mut(usize::from(db)) {
+                apply(database, effect);
+            }
+        }
+    }
+}
+
+fn apply(database: &mut Database, effect: Effect<'_>) {
+    match effect {
+        Effect::Delete { key } => database.remove(key),
+        Effect::Expire { key, at } => database.expire(key, Some(at)),
+        Effect::Persist { key } => database.expire(key, None),
+        Effect::StringSet { key, value, keep_expiry } => set(database, key, value, keep_expiry),
+        Effect::ListPush { key, end, elements } if elements.count() > 0 => {
+            push(database, key, end, elements);
+        }
+        Effect::ListDrop { key, left, right } => {
+            change(database, key, |value| {
+                if let Value::List(list) = value {
+                    let list = Arc::make_mut(list);
+                    list.drop(End::Left, usize::try_from(left).unwrap_or(usize::MAX));
+                    list.drop(End::Right, usize::try_from(right).unwrap_or(usize::MAX));
+                }
+            });
+        }
+        Effect::HashSet { key, pairs } if pairs.count() > 0 => set_fields(database, key, pairs),
+        Effect::HashDelete { key, fields } => change(database, key, |value| {
+            if let Value::Hash(hash) = value {
+                let hash = Arc::make_mut(hash);
+                fields.for_each(|field| hash.remove(field));
+            }
+        }),
+        Effect::SetAdd { key, members } if members.count() > 0 => {
+            let value = database.entry(key, || Value::Set(Arc::new(Map::default())));
+            if let Value::Set(set) = value {
+                let set = Arc::make_mut(set);
+                members.for_each(|member| set.insert(member, ()));
+            }
+        }
+        Effect::SetRemove { key, members } => change(database, key, |value| {
+            if let Value::Set(set) = value {
+                let set = Arc::make_mut(set);
+                members.for_each(|member| set.remove(member));
+            }
+        }),
+        // Nothing to add makes no key: no collection is ever empty.
+        Effect::ListPush { .. } | Effect::HashSet { .. } | Effect::SetAdd { .. } => {}
+        Effect::FlushDb | Effect::FlushAll => database.flush(),
+        Effect::Mark { key, state } => database.mark(key, state),
+    }
+}
+
+fn set(database: &mut Database, key: &[u8], value: &[u8], keep_expiry: bool) {
+    if !keep_expiry {
+        database.expire(key, None);
+    }
+    let value = Value::String(Bytes::from(value));
+    match database.keys.get_mut(key) {
+        Some(entry) => entry.value = value,
+        None => {
+            database.keys.insert(key, Entry { value, expires: None });
+        }
+    }
+}
+
+fn push(database: &mut Database, key: &[u8], end: End, elements: Strings<'_>) {
+    let value = database.entry(key, || Value::List(Arc::new(List::default())));
+    if let Value::List(list) = value {
+        let list = Arc::make_mut(list);
+        elements.for_each(|element| list.push(end, element));
+    }
+}
+
+fn set_fields(database: &mut Database, key: &[u8], mut pairs: Strings<'_>) {
+    let value = database.entry(key, || Value::Hash(Arc::new(Map::default())));
+    if let Value::Hash(hash) = value {
+        let hash = Arc::make_mut(hash);
+        while let (Some(field), Some(value)) = (pairs.next(), pairs.next()) {
+            hash.insert(field, Bytes::from(value));
+        }
+    }
+}
+
+/// Changes a value, and deletes the key if that emptied it.
+fn change(database: &mut Database, key: &[u8], change: impl FnOnce(&mut Value)) {
+    let Some(entry) = database.keys.get_mut(key) else { return };
+    change(&mut entry.value);
+    if entry.value.is_empty_collection() {
+        database.remove(key);
+    }
+}

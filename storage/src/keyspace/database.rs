@@ -1,0 +1,67 @@
+//! One numbered database: its keys, which of them expire when, and the keymap's marks.
+//!
+//! Invariant: `expiries` holds exactly the keys of `keys` that expire, with their times.
+
+use std::collections::BTreeSet;
+
+use super::table::{Bytes, Table};
+use super::value::{Entry, Value};
+
+#[derive(Clone, Debug)]
+pub(super) struct Database {
+    pub(super) keys: Table<Entry>,
+    pub(super) expiries: BTreeSet<(i64, Bytes)>,
+    pub(super) marks: Table<Bytes>,
+}
+
+impl Database {
+    pub(super) fn new() -> Database {
+        Database { keys: Table::new(), expiries: BTreeSet::new(), marks: Table::new() }
+    }
+
+    /// The value of a key, made by `new` if there is none.
+    pub(super) fn entry(&mut self, key: &[u8], new: impl FnOnce() -> Value) -> &mut Value {
+        if self.keys.get(key).is_none() {
+            self.keys.insert(key, Entry { value: new(), expires: None });
+        }
+        let entry = self.keys.get_mut(key).expect("invariant: the key was inserted just above");
+        &mut entry.value
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        self.expire(key, None);
+        self.keys.remove(key);
+    }
+
+    /// Sets or takes away a key's expiry.
+    pub(super) fn expire(&mut self, key: &[u8], at: Option<i64>) {
+        let old = self.keys.get(key).and_then(|entry| entry.expires);
+        if old == at {
+            return;
+        }
+        let Some(name) = self.keys.key(key).map(Bytes::clone) else { return };
+        if let Some(entry) = self.keys.get_mut(key) {
+            entry.expires = at;
+        }
+        if let Some(old) = old {
+            self.expiries.remove(&(old, Bytes::clone(&name)));
+        }
+        if let Some(at) = at {
+            self.expiries.insert((at, name));
+        }
+    }
+
+    pub(super) fn mark(&mut self, key: &[u8], state: &[u8]) {
+        if state.is_empty() {
+            self.marks.remove(key);
+        } else {
+            self.marks.insert(key, Bytes::from(state));
+        }
+    }
+
+    /// Every key goes; marks stay.
+    pub(super) fn flush(&mut self) {
+        self.keys = Table::new();
+        self.expiries.clear();
+    }
+}

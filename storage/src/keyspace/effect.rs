@@ -1,0 +1,383 @@
+//! Effects: what commands did, in the bytes of `docs/format/effects.md`.
+//!
+//! [`Effects`] holds its encoded form and nothing else, so logging copies bytes and applying reads
+//! them where they lie. Invariant: the bytes are well formed, because only the methods here write
+//! them and [`Effects::decode`] checks every one.
+
+use super::extract::Mark;
+use super::list::End;
+use super::wire::{FormatError, Reader, put_bytes, put_varint};
+
+/// The version this build writes and reads.
+const VERSION: u8 = 1;
+/// Kinds from here on may be skipped by a reader that does not know them.
+const SKIPPABLE: u8 = 128;
+/// Databases a node has.
+pub const DATABASES: u8 = 16;
+
+mod kind {
+    pub(super) const DELETE: u8 = 1;
+    pub(super) const EXPIRE: u8 = 2;
+    pub(super) const PERSIST: u8 = 3;
+    pub(super) const STRING_SET: u8 = 4;
+    pub(super) const LIST_PUSH: u8 = 5;
+    pub(super) const LIST_DROP: u8 = 6;
+    pub(super) const HASH_SET: u8 = 7;
+    pub(super) const HASH_DELETE: u8 = 8;
+    pub(super) const SET_ADD: u8 = 9;
+    pub(super) const SET_REMOVE: u8 = 10;
+    pub(super) const FLUSH_DB: u8 = 11;
+    pub(super) const FLUSH_ALL: u8 = 12;
+    pub(super) const MARK: u8 = 13;
+}
+
+/// The bit of a string-set's flags that keeps the expiry.
+const KEEP_EXPIRY: u8 = 1;
+
+/// One effect, read where it lies.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect<'a> {
+    /// The key goes.
+    Delete {
+        /// Which.
+        key: &'a [u8],
+    },
+    /// The key expires at a time.
+    Expire {
+        /// Which.
+        key: &'a [u8],
+        /// When, in milliseconds since 1970.
+        at: i64,
+    },
+    /// The key no longer expires.
+    Persist {
+        /// Which.
+        key: &'a [u8],
+    },
+    /// The key becomes a string.
+    StringSet {
+        /// Which.
+        key: &'a [u8],
+        /// The string.
+        value: &'a [u8],
+        /// Whether its expiry stays.
+        keep_expiry: bool,
+    },
+    /// Elements come to a list, one by one.
+    ListPush {
+        /// Which.
+        key: &'a [u8],
+        /// Where.
+        end: End,
+        /// The elements, in the order they are pushed.
+        elements: Strings<'a>,
+    },
+    /// Elements leave a list.
+    ListDrop {
+        /// Which.
+        key: &'a [u8],
+        /// How many at the head.
+        left: u64,
+        /// How many at the tail.
+        right: u64,
+    },
+    /// Fields of a hash get values.
+    HashSet {
+        /// Which.
+        key: &'a [u8],
+        /// Field, value, field, value ...
+        pairs: Strings<'a>,
+    },
+    /// Fields of a hash go.
+    HashDelete {
+        /// Which.
+        key: &'a [u8],
+        /// The fields that were there.
+        fields: Strings<'a>,
+    },
+    /// Members come to a set.
+    SetAdd {
+        /// Which.
+        key: &'a [u8],
+        /// Those that were not there.
+        members: Strings<'a>,
+    },
+    /// Members leave a set.
+    SetRemove {
+        /// Which.
+        key: &'a [u8],
+        /// Those that were there.
+        members: Strings<'a>,
+    },
+    /// Every key of the database goes.
+    FlushDb,
+    /// Every key goes.
+    FlushAll,
+    /// The keymap's state for a key changes.
+    Mark {
+        /// Which.
+        key: &'a [u8],
+        /// The state; empty removes it.
+        state: &'a [u8],
+    },
+}
+
+/// A run of byte strings inside an effect.
+#[derive(Clone, Copy, Debug)]
+pub struct Strings<'a> {
+    left: u64,
+    reader: Reader<'a>,
+}
+
+impl Strings<'_> {
+    /// How many are left; unlike the iterator's own count it walks nothing.
+    pub fn count(&self) -> u64 {
+        self.left
+    }
+}
+
+impl<'a> Iterator for Strings<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        self.reader.bytes().ok()
+    }
+}
+
+/// What one command did; empty when it changed nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    bytes: Vec<u8>,
+}
+
+impl Effects {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Appends the encoded form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.bytes.len() + 1);
+        out.push(VERSION);
+        out.extend_from_slice(&self.bytes);
+    }
+
+    /// Takes an encoded form; checks all of it.
+    pub fn decode(bytes: &[u8]) -> Result<Effects, FormatError> {
+        let mut reader = Reader::new(bytes);
+        let found = reader.u8()?;
+        if found != VERSION {
+            return Err(FormatError::Version { found, known: VERSION });
+        }
+        while !reader.is_empty() {
+            let offset = reader.offset();
+            read(&mut reader).map_err(|error| at(error, offset))?;
+        }
+        Ok(Effects { bytes: bytes.get(1..).unwrap_or_default().to_vec() })
+    }
+
+    /// The effects with their databases, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, Effect<'_>)> {
+        let mut reader = Reader::new(&self.bytes);
+        std::iter::from_fn(move || {
+            while !reader.is_empty() {
+                // The bytes are well formed, so only a skippable kind gives nothing.
+                if let Some(effect) = read(&mut reader).ok()? {
+                    return Some(effect);
+                }
+            }
+            None
+        })
+    }
+
+    /// The key goes.
+    pub fn delete(&mut self, db: u8, key: &[u8]) {
+        self.put(kind::DELETE, db, |out| put_bytes(out, key));
+    }
+
+    /// The key expires at a time.
+    pub fn expire(&mut self, db: u8, key: &[u8], at: i64) {
+        self.put(kind::EXPIRE, db, |out| {
+            put_bytes(out, key);
+            out.extend_from_slice(&at.to_le_bytes());
+        });
+    }
+
+    /// The key no longer expires.
+    pub fn persist(&mut self, db: u8, key: &[u8]) {
+        self.put(kind::PERSIST, db, |out| put_bytes(out, key));
+    }
+
+    /// The key becomes a string.
+    pub fn string_set(&mut self, db: u8, key: &[u8], value: &[u8], keep_expiry: bool) {
+        self.put(kind::STRING_SET, db, |out| {
+            put_bytes(out, key);
+            out.push(if keep_expiry { KEEP_EXPIRY } else { 0 });
+            put_bytes(out, value);
+        });
+    }
+
+    /// Elements come to a list, one by one.
+    pub fn list_push(&mut self, db: u8, key: &[u8], end: End, elements: &[&[u8]]) {
+        self.put(kind::LIST_PUSH, db, |out| {
+            put_bytes(out, key);
+            out.push(if end == End::Left { 0 } else { 1 });
+            put_strings(out, elements);
+        });
+    }
+
+    /// Elements leave a list.
+    pub fn list_drop(&mut self, db: u8, key: &[u8], left: usize, right: usize) {
+        self.put(kind::LIST_DROP, db, |out| {
+            put_bytes(out, key);
+            put_varint(out, left as u64);
+            put_varint(out, right as u64);
+        });
+    }
+
+    /// Fields of a hash get values; `pairs` alternates the two.
+    pub fn hash_set(&mut self, db: u8, key: &[u8], pairs: &[&[u8]]) {
+        self.put(kind::HASH_SET, db, |out| {
+            put_bytes(out, key);
+            put_varint(out, pairs.len() as u64 / 2);
+            pairs.chunks_exact(2).flatten().for_each(|string| put_bytes(out, string));
+        });
+    }
+
+    /// Fields of a hash go.
+    pub fn hash_delete(&mut self, db: u8, key: &[u8], fields: &[&[u8]]) {
+        self.put_keyed(kind::HASH_DELETE, db, key, fields);
+    }
+
+    /// Members come to a set.
+    pub fn set_add(&mut self, db: u8, key: &[u8], members: &[&[u8]]) {
+        self.put_keyed(kind::SET_ADD, db, key, members);
+    }
+
+    /// Members leave a set.
+    pub fn set_remove(&mut self, db: u8, key: &[u8], members: &[&[u8]]) {
+        self.put_keyed(kind::SET_REMOVE, db, key, members);
+    }
+
+    /// Every key of the database goes.
+    pub fn flush_db(&mut self, db: u8) {
+        self.put(kind::FLUSH_DB, db, |_| ());
+    }
+
+    /// Every key goes.
+    pub fn flush_all(&mut self) {
+        self.put(kind::FLUSH_ALL, 0, |_| ());
+    }
+
+    /// The keymap's state for a key changes.
+    pub fn mark(&mut self, mark: &Mark) {
+        self.put(kind::MARK, mark.db, |out| {
+            put_bytes(out, &mark.key);
+            put_bytes(out, &mark.state);
+        });
+    }
+
+    fn put_keyed(&mut self, kind: u8, db: u8, key: &[u8], strings: &[&[u8]]) {
+        self.put(kind, db, |out| {
+            put_bytes(out, key);
+            put_strings(out, strings);
+        });
+    }
+
+    /// Writes one effect; its length is known only after the body, so it is put in behind.
+    fn put(&mut self, kind: u8, db: u8, body: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.extend_from_slice(&[kind, db, 0, 0, 0, 0]);
+        let start = self.bytes.len();
+        body(&mut self.bytes);
+        let len = u32::try_from(self.bytes.len() - start)
+            .expect("invariant: a request is limited to less than 1 GiB before it is decided");
+        if let Some(slot) = self.bytes.get_mut(start - 4..start) {
+            slot.copy_from_slice(&len.to_le_bytes());
+        }
+    }
+}
+
+fn put_strings(out: &mut Vec<u8>, strings: &[&[u8]]) {
+    put_varint(out, strings.len() as u64);
+    strings.iter().for_each(|string| put_bytes(out, string));
+}
+
+/// Reads one effect, checking its whole body; `None` for one that may be skipped.
+fn read<'a>(reader: &mut Reader<'a>) -> Result<Option<(u8, Effect<'a>)>, FormatError> {
+    let kind = reader.u8()?;
+    let db = reader.u8()?;
+    let len = reader.u32()?;
+    let mut body = Reader::new(reader.take(len as usize)?);
+    if kind >= SKIPPABLE {
+        return Ok(None);
+    }
+    if db >= DATABASES {
+        return Err(FormatError::Unknown { what: "database", found: db.into(), offset: 1 });
+    }
+    let effect = read_body(kind, &mut body)?;
+    body.finish()?;
+    Ok(Some((db, effect)))
+}
+
+fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatError> {
+    Ok(match kind {
+        kind::DELETE => Effect::Delete { key: body.bytes()? },
+        kind::EXPIRE => Effect::Expire { key: body.bytes()?, at: body.i64()? },
+        kind::PERSIST => Effect::Persist { key: body.bytes()? },
+        kind::STRING_SET => {
+            let key = body.bytes()?;
+            let keep_expiry = match body.u8()? {
+                flags @ 0..=KEEP_EXPIRY => flags == KEEP_EXPIRY,
+                flags => return Err(unknown("string-set flag", flags, body)),
+            };
+            Effect::StringSet { key, value: body.bytes()?, keep_expiry }
+        }
+        kind::LIST_PUSH => {
+            let key = body.bytes()?;
+            let end = match body.u8()? {
+                0 => End::Left,
+                1 => End::Right,
+                end => return Err(unknown("list end", end, body)),
+            };
+            Effect::ListPush { key, end, elements: strings(body, 1)? }
+        }
+        kind::LIST_DROP => {
+            Effect::ListDrop { key: body.bytes()?, left: body.varint()?, right: body.varint()? }
+        }
+        kind::HASH_SET => Effect::HashSet { key: body.bytes()?, pairs: strings(body, 2)? },
+        kind::HASH_DELETE => Effect::HashDelete { key: body.bytes()?, fields: strings(body, 1)? },
+        kind::SET_ADD => Effect::SetAdd { key: body.bytes()?, members: strings(body, 1)? },
+        kind::SET_REMOVE => Effect::SetRemove { key: body.bytes()?, members: strings(body, 1)? },
+        kind::FLUSH_DB => Effect::FlushDb,
+        kind::FLUSH_ALL => Effect::FlushAll,
+        kind::MARK => Effect::Mark { key: body.bytes()?, state: body.bytes()? },
+        _ => return Err(unknown("effect kind", kind, body)),
+    })
+}
+
+/// Reads a counted run, `each` strings a count, and gives it back to be walked again.
+fn strings<'a>(body: &mut Reader<'a>, each: u64) -> Result<Strings<'a>, FormatError> {
+    let count = body.varint()?.saturating_mul(each);
+    let run = Strings { left: count, reader: *body };
+    for _ in 0..count {
+        body.bytes()?;
+    }
+    Ok(run)
+}
+
+fn unknown(what: &'static str, found: u8, body: &Reader<'_>) -> FormatError {
+    FormatError::Unknown { what, found: found.into(), offset: body.offset() }
+}
+
+/// Counts an error's place from the start of all effects instead of the body's.
+fn at(mut error: FormatError, base: usize) -> FormatError {
+    match &mut error {
+        FormatError::Truncated { offset, .. }
+        | FormatError::Unknown { offset, .. }
+        | FormatError::Trailing { offset, .. } => *offset += base,
+        FormatError::Version { .. } => {}
+    }
+    error
+}

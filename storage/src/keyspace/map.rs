@@ -1,0 +1,115 @@
+//! A hash or a set: a short vector while small, a paged table once it is not.
+//!
+//! While small it gives its entries back in the order they came, as Redis's small hashes do.
+
+use super::table::{Bytes, Table};
+
+/// A map stays a vector up to so many entries (Redis's `hash-max-listpack-entries`) ...
+const SMALL_ENTRIES: usize = 128;
+/// ... as long as no key or value is longer than this (`hash-max-listpack-value`).
+const SMALL_BYTES: usize = 64;
+
+/// Entries by byte string.
+#[derive(Clone, Debug)]
+pub struct Map<V>(Shape<V>);
+
+#[derive(Clone, Debug)]
+enum Shape<V> {
+    Small(Vec<(Bytes, V)>),
+    Large(Table<V>),
+}
+
+/// What a map can hold: something with a length in bytes.
+pub trait Weight: Clone {
+    /// Bytes of the value itself.
+    fn weight(&self) -> usize;
+}
+
+impl Weight for () {
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+impl Weight for Bytes {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<V> Default for Map<V> {
+    fn default() -> Map<V> {
+        Map(Shape::Small(Vec::new()))
+    }
+}
+
+impl<V: Weight> Map<V> {
+    /// How many entries.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Shape::Small(entries) => entries.len(),
+            Shape::Large(table) => table.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &[u8]) -> Option<&V> {
+        match &self.0 {
+            Shape::Small(entries) => entries.iter().find(|(k, _)| **k == *key).map(|(_, v)| v),
+            Shape::Large(table) => table.get(key),
+        }
+    }
+
+    /// All entries.
+    pub fn iter(&self) -> Box<dyn Iterator<Item = (&Bytes, &V)> + '_> {
+        match &self.0 {
+            Shape::Small(entries) => Box::new(entries.iter().map(|(k, v)| (k, v))),
+            Shape::Large(table) => Box::new(table.iter()),
+        }
+    }
+
+    pub(super) fn insert(&mut self, key: &[u8], value: V) {
+        if let Shape::Small(entries) = &mut self.0 {
+            let room = entries.len() < SMALL_ENTRIES;
+            let short = key.len() <= SMALL_BYTES && value.weight() <= SMALL_BYTES;
+            match entries.iter_mut().find(|(k, _)| **k == *key) {
+                Some((_, old)) if short => {
+                    *old = value;
+                    return;
+                }
+                None if short && room => {
+                    entries.push((key.into(), value));
+                    return;
+                }
+                _ => self.enlarge(),
+            }
+        }
+        if let Shape::Large(table) = &mut self.0 {
+            table.insert(key, value);
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        match &mut self.0 {
+            Shape::Small(entries) => entries.retain(|(k, _)| **k != *key),
+            Shape::Large(table) => {
+                table.remove(key);
+            }
+        }
+    }
+
+    fn enlarge(&mut self) {
+        let mut table = Table::new();
+        if let Shape::Small(entries) = &mut self.0 {
+            for (key, value) in entries.drain(..) {
+                table.insert(&key, value);
+            }
+        }
+        self.0 = Shape::Large(table);
+    }
+}

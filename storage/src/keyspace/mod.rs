@@ -1,0 +1,103 @@
+//! Redis data types as pure state machines.
+//!
+//! [`Keyspace::decide`] reads and says what a command answers and does; [`Keyspace::apply`] does it,
+//! live and in replay, and is the only thing that changes a keyspace. So what is logged is the
+//! effect, with absolute times, and never the command. No clock: now is an argument. Read on in
+//! [`command`] (the table and its families), `effect` and `docs/format/effects.md` (what is logged),
+//! `table` and `list` (how it is kept and frozen), [`extract`] (what the keymap makes of it).
+
+mod apply;
+pub mod command;
+mod database;
+mod effect;
+pub mod extract;
+mod glob;
+mod list;
+mod map;
+mod packed;
+mod request;
+mod table;
+mod value;
+mod view;
+mod wire;
+
+pub use effect::{DATABASES, Effect, Effects, Strings};
+pub use extract::{Derived, DerivedSample, Extract, Mark};
+pub use glob::matches as glob_matches;
+pub use list::{End, List};
+pub use map::{Map, Weight};
+pub use packed::Packed;
+pub use request::{Decision, Reply, Request};
+pub use table::Bytes;
+pub use value::{Entry, Value};
+pub use view::View;
+pub use wire::FormatError;
+
+use database::Database;
+
+/// Sixteen databases of keys.
+#[derive(Clone, Debug)]
+pub struct Keyspace {
+    databases: Vec<Database>,
+}
+
+impl Default for Keyspace {
+    fn default() -> Keyspace {
+        Keyspace::new()
+    }
+}
+
+impl Keyspace {
+    /// A keyspace without keys.
+    pub fn new() -> Keyspace {
+        Keyspace { databases: (0..DATABASES).map(|_| Database::new()).collect() }
+    }
+
+    /// Whether `name`, in any case, is a data command.
+    pub fn knows(name: &[u8]) -> bool {
+        command::find(name).is_some()
+    }
+
+    /// Says what a command answers and what it does. Reads only.
+    pub fn decide(&self, request: &Request<'_>, now: i64) -> Decision {
+        command::decide(self, request, now)
+    }
+
+    /// Deletes up to `limit` keys that have expired by `now`, those that expired first in front.
+    pub fn due(&self, now: i64, limit: usize) -> Effects {
+        let mut effects = Effects::default();
+        let mut left = limit;
+        for (db, database) in (0..).zip(&self.databases) {
+            let due = database.expiries.iter().take_while(|(at, _)| *at <= now);
+            for (_, key) in due.take(left) {
+                effects.delete(db, key);
+                left -= 1;
+            }
+        }
+        effects
+    }
+
+    /// A key's entry, whether it has expired or not.
+    pub fn entry(&self, db: u8, key: &[u8]) -> Option<&Entry> {
+        self.database(db)?.keys.get(key)
+    }
+
+    /// All keys of a database, in no order.
+    pub fn entries(&self, db: u8) -> impl Iterator<Item = (&Bytes, &Entry)> {
+        self.database(db).into_iter().flat_map(|database| database.keys.iter())
+    }
+
+    /// The keymap's mark for a key.
+    pub fn mark(&self, db: u8, key: &[u8]) -> Option<&[u8]> {
+        self.database(db)?.marks.get(key).map(|state| &**state)
+    }
+
+    /// How many keys a database has, and how many of them expire.
+    pub fn counts(&self, db: u8) -> (usize, usize) {
+        self.database(db).map_or((0, 0), |d| (d.keys.len(), d.expiries.len()))
+    }
+
+    fn database(&self, db: u8) -> Option<&Database> {
+        self.databases.get(usize::from(db))
+    }
+}

@@ -1,0 +1,58 @@
+//! What a key can hold.
+
+use std::sync::Arc;
+
+use super::list::List;
+use super::map::Map;
+use super::table::Bytes;
+
+/// One key's value and its expiry. A clone shares everything; a change copies what is shared.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The value.
+    pub value: Value,
+    /// When the key expires, in milliseconds since 1970.
+    pub expires: Option<i64>,
+}
+
+impl Entry {
+    /// Whether the key is gone at `now`, though not yet deleted.
+    pub fn expired(&self, now: i64) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+/// A Redis value.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A byte string.
+    String(Bytes),
+    /// A list.
+    List(Arc<List>),
+    /// A hash: fields and their values.
+    Hash(Arc<Map<Bytes>>),
+    /// A set.
+    Set(Arc<Map<()>>),
+}
+
+impl Value {
+    /// What TYPE answers.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::String(_) => "string",
+            Value::List(_) => "list",
+            Value::Hash(_) => "hash",
+            Value::Set(_) => "set",
+        }
+    }
+
+    /// Whether this is a collection without elements, which no key may hold.
+    pub(super) fn is_empty_collection(&self) -> bool {
+        match self {
+            Value::String(_) => false,
+            Value::List(list) => list.is_empty(),
+            Value::Hash(hash) => hash.is_empty(),
+            Value::Set(set) => set.is_empty(),
+        }
+    }
+}

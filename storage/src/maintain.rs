@@ -1,0 +1,326 @@
+//! Background work, one due step after the other, with now handed in: retention, cutting ranges of
+//! the head into blocks, checkpoints. [`plan_cut`] and [`expired`] decide and are pure; [`run`] does.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, PoisonError, Weak};
+
+use crate::append::AppendError;
+use crate::block::{Block, BlockError, BlockWriter, Meta, path_of};
+use crate::checkpoint;
+use crate::disk::DiskError;
+use crate::head::{HeadChunk, MemSeries, SHARDS};
+use crate::manifest::{Checkpointed, Manifest};
+use crate::model::{Labels, Timestamp, WalPosition};
+use crate::read::ReadError;
+use crate::snapshot::{Generation, merge_chunks};
+use crate::store::{Options, Store, lock};
+
+/// How often ranges are looked at, in milliseconds.
+const PLAN_INTERVAL: Timestamp = 60_000;
+/// A range is cut when it has been quiet for so long, in milliseconds, so that late samples and
+/// back-fills gather.
+const QUIET: Timestamp = 120_000;
+/// Ranges cut in one run.
+const CUTS_PER_RUN: usize = 8;
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Blocks cut from the head.
+    pub cut: u64,
+    /// Blocks dropped by retention.
+    pub dropped: u64,
+    /// Whether a checkpoint was taken.
+    pub checkpoint: bool,
+}
+
+/// Why maintenance failed. What was live before still is.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintainError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A new block does not check.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// A chunk of the head does not decode.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The log cannot be synced.
+    #[error(transparent)]
+    Log(AppendError),
+}
+
+/// What maintenance remembers from run to run.
+pub(crate) struct Maintenance {
+    manifest: Manifest,
+    /// Log position of the last checkpoint.
+    checkpointed: u64,
+    pub(crate) checkpoints: u64,
+    pub(crate) checkpoint_bytes: u64,
+    last_plan: Option<Timestamp>,
+    /// Per range: samples when last looked at, and since when unchanged.
+    ranges: BTreeMap<Timestamp, (u64, Timestamp)>,
+    /// Chunks that blocks have, and whose readers may still need them in the head.
+    moved: Vec<Moved>,
+    /// Generations that were replaced and may still be read.
+    replaced: Vec<Weak<Generation>>,
+}
+
+struct Moved {
+    /// Every generation of before that a reader may still hold.
+    before: Vec<Weak<Generation>>,
+    chunks: Vec<SeriesChunks>,
+}
+
+/// Chunks of one series in one range.
+struct SeriesChunks {
+    shard: usize,
+    slot: u32,
+    labels: Labels,
+    lookback: Option<Timestamp>,
+    chunks: Vec<Arc<HeadChunk>>,
+}
+
+impl Maintenance {
+    pub(crate) fn new(manifest: Manifest) -> Maintenance {
+        let checkpointed = manifest.checkpoint.map_or(0, |c| c.position.0);
+        Maintenance {
+            manifest,
+            checkpointed,
+            checkpoints: 0,
+            checkpoint_bytes: 0,
+            last_plan: None,
+            ranges: BTreeMap::new(),
+            moved: Vec::new(),
+            replaced: Vec::new(),
+        }
+    }
+}
+
+/// Does what is due.
+pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainError> {
+    let mut state = lock(&store.maintenance);
+    let mut done = Maintained::default();
+    forget_moved(store, &mut state);
+    let metas: Vec<Meta> = store.generation().blocks.iter().map(|b| *b.meta()).collect();
+    let dropped = expired(&metas, store.options.retention, now);
+    let due = due_ranges(store, &mut state, now);
+    let position = store.log.end();
+    let mut cut = Vec::new();
+    for start in due.into_iter().take(CUTS_PER_RUN) {
+        cut.extend(cut_range(store, &mut state, start, position)?);
+    }
+    let grown = position.0.saturating_sub(state.checkpointed) >= store.options.checkpoint_bytes;
+    if cut.is_empty() && dropped.is_empty() && !grown {
+        return Ok(done);
+    }
+    done.cut = cut.len() as u64;
+    done.dropped = dropped.len() as u64;
+    done.checkpoint = !cut.is_empty() || grown;
+    publish(store, &mut state, cut, &dropped, done.checkpoint)?;
+    forget_moved(store, &mut state);
+    Ok(done)
+}
+
+/// Takes a checkpoint, due or not.
+pub(crate) fn checkpoint_now(store: &Store, _now: Timestamp) -> Result<(), MaintainError> {
+    let mut state = lock(&store.maintenance);
+    forget_moved(store, &mut state);
+    publish(store, &mut state, Vec::new(), &[], true)
+}
+
+/// Blocks that are wholly older than the retention: at most one range a run, the oldest, so that a
+/// clock which jumped does not empty the store.
+pub(crate) fn expired(blocks: &[Meta], retention: Option<Timestamp>, now: Timestamp) -> Vec<u64> {
+    let Some(retention) = retention else { return Vec::new() };
+    let horizon = now.saturating_sub(retention);
+    let oldest = blocks.iter().filter(|b| b.max_t < horizon).map(|b| b.max_t).min();
+    let goes = |b: &&Meta| Some(b.max_t) == oldest;
+    blocks.iter().filter(goes).map(|b| b.number).collect()
+}
+
+/// The ranges to cut: ended for long enough, and quiet.
+pub(crate) fn plan_cut(
+    ranges: &BTreeMap<Timestamp, (u64, Timestamp)>,
+    options: &Options,
+    now: Timestamp,
+) -> Vec<Timestamp> {
+    let ended = |start: Timestamp| {
+        let end = start.saturating_add(options.block_span);
+        end.saturating_add(options.cut_delay) <= now
+    };
+    let quiet = |since: Timestamp| now.saturating_sub(since) >= QUIET;
+    let due = ranges.iter().filter(|(start, (_, since))| ended(**start) && quiet(*since));
+    due.map(|(start, _)| *start).collect()
+}
+
+/// Looks at the head's ranges, once in a while, and says which are due.
+fn due_ranges(store: &Store, state: &mut Maintenance, now: Timestamp) -> Vec<Timestamp> {
+    if state.last_plan.is_some_and(|last| (0..PLAN_INTERVAL).contains(&(now - last))) {
+        return Vec::new();
+    }
+    state.last_plan = Some(now);
+    let moved = moved_chunks(state);
+    let mut counts: BTreeMap<Timestamp, u64> = BTreeMap::new();
+    for number in 0..SHARDS {
+        for (_, series) in store.head.lock(number).iter() {
+            series.count_by_range(store.options.block_span, &moved, &mut counts);
+        }
+    }
+    let before = std::mem::take(&mut state.ranges);
+    for (start, count) in counts {
+        let since = match before.get(&start) {
+            Some((known, since)) if *known == count => *since,
+            _ => now,
+        };
+        state.ranges.insert(start, (count, since));
+    }
+    plan_cut(&state.ranges, &store.options, now)
+}
+
+/// Writes a block of one range. The chunks stay in the head until no reader needs them there.
+fn cut_range(
+    store: &Store,
+    state: &mut Maintenance,
+    start: Timestamp,
+    position: WalPosition,
+) -> Result<Option<(Block, Vec<SeriesChunks>)>, MaintainError> {
+    let span = store.options.block_span;
+    let end = start.saturating_add(span);
+    let moved = moved_chunks(state);
+    let mut taken = Vec::new();
+    for number in 0..SHARDS {
+        let mut shard = store.head.lock(number);
+        shard.seal_before(end);
+        let in_range = |c: &&Arc<HeadChunk>| {
+            start <= c.min_t && c.min_t < end && !moved.contains(&Arc::as_ptr(c))
+        };
+        let take = |(slot, series): (u32, &MemSeries)| SeriesChunks {
+            shard: number,
+            slot,
+            labels: series.labels.clone(),
+            lookback: series.lookback,
+            chunks: series.sealed.iter().filter(in_range).cloned().collect(),
+        };
+        taken.extend(shard.iter().map(take).filter(|t| !t.chunks.is_empty()));
+    }
+    taken.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let number = state.manifest.next_block;
+    state.manifest.next_block += 1;
+    let mut writer = BlockWriter::new(number, position.0);
+    for series in &taken {
+        writer.add(series.labels.clone(), series.lookback, &merge_chunks(&series.chunks)?);
+    }
+    if writer.is_empty() {
+        return Ok(None);
+    }
+    let block = writer.publish(&*store.disk)?;
+    state.ranges.remove(&start);
+    Ok(Some((block, taken)))
+}
+
+/// Makes new blocks live, old ones gone, and takes a checkpoint if asked, all in one manifest.
+fn publish(
+    store: &Store,
+    state: &mut Maintenance,
+    cut: Vec<(Block, Vec<SeriesChunks>)>,
+    dropped: &[u64],
+    checkpoint: bool,
+) -> Result<(), MaintainError> {
+    let mut manifest = state.manifest.clone();
+    manifest.blocks.retain(|b| !dropped.contains(b));
+    manifest.blocks.extend(cut.iter().map(|(block, _)| block.meta().number));
+    manifest.next_series = store.head.next_id();
+    let (blocks, moved): (Vec<Block>, Vec<Vec<SeriesChunks>>) = cut.into_iter().unzip();
+    let moved: Vec<SeriesChunks> = moved.into_iter().flatten().collect();
+    let mut written = None;
+    if checkpoint {
+        written = Some(write_checkpoint(store, state, &moved)?);
+        manifest.checkpoint = written.map(|(live, _)| live);
+    }
+    // What the manifest refers to must be on the disk before it.
+    store.log.sync().map_err(MaintainError::Log)?;
+    let old = state.manifest.checkpoint;
+    manifest.store(&*store.disk)?;
+    state.manifest = manifest;
+    swap_generation(store, state, blocks, moved, dropped);
+    for number in dropped {
+        store.disk.remove(&path_of(*number))?;
+    }
+    if let Some((live, bytes)) = written {
+        state.checkpointed = live.position.0;
+        state.checkpoints += 1;
+        state.checkpoint_bytes = bytes;
+        if let Some(old) = old {
+            store.disk.remove(&checkpoint::path_of(old.number))?;
+        }
+        store.log.trim(live.position)?;
+        drop_idle_series(store, live.position);
+    }
+    Ok(())
+}
+
+/// Replay begins at the lowest position any part of the checkpoint is in up to; parts taken later
+/// carry their own.
+fn write_checkpoint(
+    store: &Store,
+    state: &Maintenance,
+    moving: &[SeriesChunks],
+) -> Result<(Checkpointed, u64), MaintainError> {
+    let position = store.log.end();
+    let number = state.manifest.checkpoint.map_or(1, |c| c.number + 1);
+    let (view, applied) = {
+        let keys = lock(&store.keys);
+        (keys.keyspace.freeze(), keys.applied)
+    };
+    let mut in_blocks = moved_chunks(state);
+    in_blocks.extend(moving.iter().flat_map(|m| &m.chunks).map(Arc::as_ptr));
+    let disk = &*store.disk;
+    let bytes = checkpoint::write(disk, number, &store.head, (view, applied), &in_blocks)?;
+    Ok((Checkpointed { number, position }, bytes))
+}
+
+fn swap_generation(
+    store: &Store,
+    state: &mut Maintenance,
+    new: Vec<Block>,
+    moved: Vec<SeriesChunks>,
+    dropped: &[u64],
+) {
+    let before = store.generation();
+    let kept = before.blocks.iter().filter(|b| !dropped.contains(&b.meta().number));
+    let mut blocks: Vec<Arc<Block>> = kept.cloned().collect();
+    blocks.extend(new.into_iter().map(Arc::new));
+    state.replaced.retain(|old| old.strong_count() > 0);
+    state.replaced.push(Arc::downgrade(&before));
+    if !moved.is_empty() {
+        state.moved.push(Moved { before: state.replaced.clone(), chunks: moved });
+    }
+    let next = Arc::new(Generation { blocks });
+    *store.generation.write().unwrap_or_else(PoisonError::into_inner) = next;
+}
+
+/// Takes chunks out of the head that a block has and no reader of the time before needs.
+fn forget_moved(store: &Store, state: &mut Maintenance) {
+    state.moved.retain(|moved| {
+        if moved.before.iter().any(|old| old.strong_count() > 0) {
+            return true;
+        }
+        for series in &moved.chunks {
+            store.head.lock(series.shard).forget(series.slot, &series.chunks);
+        }
+        false
+    });
+}
+
+fn drop_idle_series(store: &Store, before: WalPosition) {
+    for number in 0..SHARDS {
+        let gone = store.head.lock(number).drop_empty(before.0);
+        store.head.active.fetch_sub(gone, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+fn moved_chunks(state: &Maintenance) -> HashSet<*const HeadChunk> {
+    state.moved.iter().flat_map(|m| &m.chunks).flat_map(|c| &c.chunks).map(Arc::as_ptr).collect()
+}

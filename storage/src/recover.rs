@@ -1,0 +1,169 @@
+//! From a directory to a store: manifest, checkpoint, blocks, then the log. A directory that is being
+//! recovered is a [`Recovering`]; only [`Recovering::finish`] makes it usable.
+
+use std::sync::Arc;
+
+use crate::block::{self, Block, BlockError};
+use crate::checkpoint::{self, CheckpointError, Keys};
+use crate::disk::{Disk, DiskError};
+use crate::head::Head;
+use crate::keyspace::{Effects, Keyspace};
+use crate::manifest::{Manifest, ManifestError};
+use crate::model::WalPosition;
+use crate::wal::{Log, LogOptions, Logged, OpenLogError, Record, ShardBatch};
+
+/// Why a directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] OpenLogError),
+    /// A command's effects in the log do not decode.
+    #[error("the log's record at position {position} is damaged: {reason}")]
+    Effects {
+        /// Which record.
+        position: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What opening found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Records replayed from the log.
+    pub records: u64,
+    /// Bytes of log read.
+    pub bytes: u64,
+    /// A torn tail that was cut: how many bytes, in which file.
+    pub torn: Option<(u64, String)>,
+    /// Blocks that were refused, with the reason; the rest serves.
+    pub refused_blocks: Vec<String>,
+    /// Files that nothing referred to and that were removed.
+    pub orphans: u64,
+}
+
+/// A directory on its way to be a store.
+pub(crate) struct Recovering {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) manifest: Manifest,
+    pub(crate) head: Head,
+    pub(crate) keys: Keys,
+    pub(crate) blocks: Vec<Arc<Block>>,
+    pub(crate) report: Report,
+}
+
+impl Recovering {
+    /// Reads manifest, checkpoint and blocks, and removes what nothing refers to.
+    pub(crate) fn begin(disk: Arc<dyn Disk>, head: Head) -> Result<Recovering, OpenError> {
+        let mut manifest = Manifest::load(&*disk)?;
+        manifest.epoch += 1;
+        manifest.store(&*disk)?;
+        let keys = match manifest.checkpoint {
+            Some(live) => checkpoint::read(&*disk, live.number, &head)?,
+            None => Keys { keyspace: Keyspace::new(), applied: WalPosition(0) },
+        };
+        let mut report = Report::default();
+        let mut blocks = Vec::new();
+        for number in &manifest.blocks {
+            match Block::open(&*disk, *number) {
+                Ok(block) => blocks.push(Arc::new(block)),
+                Err(error @ BlockError::Damaged { .. }) => {
+                    report.refused_blocks.push(error.to_string());
+                }
+                Err(BlockError::Disk(error)) => report.refused_blocks.push(error.to_string()),
+            }
+        }
+        report.orphans = remove_orphans(&*disk, &manifest)?;
+        Ok(Recovering { disk, manifest, head, keys, blocks, report })
+    }
+
+    /// Replays the log and begins a new segment.
+    pub(crate) fn finish(
+        mut self,
+        options: LogOptions,
+    ) -> Result<(Recovering, Arc<Log>), OpenError> {
+        let from = self.manifest.checkpoint.map_or(WalPosition(0), |c| c.position);
+        let mut failed = None;
+        let (head, keys) = (&self.head, &mut self.keys);
+        let mut visit = |record: Logged<Record>| {
+            if failed.is_none()
+                && let Err(error) = replay(head, keys, record)
+            {
+                failed = Some(error);
+            }
+        };
+        let epoch = self.manifest.epoch;
+        let (log, found) = Log::open(&self.disk, options, from, epoch, &mut visit)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.report.records = found.records;
+        self.report.bytes = found.bytes;
+        self.report.torn = found.torn;
+        Ok((self, Arc::new(log)))
+    }
+}
+
+fn replay(head: &Head, keys: &mut Keys, record: Logged<Record>) -> Result<(), OpenError> {
+    let position = record.position();
+    let place = record.as_ref().map(|_| ());
+    match record.into_inner() {
+        Record::Batch(batch) => replay_batch(head, place.map(|()| batch)),
+        Record::Keys(record) => {
+            if position >= keys.applied {
+                let effects = Effects::decode(&record.effects).map_err(|e| OpenError::Effects {
+                    position: position.0,
+                    reason: e.to_string(),
+                })?;
+                keys.keyspace.apply(&effects);
+                keys.applied = WalPosition(position.0 + 1);
+            }
+            for batch in record.batches {
+                replay_batch(head, place.as_ref().map(|_| batch));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn replay_batch(head: &Head, mut logged: Logged<ShardBatch>) {
+    for new in &logged.get().new_series {
+        head.taken_id(new.id);
+    }
+    let mut shard = head.lock(usize::from(logged.get().shard));
+    if logged.position() >= shard.applied {
+        logged = logged.map(|mut batch| {
+            shard.locate(&mut batch);
+            batch
+        });
+        shard.apply(&logged.as_ref());
+    }
+}
+
+/// Removes files of attempts that no manifest came to name.
+fn remove_orphans(disk: &dyn Disk, manifest: &Manifest) -> Result<u64, DiskError> {
+    let checkpoint = manifest.checkpoint.map(|c| checkpoint::path_of(c.number));
+    let blocks: Vec<String> = manifest.blocks.iter().map(|n| block::path_of(*n)).collect();
+    let mut removed = 0;
+    for dir in [block::DIR, checkpoint::DIR] {
+        for name in disk.list(dir)? {
+            let path = format!("{dir}/{name}");
+            let ours = [".blk", ".ckp", ".new"].iter().any(|end| name.ends_with(end));
+            if ours && Some(&path) != checkpoint.as_ref() && !blocks.contains(&path) {
+                disk.remove(&path)?;
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}

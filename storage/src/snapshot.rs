@@ -1,0 +1,307 @@
+//! What a query sees: the head and the blocks of one moment, as one set of series.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use crate::block::{Block, ChunkMeta};
+use crate::head::{Captured, Head, HeadChunk, SHARDS};
+use crate::model::{Labels, Matcher, Sample, SampleBuf, SeriesId, TimeRange, Timestamp};
+use crate::read::{Cursor, ReadError, Series, Snapshot};
+
+/// The live blocks. Replaced as a whole; chunks that a cut moved into a block leave the head only
+/// when no snapshot holds the generation before.
+pub(crate) struct Generation {
+    pub(crate) blocks: Vec<Arc<Block>>,
+}
+
+pub(crate) struct StoreSnapshot {
+    pub(crate) head: Arc<Head>,
+    pub(crate) generation: Arc<Generation>,
+}
+
+impl StoreSnapshot {
+    fn blocks(&self, range: TimeRange) -> impl Iterator<Item = &Arc<Block>> {
+        self.generation.blocks.iter().filter(move |b| b.range().overlaps(range))
+    }
+
+    /// The parts of all matching series, in no order.
+    fn parts(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Found> {
+        let mut found = Vec::new();
+        for shard in 0..SHARDS {
+            let locked = self.head.lock(shard);
+            for slot in locked.postings.select(matchers) {
+                let Some(series) = locked.get(slot) else { continue };
+                let held = series.bounds().and_then(|(min, max)| TimeRange::new(min, max));
+                if held.is_some_and(|held| held.overlaps(range)) {
+                    found.push(Found {
+                        labels: series.labels.clone(),
+                        lookback: series.lookback,
+                        part: Part::Head { shard, slot, id: series.id },
+                    });
+                }
+            }
+        }
+        for block in self.blocks(range) {
+            for number in block.postings().select(matchers) {
+                let Some(series) = block.series(number) else { continue };
+                let inside = |c: &ChunkMeta| c.min_t <= range.end() && range.start() <= c.max_t;
+                if series.chunks.iter().any(inside) {
+                    found.push(Found {
+                        labels: series.labels.clone(),
+                        lookback: series.lookback,
+                        part: Part::Block(Arc::clone(block), number),
+                    });
+                }
+            }
+        }
+        found
+    }
+}
+
+struct Found {
+    labels: Labels,
+    lookback: Option<Timestamp>,
+    part: Part,
+}
+
+enum Part {
+    Head { shard: usize, slot: u32, id: SeriesId },
+    Block(Arc<Block>, u32),
+}
+
+impl Snapshot for StoreSnapshot {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<Arc<dyn Series>>, ReadError> {
+        let mut found = self.parts(matchers, range);
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let mut selected: Vec<StoreSeries> = Vec::new();
+        for Found { labels, lookback, part } in found {
+            match selected.last_mut() {
+                Some(last) if last.labels == labels => last.add(part, lookback),
+                _ => {
+                    let mut series = StoreSeries::new(labels, self);
+                    series.add(part, lookback);
+                    selected.push(series);
+                }
+            }
+        }
+        Ok(selected.into_iter().map(|s| Arc::new(s) as Arc<dyn Series>).collect())
+    }
+
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, ReadError> {
+        let mut names = BTreeSet::new();
+        if matchers.is_empty() {
+            for shard in 0..SHARDS {
+                names.extend(self.head.lock(shard).postings.names().map(str::to_owned));
+            }
+            for block in self.blocks(range) {
+                names.extend(block.postings().names().map(str::to_owned));
+            }
+        } else {
+            for found in self.parts(matchers, range) {
+                names.extend(found.labels.iter().map(|l| l.name.to_owned()));
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, ReadError> {
+        let mut values = BTreeSet::new();
+        if matchers.is_empty() {
+            for shard in 0..SHARDS {
+                let locked = self.head.lock(shard);
+                values.extend(locked.postings.values(name).map(|(v, _)| v.to_owned()));
+            }
+            for block in self.blocks(range) {
+                values.extend(block.postings().values(name).map(|(v, _)| v.to_owned()));
+            }
+        } else {
+            for found in self.parts(matchers, range) {
+                values.extend(found.labels.get(name).map(str::to_owned));
+            }
+        }
+        Ok(values.into_iter().collect())
+    }
+}
+
+/// A series and where its samples are. Holds its generation, so nothing it points to goes away.
+struct StoreSeries {
+    labels: Labels,
+    lookback: Option<Timestamp>,
+    head: Arc<Head>,
+    _generation: Arc<Generation>,
+    in_head: Vec<(usize, u32, SeriesId)>,
+    in_blocks: Vec<(Arc<Block>, u32)>,
+    /// Taken at the first read, so that several reads agree.
+    captured: OnceLock<Vec<Captured>>,
+}
+
+impl StoreSeries {
+    fn new(labels: Labels, snapshot: &StoreSnapshot) -> StoreSeries {
+        StoreSeries {
+            labels,
+            lookback: None,
+            head: Arc::clone(&snapshot.head),
+            _generation: Arc::clone(&snapshot.generation),
+            in_head: Vec::new(),
+            in_blocks: Vec::new(),
+            captured: OnceLock::new(),
+        }
+    }
+
+    fn add(&mut self, part: Part, lookback: Option<Timestamp>) {
+        self.lookback = self.lookback.or(lookback);
+        match part {
+            Part::Head { shard, slot, id } => self.in_head.push((shard, slot, id)),
+            Part::Block(block, number) => self.in_blocks.push((block, number)),
+        }
+    }
+
+    fn capture(&self) -> &[Captured] {
+        self.captured.get_or_init(|| {
+            let take = |(shard, slot, id): &(usize, u32, SeriesId)| {
+                let locked = self.head.lock(*shard);
+                locked.get(*slot).filter(|s| s.id == *id).map(|s| s.capture())
+            };
+            self.in_head.iter().filter_map(take).collect()
+        })
+    }
+}
+
+impl Series for StoreSeries {
+    fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    fn lookback(&self) -> Option<Timestamp> {
+        self.lookback
+    }
+
+    fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError> {
+        let mut pieces = Vec::new();
+        for (block, number) in &self.in_blocks {
+            let rank = (0, block.meta().position);
+            for chunk in block.series(*number).iter().flat_map(|s| &s.chunks) {
+                let source = Source::Block(Arc::clone(block), *chunk);
+                pieces.push(Piece { min_t: chunk.min_t, max_t: chunk.max_t, rank, source });
+            }
+        }
+        for captured in self.capture() {
+            for (i, chunk) in (0..).zip(&captured.sealed) {
+                let source = Source::Sealed(Arc::clone(chunk));
+                let (min_t, max_t) = (chunk.min_t, chunk.max_t);
+                pieces.push(Piece { min_t, max_t, rank: (1, i), source });
+            }
+            for (rank, open) in [(u64::MAX - 1, &captured.side), (u64::MAX, &captured.ring)] {
+                if let (Some(min_t), Some(max_t)) = (open.t.first(), open.t.last()) {
+                    let source = Source::Open(open.clone());
+                    pieces.push(Piece { min_t: *min_t, max_t: *max_t, rank: (1, rank), source });
+                }
+            }
+        }
+        pieces.retain(|p| p.min_t <= range.end() && range.start() <= p.max_t);
+        // The last is taken first.
+        pieces.sort_by_key(|p| std::cmp::Reverse((p.min_t, p.rank)));
+        Ok(Box::new(Pieces { range, pieces }))
+    }
+}
+
+/// A run of samples somewhere. Of equal timestamps the higher rank holds.
+struct Piece {
+    min_t: Timestamp,
+    max_t: Timestamp,
+    rank: (u8, u64),
+    source: Source,
+}
+
+enum Source {
+    Block(Arc<Block>, ChunkMeta),
+    Sealed(Arc<HeadChunk>),
+    Open(SampleBuf),
+}
+
+impl Source {
+    fn read(&self, out: &mut SampleBuf) -> Result<(), ReadError> {
+        match self {
+            Source::Block(block, chunk) => block.read_chunk(chunk, out),
+            Source::Sealed(chunk) => chunk.decode(out).map_err(|e| ReadError::Corrupt {
+                path: "head chunk in memory".to_owned(),
+                offset: e.offset as u64,
+                reason: e.what.to_owned(),
+            }),
+            Source::Open(samples) => {
+                samples.iter().for_each(|s| out.push(s));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Pieces in order of time, those that overlap merged.
+struct Pieces {
+    range: TimeRange,
+    pieces: Vec<Piece>,
+}
+
+impl Cursor for Pieces {
+    fn next(&mut self, out: &mut SampleBuf) -> Result<bool, ReadError> {
+        let Some(first) = self.pieces.pop() else {
+            return Ok(false);
+        };
+        let mut end = first.max_t;
+        let mut run = vec![first];
+        while let Some(next) = self.pieces.pop_if(|p| p.min_t <= end) {
+            end = end.max(next.max_t);
+            run.push(next);
+        }
+        match run.as_slice() {
+            [one] if self.range.start() <= one.min_t && one.max_t <= self.range.end() => {
+                one.source.read(out)?;
+            }
+            _ => merge(&run, self.range, out)?,
+        }
+        Ok(true)
+    }
+}
+
+fn merge(run: &[Piece], range: TimeRange, out: &mut SampleBuf) -> Result<(), ReadError> {
+    let mut samples: Vec<((u8, u64), Sample)> = Vec::new();
+    for piece in run {
+        let mut decoded = SampleBuf::default();
+        piece.source.read(&mut decoded)?;
+        let inside = decoded.iter().filter(|s| range.contains(s.t));
+        samples.extend(inside.map(|s| (piece.rank, s)));
+    }
+    if run.len() > 1 {
+        samples.sort_by_key(|(rank, s)| (s.t, std::cmp::Reverse(*rank)));
+        samples.dedup_by_key(|(_, s)| s.t);
+    }
+    samples.into_iter().for_each(|(_, s)| out.push(s));
+    Ok(())
+}
+
+/// Decodes and merges chunks of one series, later ones holding over earlier ones.
+pub(crate) fn merge_chunks(chunks: &[Arc<HeadChunk>]) -> Result<SampleBuf, ReadError> {
+    let piece = |(i, chunk): (u64, &Arc<HeadChunk>)| Piece {
+        min_t: chunk.min_t,
+        max_t: chunk.max_t,
+        rank: (1, i),
+        source: Source::Sealed(Arc::clone(chunk)),
+    };
+    let run: Vec<Piece> = (0..).zip(chunks).map(piece).collect();
+    let mut out = SampleBuf::default();
+    merge(&run, TimeRange::ALL, &mut out)?;
+    Ok(out)
+}

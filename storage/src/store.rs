@@ -1,0 +1,551 @@
+//! The only file that knows every part: opens a store, appends, executes, waits, gives snapshots.
+//!
+//! The way of a batch: resolve each series to its shard; then shard by shard, under its lock: admit,
+//! log, apply. The way of a command: under the keyspace's lock decide, derive samples, admit those
+//! under their shards' locks, log both as one record, apply both. Locks are taken in the order
+//! keyspace, shards ascending, log. Nothing here waits for the disk but [`Store::sync`] and what
+//! [`Store::maintain`] does; an answer waits with [`Store::wait`].
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::append::{
+    AppendError, Appended, Batch, Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples,
+};
+use crate::checkpoint::Keys;
+use crate::disk::Disk;
+use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Target, Window};
+use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
+use crate::maintain::{MaintainError, Maintained, Maintenance};
+use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
+use crate::read::{Queryable, Snapshot};
+use crate::recover::Recovering;
+use crate::snapshot::{Generation, StoreSnapshot};
+use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
+
+pub use crate::head::Limits as StoreLimits;
+pub use crate::recover::{OpenError, Report};
+pub use crate::wal::Ack;
+
+/// Keys that expire in one tick at most.
+const EXPIRE_PER_TICK: usize = 10_000;
+
+/// How a store behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long samples are kept, in milliseconds; `None` = for ever, then any timestamp is taken.
+    pub retention: Option<Timestamp>,
+    /// How far ahead of now a sample may be, in milliseconds; `None` = any.
+    pub max_future: Option<Timestamp>,
+    /// Limits at the door.
+    pub limits: Limits,
+    /// Samples a series keeps open before they are encoded.
+    pub ring_samples: usize,
+    /// Time range of a block, in milliseconds.
+    pub block_span: Timestamp,
+    /// A range is cut into a block so long after its end, in milliseconds.
+    pub cut_delay: Timestamp,
+    /// Bytes of log after which a checkpoint is taken.
+    pub checkpoint_bytes: u64,
+    /// Sizes of the log.
+    pub log: LogOptions,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        const HOUR: Timestamp = 3_600_000;
+        Options {
+            retention: None,
+            max_future: Some(600_000),
+            limits: Limits::default(),
+            ring_samples: 120,
+            block_span: 2 * HOUR,
+            cut_delay: HOUR,
+            checkpoint_bytes: 256 << 20,
+            log: LogOptions::default(),
+        }
+    }
+}
+
+/// An open store.
+pub struct Store {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) options: Options,
+    pub(crate) log: Arc<Log>,
+    pub(crate) head: Arc<Head>,
+    pub(crate) keys: Mutex<Keys>,
+    pub(crate) generation: RwLock<Arc<Generation>>,
+    pub(crate) maintenance: Mutex<Maintenance>,
+    pub(crate) counters: Counters,
+    report: Report,
+}
+
+/// What has happened since the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    accepted: AtomicU64,
+    rejected: Mutex<BTreeMap<&'static str, u64>>,
+    shifted: AtomicU64,
+    commands: AtomicU64,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub struct Executed {
+    /// The reply, due once `position` is durable.
+    pub reply: Reply,
+    /// Where the log ends for this command; `None` if it changed nothing.
+    pub position: Option<WalPosition>,
+    /// Derived samples that were refused; the command succeeds all the same.
+    pub derived_refused: u64,
+}
+
+/// Counters and gauges for the node's own metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Series in the head.
+    pub series: u64,
+    /// Samples accepted since opening.
+    pub accepted: u64,
+    /// Samples refused since opening, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// List elements that moved to the next free millisecond.
+    pub shifted: u64,
+    /// Commands executed that changed something.
+    pub commands: u64,
+    /// Keys in all databases.
+    pub keys: u64,
+    /// Where the log ends.
+    pub log_end: u64,
+    /// Up to where the log is synced.
+    pub log_synced: u64,
+    /// Syncs since opening.
+    pub log_syncs: u64,
+    /// Live blocks.
+    pub blocks: u64,
+    /// Bytes of the live blocks.
+    pub block_bytes: u64,
+    /// Samples in the live blocks.
+    pub block_samples: u64,
+    /// Bytes of the live checkpoint.
+    pub checkpoint_bytes: u64,
+    /// Checkpoints taken since opening.
+    pub checkpoints: u64,
+}
+
+impl Store {
+    /// Opens a directory, or makes it a store.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        _now: Timestamp,
+    ) -> Result<Store, OpenError> {
+        let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
+        let (recovered, log) = Recovering::begin(disk, head)?.finish(options.log)?;
+        let Recovering { disk, manifest, head, keys, blocks, report } = recovered;
+        let series: usize = (0..SHARDS).map(|i| head.lock(i).iter().count()).sum();
+        head.active.store(series as u64, Ordering::Relaxed);
+        head.taken_id(SeriesId(manifest.next_series.saturating_sub(1)));
+        Ok(Store {
+            disk,
+            options,
+            log,
+            head: Arc::new(head),
+            keys: Mutex::new(keys),
+            generation: RwLock::new(Arc::new(Generation { blocks })),
+            maintenance: Mutex::new(Maintenance::new(manifest)),
+            counters: Counters::default(),
+            report,
+        })
+    }
+
+    /// What opening found.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Takes samples in. A refused sample is a value in the answer; an error means that nothing
+    /// may be acknowledged.
+    pub fn append(&self, batch: &Batch<'_>, now: Timestamp) -> Result<Appended, AppendError> {
+        self.log.admits()?;
+        let mut appended = Appended { position: WalPosition(0), ..Appended::default() };
+        let mut routed = self.route(batch, &mut appended.rejected);
+        routed.sort_by_key(|r| r.shard);
+        let mut failed = None;
+        for group in routed.chunk_by(|a, b| a.shard == b.shard) {
+            if let Err(error) = self.append_shard(batch, group, now, &mut appended) {
+                failed = Some(error);
+                break;
+            }
+        }
+        self.count(&appended.rejected);
+        self.counters.accepted.fetch_add(appended.accepted, Ordering::Relaxed);
+        failed.map_or(Ok(appended), Err)
+    }
+
+    /// Executes one command of the keyspace, as all clients of it must.
+    pub fn execute(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        extract: &dyn Extract,
+    ) -> Executed {
+        let mut keys = lock(&self.keys);
+        let decision = keys.keyspace.decide(request, now);
+        if decision.effects.is_empty() {
+            return Executed { reply: decision.reply, position: None, derived_refused: 0 };
+        }
+        let mut derived = Derived::default();
+        extract.extract(&keys.keyspace, request, &decision.effects, now, &mut derived);
+        match self.commit(&mut keys, decision.effects, &derived, now) {
+            Ok((position, derived_refused)) => {
+                self.counters.commands.fetch_add(1, Ordering::Relaxed);
+                Executed { reply: decision.reply, position: Some(position), derived_refused }
+            }
+            Err(error) => {
+                let reply = Reply::Error(format!("MISCONF the log takes no writes: {error}"));
+                Executed { reply, position: None, derived_refused: 0 }
+            }
+        }
+    }
+
+    /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
+    /// that all of it is synced.
+    pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
+        let mut keys = lock(&self.keys);
+        let effects = keys.keyspace.due(now, EXPIRE_PER_TICK);
+        let mut derived = Derived::default();
+        if !effects.is_empty() {
+            let expiry = Request { db: 0, args: &[] };
+            extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
+        }
+        extract.hold(&keys.keyspace, now, &mut derived);
+        if effects.is_empty() && derived.samples.is_empty() && derived.marks.is_empty() {
+            drop(keys);
+            self.log.mark()?;
+            return Ok(self.log.end());
+        }
+        self.commit(&mut keys, effects, &derived, now).map(|(position, _)| position)
+    }
+
+    /// Resolves when the log is durable up to `position`, as `ack` asks.
+    pub fn wait(
+        &self,
+        position: WalPosition,
+        ack: Ack,
+    ) -> impl Future<Output = Result<(), AppendError>> + Send + 'static {
+        self.log.wait(position, ack)
+    }
+
+    /// Writes and syncs all that is pending. Blocks for the disk.
+    pub fn sync(&self) -> Result<WalPosition, AppendError> {
+        self.log.sync()
+    }
+
+    /// Sleeps until someone waits for a sync, at most `timeout`; says whether someone does.
+    pub fn park_for_sync(&self, timeout: Duration) -> bool {
+        self.log.park_for_sync(timeout)
+    }
+
+    /// Wakes [`Store::park_for_sync`].
+    pub fn unpark(&self) {
+        self.log.unpark();
+    }
+
+    /// Looks at the keyspace, under its lock.
+    pub fn with_keyspace<T>(&self, look: impl FnOnce(&crate::keyspace::Keyspace) -> T) -> T {
+        look(&lock(&self.keys).keyspace)
+    }
+
+    /// Does whatever maintenance is due: retention, cuts, a checkpoint.
+    pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
+        crate::maintain::run(self, now)
+    }
+
+    /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
+    pub fn close(&self, now: Timestamp) -> Result<(), MaintainError> {
+        self.log.sync().map_err(MaintainError::Log)?;
+        crate::maintain::checkpoint_now(self, now)?;
+        self.log.mark().map_err(MaintainError::Log)
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        let generation = self.generation();
+        let (checkpoints, checkpoint_bytes) = {
+            let maintenance = lock(&self.maintenance);
+            (maintenance.checkpoints, maintenance.checkpoint_bytes)
+        };
+        let keys = lock(&self.keys);
+        let key_count: usize =
+            (0..crate::keyspace::DATABASES).map(|db| keys.keyspace.counts(db).0).sum();
+        drop(keys);
+        Stats {
+            series: self.head.active.load(Ordering::Relaxed),
+            accepted: self.counters.accepted.load(Ordering::Relaxed),
+            rejected: lock(&self.counters.rejected).clone(),
+            shifted: self.counters.shifted.load(Ordering::Relaxed),
+            commands: self.counters.commands.load(Ordering::Relaxed),
+            keys: key_count as u64,
+            log_end: self.log.end().0,
+            log_synced: self.log.synced().0,
+            log_syncs: self.log.syncs(),
+            blocks: generation.blocks.len() as u64,
+            block_bytes: generation.blocks.iter().map(|b| b.byte_len()).sum(),
+            block_samples: generation.blocks.iter().map(|b| b.meta().samples).sum(),
+            checkpoint_bytes,
+            checkpoints,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.generation.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Finds the shard of every series of a batch; what has no labels is refused here.
+    fn route<'b>(&self, batch: &'b Batch<'_>, rejected: &mut Vec<Rejected>) -> Vec<Routed<'b>> {
+        let mut routed = Vec::with_capacity(batch.series.len());
+        for (index, SeriesSamples { series, .. }) in batch.series.iter().enumerate() {
+            let (hash, known) = match series {
+                SeriesRef::Labels(_) => (0, None),
+                SeriesRef::Raw { bytes, .. } => {
+                    let hash = Aliases::hash(bytes);
+                    (hash, self.head.aliases.get(hash, bytes))
+                }
+            };
+            if let Some(target) = known {
+                let shard = usize::from(target.shard);
+                routed.push(Routed { index, shard, hash, known, labels: None, series });
+                continue;
+            }
+            match labels_of(series) {
+                Ok(labels) => {
+                    let shard = Head::shard_of(&labels);
+                    let labels = Some(labels);
+                    routed.push(Routed { index, shard, hash, known, labels, series });
+                }
+                Err(reason) => rejected.push(Rejected { series: index, sample: None, reason }),
+            }
+        }
+        routed
+    }
+
+    /// Admits, logs and applies what a batch has for one shard.
+    fn append_shard(
+        &self,
+        batch: &Batch<'_>,
+        group: &[Routed<'_>],
+        now: Timestamp,
+        appended: &mut Appended,
+    ) -> Result<(), AppendError> {
+        let Some(number) = group.first().map(|r| r.shard) else { return Ok(()) };
+        let room = || self.room();
+        let mut admitting = self.admitting(number, batch.duplicates, now, &room);
+        let mut shard = self.head.lock(number);
+        let mut aliases = Vec::new();
+        for routed in group {
+            let target = match routed.resolve(&shard, &mut admitting) {
+                Ok(target) => target,
+                Err(reason) => {
+                    appended.rejected.push(Rejected { series: routed.index, sample: None, reason });
+                    continue;
+                }
+            };
+            if routed.known != Some(target)
+                && let SeriesRef::Raw { bytes, .. } = routed.series
+            {
+                aliases.push((routed.hash, *bytes, target));
+            }
+            for (i, sample) in batch.series[routed.index].samples.iter().enumerate() {
+                match shard.admit(target, sample, &mut admitting) {
+                    Ok(_) => appended.accepted += 1,
+                    Err(reason) => appended.rejected.push(Rejected {
+                        series: routed.index,
+                        sample: Some(i),
+                        reason,
+                    }),
+                }
+            }
+        }
+        let rows = admitting.rows;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let created = rows.new_series.len() as u64;
+        let logged = self.log.append(rows).inspect_err(|_| {
+            self.head.active.fetch_sub(created, Ordering::Relaxed);
+        })?;
+        shard.apply(&logged.as_ref());
+        drop(shard);
+        appended.position = appended.position.max(logged.end());
+        aliases.into_iter().for_each(|(hash, bytes, t)| self.head.aliases.set(hash, bytes, t));
+        Ok(())
+    }
+
+    /// Logs effects and derived samples as one record, and applies both.
+    fn commit(
+        &self,
+        keys: &mut Keys,
+        mut effects: Effects,
+        derived: &Derived,
+        now: Timestamp,
+    ) -> Result<(WalPosition, u64), AppendError> {
+        self.log.admits()?;
+        derived.marks.iter().for_each(|mark| effects.mark(mark));
+        let (mut shards, batches, refused) = self.admit_derived(&derived.samples, now);
+        let mut record = KeysRecord { effects: Vec::new(), batches };
+        effects.encode(&mut record.effects);
+        let created: usize = record.batches.iter().map(|b| b.new_series.len()).sum();
+        let logged = self.log.append(record).inspect_err(|_| {
+            self.head.active.fetch_sub(created as u64, Ordering::Relaxed);
+        })?;
+        keys.keyspace.apply(&effects);
+        keys.applied = WalPosition(logged.position().0 + 1);
+        for batch in logged.batches() {
+            if let Some(shard) = shards.get_mut(&usize::from(batch.get().shard)) {
+                shard.apply(&batch);
+            }
+        }
+        Ok((logged.end(), refused))
+    }
+
+    /// Admits derived samples, shard by shard in ascending order; the locks are kept for applying.
+    fn admit_derived(
+        &self,
+        samples: &[DerivedSample],
+        now: Timestamp,
+    ) -> (BTreeMap<usize, MutexGuard<'_, Shard>>, Vec<ShardBatch>, u64) {
+        let room = || self.room();
+        let routes: Vec<usize> = samples.iter().map(|s| Head::shard_of(&s.labels)).collect();
+        let mut shards = BTreeMap::new();
+        let mut admitting = BTreeMap::new();
+        let mut numbers = routes.clone();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for number in numbers {
+            shards.insert(number, self.head.lock(number));
+            admitting.insert(number, self.admitting(number, Duplicates::NextFree, now, &room));
+        }
+        let mut refused = Vec::new();
+        // Where the sample before went: a companion of the same element goes there too.
+        let mut before: Option<(Timestamp, Timestamp)> = None;
+        for (i, (derived, number)) in samples.iter().zip(&routes).enumerate() {
+            let (Some(shard), Some(admitting)) =
+                (shards.get_mut(number), admitting.get_mut(number))
+            else {
+                continue;
+            };
+            admitting.duplicates = derived.duplicates;
+            let follows = derived.duplicates == Duplicates::NextFree;
+            let t = match before {
+                Some((asked, given)) if follows && asked == derived.t => given,
+                _ => derived.t,
+            };
+            let sample = Sample { t, start: 0, value: Value::Float(derived.value) };
+            let target = shard.resolve(&derived.labels, derived.lookback, admitting);
+            match target.and_then(|target| shard.admit(target, &sample, admitting)) {
+                Ok(Some(given)) => {
+                    before = Some((derived.t, given));
+                    if given != derived.t {
+                        self.counters.shifted.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                Ok(None) => {}
+                Err(reason) => refused.push(Rejected { series: i, sample: None, reason }),
+            }
+        }
+        self.count(&refused);
+        let accepted = (samples.len() - refused.len()) as u64;
+        self.counters.accepted.fetch_add(accepted, Ordering::Relaxed);
+        let batches = admitting.into_values().map(|a| a.rows).filter(|rows| !rows.is_empty());
+        (shards, batches.collect(), refused.len() as u64)
+    }
+
+    fn admitting<'a>(
+        &'a self,
+        shard: usize,
+        duplicates: Duplicates,
+        now: Timestamp,
+        room: &'a dyn Fn() -> Result<SeriesId, Rejection>,
+    ) -> Admitting<'a> {
+        Admitting {
+            limits: &self.options.limits,
+            window: Window {
+                oldest: self.options.retention.map(|r| now.saturating_sub(r)),
+                newest: self.options.max_future.map(|f| now.saturating_add(f)),
+                now,
+            },
+            duplicates,
+            batch: self.head.new_batch(),
+            room,
+            rows: ShardBatch { shard: shard as u16, ..ShardBatch::default() },
+            new_newest: Vec::new(),
+        }
+    }
+
+    /// Room for one more series, or the refusal.
+    fn room(&self) -> Result<SeriesId, Rejection> {
+        let max = self.options.limits.series;
+        if self.head.active.fetch_add(1, Ordering::Relaxed) >= max {
+            self.head.active.fetch_sub(1, Ordering::Relaxed);
+            let offender = "a new series".to_owned();
+            return Err(Rejection::LimitReached { limit: "active series", max, offender });
+        }
+        Ok(self.head.new_id())
+    }
+
+    fn count(&self, rejected: &[Rejected]) {
+        if rejected.is_empty() {
+            return;
+        }
+        let mut counts = lock(&self.counters.rejected);
+        for rejection in rejected {
+            *counts.entry(rejection.reason.kind()).or_default() += 1;
+        }
+    }
+}
+
+impl Queryable for Store {
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        Arc::new(StoreSnapshot { head: Arc::clone(&self.head), generation: self.generation() })
+    }
+}
+
+/// A series of a batch on its way to its shard.
+struct Routed<'a> {
+    index: usize,
+    shard: usize,
+    hash: u64,
+    known: Option<Target>,
+    labels: Option<Labels>,
+    series: &'a SeriesRef<'a>,
+}
+
+impl Routed<'_> {
+    fn resolve(&self, shard: &Shard, admitting: &mut Admitting<'_>) -> Result<Target, Rejection> {
+        if let Some(target) = self.known
+            && shard.follow(target).is_some()
+        {
+            return Ok(target);
+        }
+        match &self.labels {
+            Some(labels) => shard.resolve(labels, None, admitting),
+            // The series an alias pointed to has left the head.
+            None => shard.resolve(&labels_of(self.series)?, None, admitting),
+        }
+    }
+}
+
+fn labels_of(series: &SeriesRef<'_>) -> Result<Labels, Rejection> {
+    match series {
+        SeriesRef::Labels(labels) => Ok(labels.clone()),
+        SeriesRef::Raw { bytes, parse } => Ok(parse(bytes)?),
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,394 @@
+//! Appending: records gather in a group, one write puts the group into the file, one sync makes all
+//! groups before it last.
+//!
+//! Three positions move forward: `end` (appended), `written` (survives a crash of the process),
+//! `synced` (survives a power cut). An append never waits for a sync. After a failed write the group
+//! is kept and written again, whole, before anything else, so nothing is acknowledged over a gap.
+//! After a failed sync the log is poisoned: no more acknowledgements, ever.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::Logged;
+use super::record::{Encode, put_record};
+use super::segment::{GROUP_HEADER, MAX_GROUP, SEGMENT_HEADER, SegmentHeader, seal_group};
+use crate::append::AppendError;
+use crate::disk::{Disk, DiskError, File};
+use crate::model::WalPosition;
+
+/// Directory of the segments.
+pub(crate) const DIR: &str = "wal";
+
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// In the file: survives a crash of the process.
+    Written,
+    /// Synced: survives a power cut.
+    Synced,
+}
+
+/// Sizes of the log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// A segment that has reached this takes no further group.
+    pub segment_bytes: u64,
+    /// Most bytes appended and not yet written; more are refused.
+    pub max_pending: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions { segment_bytes: 64 << 20, max_pending: 256 << 20 }
+    }
+}
+
+/// The open log.
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    options: LogOptions,
+    gathering: Mutex<Gathering>,
+    writer: Mutex<Writer>,
+    /// Held through a sync, so that syncs come one after the other.
+    syncing: Mutex<()>,
+    written: AtomicU64,
+    synced: AtomicU64,
+    syncs: AtomicU64,
+    waiting: Mutex<Waiting>,
+    wanted: Condvar,
+}
+
+/// Records of the next group, after room for its header.
+struct Gathering {
+    bytes: Vec<u8>,
+    start: u64,
+}
+
+struct Writer {
+    file: Arc<dyn File>,
+    base: u64,
+    epoch: u32,
+    /// A group whose write failed.
+    unwritten: Option<(u64, Vec<u8>)>,
+    /// Closed segments that are not synced yet, oldest first.
+    unsynced: Vec<Arc<dyn File>>,
+    /// Whether a segment was made since the directory was last synced.
+    new_names: bool,
+    /// Whether all that is synced lies below a `durable end` in the file.
+    marked: bool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    wakers: Vec<Waker>,
+    sync_wanted: bool,
+    /// Counts failed writes, so a waiter sees those that happened while it waited.
+    failures: u64,
+    failure: String,
+    poisoned: Option<String>,
+}
+
+impl Log {
+    /// Begins a new segment at `end`, which is where replay stopped.
+    pub(super) fn start(
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        end: WalPosition,
+        epoch: u32,
+    ) -> Result<Log, DiskError> {
+        disk.create_dir(DIR)?;
+        let file = create_segment(&*disk, end.0, epoch)?;
+        file.sync()?;
+        disk.sync_dir(DIR)?;
+        Ok(Log {
+            disk,
+            options,
+            gathering: Mutex::new(Gathering { bytes: vec![0; GROUP_HEADER], start: end.0 }),
+            writer: Mutex::new(Writer {
+                file,
+                base: end.0,
+                epoch,
+                unwritten: None,
+                unsynced: Vec::new(),
+                new_names: false,
+                marked: false,
+            }),
+            syncing: Mutex::new(()),
+            written: AtomicU64::new(end.0),
+            synced: AtomicU64::new(end.0),
+            syncs: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            wanted: Condvar::new(),
+        })
+    }
+
+    /// Gives a value its place. It is not in the file yet; wait for [`Logged::end`].
+    pub fn append<T: Encode>(&self, value: T) -> Result<Logged<T>, AppendError> {
+        let mut gathering = lock(&self.gathering);
+        let before = gathering.bytes.len();
+        let position = gathering.start + before as u64;
+        put_record(&mut gathering.bytes, &value);
+        if gathering.bytes.len() > MAX_GROUP {
+            gathering.bytes.truncate(before);
+            return Err(AppendError::Log(format!("a record is larger than {MAX_GROUP} bytes")));
+        }
+        let end = gathering.start + gathering.bytes.len() as u64;
+        Ok(Logged::new(WalPosition(position), WalPosition(end), value))
+    }
+
+    /// Whether the log takes records now. Asked before anything is admitted, so that a log which
+    /// cannot be written does not gather without bound.
+    pub fn admits(&self) -> Result<(), AppendError> {
+        self.healthy()?;
+        if lock(&self.gathering).bytes.len() > self.options.max_pending {
+            self.flush(self.end())?;
+        }
+        if lock(&self.writer).unwritten.is_some() {
+            self.flush(self.end())?;
+        }
+        Ok(())
+    }
+
+    /// Where the log ends.
+    pub fn end(&self) -> WalPosition {
+        let gathering = lock(&self.gathering);
+        match gathering.bytes.len() {
+            GROUP_HEADER => WalPosition(gathering.start),
+            len => WalPosition(gathering.start + len as u64),
+        }
+    }
+
+    /// Up to where it is in the file.
+    pub fn written(&self) -> WalPosition {
+        WalPosition(self.written.load(Ordering::Acquire))
+    }
+
+    /// Up to where it is synced.
+    pub fn synced(&self) -> WalPosition {
+        WalPosition(self.synced.load(Ordering::Acquire))
+    }
+
+    /// How many syncs there were.
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Puts all records below `upto` into the file. Whoever comes first writes for all.
+    pub fn flush(&self, upto: WalPosition) -> Result<(), AppendError> {
+        while self.written() < upto {
+            let mut writer = lock(&self.writer);
+            if self.written() < upto
+                && let Err(error) = self.write_group(&mut writer)
+            {
+                drop(writer);
+                self.failed(&error);
+                return Err(AppendError::Log(error.to_string()));
+            }
+        }
+        self.healthy()
+    }
+
+    /// Writes and syncs everything; says up to where. Blocks for the disk.
+    pub fn sync(&self) -> Result<WalPosition, AppendError> {
+        let _one = lock(&self.syncing);
+        lock(&self.waiting).sync_wanted = false;
+        self.flush(self.end())?;
+        let target = self.written();
+        if target > self.synced() {
+            let (files, new_names) = {
+                let mut writer = lock(&self.writer);
+                let mut files = std::mem::take(&mut writer.unsynced);
+                files.push(Arc::clone(&writer.file));
+                (files, std::mem::take(&mut writer.new_names))
+            };
+            let synced = files.iter().try_for_each(|f| f.sync());
+            let synced =
+                synced.and_then(|()| if new_names { self.disk.sync_dir(DIR) } else { Ok(()) });
+            if let Err(error) = synced {
+                return Err(self.poison(&error));
+            }
+            self.syncs.fetch_add(1, Ordering::Relaxed);
+            self.synced.fetch_max(target.0, Ordering::AcqRel);
+        }
+        self.wake();
+        Ok(target)
+    }
+
+    /// Writes and syncs a marker if the log is idle and its last group does not yet tell that all
+    /// before it is synced.
+    pub fn mark(&self) -> Result<(), AppendError> {
+        {
+            let mut writer = lock(&self.writer);
+            let end = self.end();
+            if writer.marked || end > self.synced() || writer.unwritten.is_some() {
+                return Ok(());
+            }
+            let mut gathering = lock(&self.gathering);
+            if gathering.bytes.len() > GROUP_HEADER {
+                return Ok(());
+            }
+            writer.unwritten = Some((gathering.start, vec![0; GROUP_HEADER]));
+            gathering.start += GROUP_HEADER as u64;
+            writer.marked = true;
+        }
+        self.sync().map(|_| ())
+    }
+
+    /// Resolves when the log is durable up to `position` as `ack` asks.
+    pub fn wait(self: &Arc<Self>, position: WalPosition, ack: Ack) -> Durable {
+        let failures = lock(&self.waiting).failures;
+        Durable { log: Arc::clone(self), position, ack, failures }
+    }
+
+    /// Sleeps until someone waits for a sync, at most `timeout`; says whether someone does.
+    pub fn park_for_sync(&self, timeout: Duration) -> bool {
+        let waiting = lock(&self.waiting);
+        let (waiting, _) = self
+            .wanted
+            .wait_timeout_while(waiting, timeout, |w| !w.sync_wanted)
+            .unwrap_or_else(PoisonError::into_inner);
+        waiting.sync_wanted
+    }
+
+    /// Wakes whoever is parked, so that it can see a shutdown.
+    pub fn unpark(&self) {
+        lock(&self.waiting).sync_wanted = true;
+        self.wanted.notify_all();
+    }
+
+    /// Removes segments that lie wholly below `position`.
+    pub fn trim(&self, position: WalPosition) -> Result<(), DiskError> {
+        let bases = super::replay::segments(&*self.disk)?;
+        for pair in bases.windows(2) {
+            if pair[1] <= position.0 {
+                self.disk.remove(&segment_path(pair[0]))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_group(&self, writer: &mut Writer) -> Result<(), DiskError> {
+        let (start, mut group) = match writer.unwritten.take() {
+            Some(kept) => kept,
+            None => {
+                let mut gathering = lock(&self.gathering);
+                let start = gathering.start;
+                let group = std::mem::replace(&mut gathering.bytes, vec![0; GROUP_HEADER]);
+                gathering.start += group.len() as u64;
+                writer.marked = false;
+                (start, group)
+            }
+        };
+        let written = self.put_group(writer, start, &mut group);
+        match written {
+            Ok(()) => self.written.store(start + group.len() as u64, Ordering::Release),
+            Err(_) => writer.unwritten = Some((start, group)),
+        }
+        written
+    }
+
+    fn put_group(
+        &self,
+        writer: &mut Writer,
+        start: u64,
+        group: &mut [u8],
+    ) -> Result<(), DiskError> {
+        let offset = start - writer.base;
+        if offset > 0 && offset + group.len() as u64 > self.options.segment_bytes {
+            let file = create_segment(&*self.disk, start, writer.epoch)?;
+            let full = std::mem::replace(&mut writer.file, file);
+            writer.unsynced.push(full);
+            writer.base = start;
+            writer.new_names = true;
+        }
+        seal_group(group, WalPosition(start), self.synced(), writer.epoch);
+        writer.file.write_at(group, SEGMENT_HEADER as u64 + start - writer.base)
+    }
+
+    fn healthy(&self) -> Result<(), AppendError> {
+        match &lock(&self.waiting).poisoned {
+            Some(reason) => Err(AppendError::Poisoned(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, error: &DiskError) {
+        let mut waiting = lock(&self.waiting);
+        waiting.failures += 1;
+        waiting.failure = error.to_string();
+        drop(waiting);
+        self.wake();
+    }
+
+    fn poison(&self, error: &DiskError) -> AppendError {
+        let reason = error.to_string();
+        lock(&self.waiting).poisoned = Some(reason.clone());
+        self.wake();
+        AppendError::Poisoned(reason)
+    }
+
+    fn wake(&self) {
+        let wakers = std::mem::take(&mut lock(&self.waiting).wakers);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Resolves when what was asked of [`Log::wait`] holds, or cannot hold.
+pub struct Durable {
+    log: Arc<Log>,
+    position: WalPosition,
+    ack: Ack,
+    failures: u64,
+}
+
+impl Future for Durable {
+    type Output = Result<(), AppendError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.ack == Ack::Written {
+            return Poll::Ready(self.log.flush(self.position));
+        }
+        let mut waiting = lock(&self.log.waiting);
+        if let Some(reason) = &waiting.poisoned {
+            return Poll::Ready(Err(AppendError::Poisoned(reason.clone())));
+        }
+        if self.log.synced() >= self.position {
+            return Poll::Ready(Ok(()));
+        }
+        if waiting.failures != self.failures {
+            return Poll::Ready(Err(AppendError::Log(waiting.failure.clone())));
+        }
+        waiting.wakers.push(context.waker().clone());
+        waiting.sync_wanted = true;
+        self.log.wanted.notify_all();
+        Poll::Pending
+    }
+}
+
+/// Path of the segment that begins at `base`.
+pub(super) fn segment_path(base: u64) -> String {
+    format!("{DIR}/{base:016x}.log")
+}
+
+fn create_segment(disk: &dyn Disk, base: u64, epoch: u32) -> Result<Arc<dyn File>, DiskError> {
+    let path = segment_path(base);
+    let file = match disk.create(&path) {
+        // Left by an attempt that failed, or by an opening that wrote nothing: it holds no group.
+        Err(e) if e.kind == std::io::ErrorKind::AlreadyExists => {
+            let file = disk.open(&path)?;
+            file.set_len(0)?;
+            file
+        }
+        other => other?,
+    };
+    file.write_at(&SegmentHeader { epoch, base: WalPosition(base) }.encode(), 0)?;
+    Ok(file)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

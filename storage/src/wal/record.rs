@@ -1,0 +1,248 @@
+//! Records: pure.
+
+use crate::chunk::{get_histogram, put_histogram};
+use crate::model::{Labels, Sample, SeriesId, Timestamp, Value};
+use crate::wire::{FormatError, Reader, put_f64, put_prefixed, put_varint, put_zigzag};
+use std::sync::Arc;
+
+/// Kind, flags and length.
+pub(crate) const RECORD_HEADER: usize = 6;
+
+const KIND_BATCH: u8 = 1;
+const KIND_KEYS: u8 = 2;
+const SKIPPABLE: u8 = 1;
+
+const TAG_FLOAT: u8 = 0;
+const TAG_HISTOGRAM: u8 = 1;
+
+/// What a reader of the log meets.
+#[derive(Debug)]
+pub enum Record {
+    /// Samples of one shard.
+    Batch(ShardBatch),
+    /// One command's effects and derived samples.
+    Keys(KeysRecord),
+}
+
+/// Admitted samples of one shard, in the order they are applied.
+#[derive(Debug, Default)]
+pub struct ShardBatch {
+    /// Which shard.
+    pub shard: u16,
+    /// Series that begin here.
+    pub new_series: Vec<NewSeries>,
+    /// Plain floats, the common case.
+    pub floats: Vec<FloatRow>,
+    /// Histograms and samples with a start timestamp.
+    pub others: Vec<OtherRow>,
+}
+
+/// A series that begins.
+#[derive(Clone, Debug)]
+pub struct NewSeries {
+    /// Its number.
+    pub id: SeriesId,
+    /// How far back instant selectors look for it; `None` = the engine's default.
+    pub lookback: Option<Timestamp>,
+    /// Who it is.
+    pub labels: Labels,
+}
+
+/// One float.
+#[derive(Clone, Copy, Debug)]
+pub struct FloatRow {
+    /// Where the series stands in its shard; not logged, found again on replay.
+    pub slot: u32,
+    /// Whose.
+    pub id: SeriesId,
+    /// When.
+    pub t: Timestamp,
+    /// What.
+    pub v: f64,
+}
+
+/// One other sample.
+#[derive(Clone, Debug)]
+pub struct OtherRow {
+    /// As in [`FloatRow`].
+    pub slot: u32,
+    /// Whose.
+    pub id: SeriesId,
+    /// The sample.
+    pub sample: Sample,
+}
+
+/// One command: its effects, still encoded, and the samples derived from it.
+#[derive(Debug, Default)]
+pub struct KeysRecord {
+    /// As `docs/format/effects.md` says.
+    pub effects: Vec<u8>,
+    /// At most one batch a shard.
+    pub batches: Vec<ShardBatch>,
+}
+
+/// What can be appended.
+pub trait Encode {
+    /// The record's kind.
+    const KIND: u8;
+    /// Appends the payload.
+    fn encode(&self, out: &mut Vec<u8>);
+}
+
+impl ShardBatch {
+    /// Whether there is nothing to log.
+    pub fn is_empty(&self) -> bool {
+        self.new_series.is_empty() && self.floats.is_empty() && self.others.is_empty()
+    }
+}
+
+/// Appends a record with its header.
+pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &T) {
+    let start = out.len();
+    out.extend_from_slice(&[T::KIND, 0, 0, 0, 0, 0]);
+    value.encode(out);
+    let length = u32::try_from(out.len() - start - RECORD_HEADER).unwrap_or(u32::MAX);
+    out[start + 2..start + RECORD_HEADER].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Reads one record; `None` if its kind is unknown and may be skipped.
+pub(crate) fn get_record(reader: &mut Reader<'_>) -> Result<Option<Record>, FormatError> {
+    let (kind, flags) = (reader.u8()?, reader.u8()?);
+    let length = reader.u32()? as usize;
+    let mut payload = Reader::new(reader.take(length)?);
+    let record = match kind {
+        KIND_BATCH => Record::Batch(ShardBatch::decode(&mut payload)?),
+        KIND_KEYS => Record::Keys(KeysRecord::decode(&mut payload)?),
+        _ if flags & SKIPPABLE != 0 => return Ok(None),
+        _ => return Err(reader.error("unknown record kind, written by a newer release")),
+    };
+    Ok(Some(record))
+}
+
+impl Encode for ShardBatch {
+    const KIND: u8 = KIND_BATCH;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.shard.to_le_bytes());
+        put_varint(out, self.new_series.len() as u64);
+        for series in &self.new_series {
+            put_varint(out, series.id.0);
+            put_zigzag(out, series.lookback.unwrap_or(-1));
+            put_prefixed(out, series.labels.encoded().as_bytes());
+        }
+        put_varint(out, self.floats.len() as u64);
+        let mut before = 0;
+        for row in &self.floats {
+            put_zigzag(out, row.id.0.wrapping_sub(before) as i64);
+            before = row.id.0;
+        }
+        let mut before = 0;
+        for row in &self.floats {
+            put_zigzag(out, row.t.wrapping_sub(before));
+            before = row.t;
+        }
+        for row in &self.floats {
+            put_f64(out, row.v);
+        }
+        put_varint(out, self.others.len() as u64);
+        for row in &self.others {
+            row.encode(out);
+        }
+    }
+}
+
+impl ShardBatch {
+    fn decode(reader: &mut Reader<'_>) -> Result<ShardBatch, FormatError> {
+        let mut batch = ShardBatch { shard: reader.u16()?, ..ShardBatch::default() };
+        for _ in 0..reader.count(3)? {
+            batch.new_series.push(NewSeries::decode(reader)?);
+        }
+        let rows = reader.count(10)?;
+        let mut id = 0_u64;
+        for _ in 0..rows {
+            id = id.wrapping_add(reader.zigzag()? as u64);
+            batch.floats.push(FloatRow { slot: 0, id: SeriesId(id), t: 0, v: 0.0 });
+        }
+        let mut t = 0_i64;
+        for row in &mut batch.floats {
+            t = t.wrapping_add(reader.zigzag()?);
+            row.t = t;
+        }
+        for row in &mut batch.floats {
+            row.v = reader.f64()?;
+        }
+        for _ in 0..reader.count(4)? {
+            batch.others.push(OtherRow::decode(reader)?);
+        }
+        Ok(batch)
+    }
+}
+
+impl NewSeries {
+    fn decode(reader: &mut Reader<'_>) -> Result<NewSeries, FormatError> {
+        let id = SeriesId(reader.varint()?);
+        let lookback = Some(reader.zigzag()?).filter(|ms| *ms >= 0);
+        let text = reader.text()?;
+        let labels = Labels::from_encoded(text).map_err(|_| reader.error("labels are damaged"))?;
+        Ok(NewSeries { id, lookback, labels })
+    }
+}
+
+impl OtherRow {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.id.0);
+        put_zigzag(out, self.sample.t);
+        put_zigzag(out, self.sample.start);
+        match &self.sample.value {
+            Value::Float(v) => {
+                out.push(TAG_FLOAT);
+                put_f64(out, *v);
+            }
+            Value::Histogram(h) => {
+                out.push(TAG_HISTOGRAM);
+                let mut bytes = Vec::new();
+                put_histogram(&mut bytes, h, None);
+                put_prefixed(out, &bytes);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<OtherRow, FormatError> {
+        let id = SeriesId(reader.varint()?);
+        let (t, start) = (reader.zigzag()?, reader.zigzag()?);
+        let value = match reader.u8()? {
+            TAG_FLOAT => Value::Float(reader.f64()?),
+            TAG_HISTOGRAM => {
+                let mut inner = Reader::new(reader.prefixed()?);
+                Value::Histogram(Arc::new(get_histogram(&mut inner, None)?))
+            }
+            _ => return Err(reader.error("unknown sample tag")),
+        };
+        Ok(OtherRow { slot: 0, id, sample: Sample { t, start, value } })
+    }
+}
+
+impl Encode for KeysRecord {
+    const KIND: u8 = KIND_KEYS;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_prefixed(out, &self.effects);
+        put_varint(out, self.batches.len() as u64);
+        for batch in &self.batches {
+            let mut bytes = Vec::new();
+            batch.encode(&mut bytes);
+            put_prefixed(out, &bytes);
+        }
+    }
+}
+
+impl KeysRecord {
+    fn decode(reader: &mut Reader<'_>) -> Result<KeysRecord, FormatError> {
+        let effects = reader.prefixed()?.to_vec();
+        let mut batches = Vec::new();
+        for _ in 0..reader.count(5)? {
+            batches.push(ShardBatch::decode(&mut Reader::new(reader.prefixed()?))?);
+        }
+        Ok(KeysRecord { effects, batches })
+    }
+}

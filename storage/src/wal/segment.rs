@@ -1,0 +1,138 @@
+//! Headers of segments and groups: pure.
+
+use crate::model::WalPosition;
+
+pub(crate) const SEGMENT_HEADER: usize = 32;
+pub(crate) const GROUP_HEADER: usize = 32;
+pub(crate) const VERSION: u32 = 1;
+/// Largest group: what one write may carry.
+pub(crate) const MAX_GROUP: usize = 1 << 30;
+
+const SEGMENT_MAGIC: &[u8; 8] = b"RINGWAL\0";
+const GROUP_MAGIC: &[u8; 4] = b"WGRP";
+
+// Segment header, see docs/format/wal.md.
+const AT_VERSION: usize = 8;
+const AT_EPOCH: usize = 12;
+const AT_BASE: usize = 16;
+// Group header.
+const AT_LENGTH: usize = 4;
+const AT_POSITION: usize = 8;
+const AT_DURABLE: usize = 16;
+const AT_GROUP_EPOCH: usize = 24;
+// Both end with their checksum.
+const AT_CRC: usize = 28;
+
+/// What a segment says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) epoch: u32,
+    pub(crate) base: WalPosition,
+}
+
+/// Why a segment header is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadSegment {
+    /// Too short, wrong magic or wrong checksum.
+    Damaged,
+    /// Written by a newer release.
+    Newer(u32),
+}
+
+impl SegmentHeader {
+    pub(crate) fn encode(self) -> [u8; SEGMENT_HEADER] {
+        let mut bytes = [0; SEGMENT_HEADER];
+        bytes[..AT_VERSION].copy_from_slice(SEGMENT_MAGIC);
+        bytes[AT_VERSION..AT_EPOCH].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[AT_EPOCH..AT_BASE].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[AT_BASE..AT_BASE + 8].copy_from_slice(&self.base.0.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..AT_CRC]);
+        bytes[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<SegmentHeader, BadSegment> {
+        let header = bytes.get(..SEGMENT_HEADER).ok_or(BadSegment::Damaged)?;
+        if &header[..AT_VERSION] != SEGMENT_MAGIC
+            || u32_at(header, AT_CRC) != crc32c::crc32c(&header[..AT_CRC])
+        {
+            return Err(BadSegment::Damaged);
+        }
+        match u32_at(header, AT_VERSION) {
+            VERSION => Ok(SegmentHeader {
+                epoch: u32_at(header, AT_EPOCH),
+                base: WalPosition(u64_at(header, AT_BASE)),
+            }),
+            newer => Err(BadSegment::Newer(newer)),
+        }
+    }
+}
+
+/// A group that has been checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group<'a> {
+    pub(crate) durable_end: WalPosition,
+    pub(crate) records: &'a [u8],
+}
+
+/// Fills the first [`GROUP_HEADER`] bytes of `group`, whose records follow them.
+pub(crate) fn seal_group(
+    group: &mut [u8],
+    position: WalPosition,
+    durable_end: WalPosition,
+    epoch: u32,
+) {
+    let length = u32::try_from(group.len() - GROUP_HEADER).expect("groups end at MAX_GROUP");
+    group[..AT_LENGTH].copy_from_slice(GROUP_MAGIC);
+    group[AT_LENGTH..AT_POSITION].copy_from_slice(&length.to_le_bytes());
+    group[AT_POSITION..AT_DURABLE].copy_from_slice(&position.0.to_le_bytes());
+    group[AT_DURABLE..AT_GROUP_EPOCH].copy_from_slice(&durable_end.0.to_le_bytes());
+    group[AT_GROUP_EPOCH..AT_CRC].copy_from_slice(&epoch.to_le_bytes());
+    let crc = group_crc(group);
+    group[AT_CRC..GROUP_HEADER].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// The group at the start of `bytes`, if it is one of this epoch at this position.
+pub(crate) fn check_group(bytes: &[u8], position: WalPosition, epoch: u32) -> Option<Group<'_>> {
+    let header = bytes.get(..GROUP_HEADER)?;
+    let length = u32_at(header, AT_LENGTH) as usize;
+    let plausible = &header[..AT_LENGTH] == GROUP_MAGIC
+        && u64_at(header, AT_POSITION) == position.0
+        && u32_at(header, AT_GROUP_EPOCH) == epoch
+        && length <= MAX_GROUP;
+    if !plausible {
+        return None;
+    }
+    let group = bytes.get(..GROUP_HEADER + length)?;
+    (group_crc(group) == u32_at(header, AT_CRC)).then_some(Group {
+        durable_end: WalPosition(u64_at(header, AT_DURABLE)),
+        records: &group[GROUP_HEADER..],
+    })
+}
+
+/// The highest `durable end` of groups anywhere in `bytes`, whose first byte has this position.
+/// For telling torn from damaged only: it looks at every offset.
+pub(crate) fn highest_durable_end(bytes: &[u8], position: WalPosition, epoch: u32) -> WalPosition {
+    let mut highest = WalPosition(0);
+    for at in 0..bytes.len() {
+        if bytes[at..].starts_with(GROUP_MAGIC)
+            && let Some(group) =
+                check_group(&bytes[at..], WalPosition(position.0 + at as u64), epoch)
+        {
+            highest = highest.max(group.durable_end);
+        }
+    }
+    highest
+}
+
+fn group_crc(group: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&group[..AT_CRC]), &group[GROUP_HEADER..])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}

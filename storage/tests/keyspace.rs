@@ -1,0 +1,186 @@
+//! The keyspace as one machine: replay equals live, views are frozen, foreign bytes are refused.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+use ringwell_storage::keyspace::{Effects, Keyspace, Mark, Reply, Request, View};
+
+/// A command as words; few keys, so that they meet.
+fn command() -> impl Strategy<Value = Vec<String>> {
+    let key = || (0..6_u8).prop_map(|i| format!("k{i}"));
+    let word = || prop_oneof![(0..9_i64).prop_map(|n| n.to_string()), "[a-c]{0,3}", "x{70}"];
+    let number = || prop_oneof![(-5..9_i64).prop_map(|n| n.to_string()), Just("x".to_owned())];
+    let build = |name: &'static str| {
+        move |(key, rest): (String, Vec<String>)| {
+            let mut words = vec![name.to_owned(), key];
+            words.extend(rest);
+            words
+        }
+    };
+    let few = |name| (key(), prop::collection::vec(word(), 1..5)).prop_map(build(name));
+    let numbers = |name, n| (key(), prop::collection::vec(number(), n)).prop_map(build(name));
+    prop_oneof![
+        prop_oneof![few("lpush"), few("RPUSH"), few("lpushx"), few("del")],
+        prop_oneof![few("sadd"), few("srem"), few("hset"), few("hdel")],
+        prop_oneof![numbers("ltrim", 2), numbers("lrange", 2), numbers("lpop", 1)],
+        prop_oneof![numbers("pexpire", 1), numbers("incrby", 1), numbers("rpop", 0)],
+        prop_oneof![numbers("persist", 0), numbers("get", 0), numbers("set", 1)],
+        prop_oneof![numbers("hgetall", 0), numbers("smembers", 0)],
+        Just(vec!["flushdb".to_owned()]),
+    ]
+}
+
+fn run(keyspace: &Keyspace, words: &[String], now: i64) -> (Reply, Effects) {
+    let args: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let decision = keyspace.decide(&Request { db: 1, args: &args }, now);
+    (decision.reply, decision.effects)
+}
+
+/// What a view holds, in an order that does not depend on hashing.
+fn content(view: &View) -> Vec<String> {
+    let mut bytes = Vec::new();
+    view.encode(&mut bytes);
+    let keyspace = Keyspace::decode(&bytes).expect("a view decodes");
+    let mut lines = Vec::new();
+    for (key, entry) in keyspace.entries(1) {
+        let name = String::from_utf8(key.to_vec()).expect("test keys are text");
+        let read = match entry.value.kind() {
+            "string" => vec!["get".to_owned(), name],
+            "list" => vec!["lrange".to_owned(), name, "0".to_owned(), "-1".to_owned()],
+            "hash" => vec!["hgetall".to_owned(), name],
+            _ => vec!["smembers".to_owned(), name],
+        };
+        let mut reply = run(&keyspace, &read, i64::MIN).0;
+        match &mut reply {
+            Reply::Set(members) => members.sort_by_key(|m| format!("{m:?}")),
+            Reply::Map(pairs) => pairs.sort_by_key(|p| format!("{p:?}")),
+            _ => {}
+        }
+        lines.push(format!("{read:?} {:?} {:?} {reply:?}", entry.expires, keyspace.mark(1, key)));
+    }
+    lines.sort();
+    lines
+}
+
+fn encoded(effects: &Effects) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    effects.encode(&mut bytes);
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Effects survive their encoding, replaying them gives the same keyspace, from the start and
+    /// from any view, and a view does not change once it is frozen.
+    #[test]
+    fn replay_equals_live(
+        commands in prop::collection::vec(command(), 1..120),
+        cut in 0..120_usize,
+    ) {
+        let mut live = Keyspace::new();
+        let mut replayed = Keyspace::new();
+        let mut from_view = None;
+        let mut frozen = None;
+        for (i, words) in commands.iter().enumerate() {
+            let now = 3 * i as i64;
+            if i == cut {
+                let view = live.freeze();
+                let mut bytes = Vec::new();
+                view.encode(&mut bytes);
+                from_view = Some(Keyspace::decode(&bytes).unwrap());
+                frozen = Some((content(&view), view));
+            }
+            let (_, mut effects) = run(&live, words, now);
+            if i % 7 == 0 {
+                let key = words.last().unwrap().as_bytes().into();
+                effects.mark(&Mark { db: 1, key, state: vec![1; i % 3] });
+            }
+            let due = if i % 5 == 0 { live.due(now, 3) } else { Effects::default() };
+            for effects in [effects, due] {
+                live.apply(&effects);
+                let decoded = Effects::decode(&encoded(&effects)).unwrap();
+                prop_assert_eq!(&decoded, &effects);
+                replayed.apply(&decoded);
+                from_view.iter_mut().for_each(|keyspace| keyspace.apply(&decoded));
+            }
+        }
+        let expected = content(&live.freeze());
+        prop_assert_eq!(&content(&replayed.freeze()), &expected);
+        if let Some(keyspace) = from_view {
+            prop_assert_eq!(&content(&keyspace.freeze()), &expected);
+        }
+        if let Some((then, view)) = frozen {
+            prop_assert_eq!(content(&view), then);
+        }
+    }
+
+    /// Damaged bytes are refused or read as something else, and nothing panics.
+    #[test]
+    fn damage_never_panics(
+        commands in prop::collection::vec(command(), 1..30),
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut keyspace = Keyspace::new();
+        for words in &commands {
+            let (_, effects) = run(&keyspace, words, 0);
+            keyspace.apply(&effects);
+            let mut bytes = encoded(&effects);
+            let i = at.index(bytes.len());
+            bytes[i] = to;
+            if let Ok(effects) = Effects::decode(&bytes) {
+                keyspace.clone().apply(&effects);
+            }
+            bytes.truncate(cut.index(bytes.len()));
+            let _ = Effects::decode(&bytes);
+        }
+        let mut bytes = Vec::new();
+        keyspace.freeze().encode(&mut bytes);
+        prop_assert!(Keyspace::decode(&bytes[..cut.index(bytes.len())]).is_err());
+        let i = at.index(bytes.len());
+        bytes[i] = to;
+        let _ = Keyspace::decode(&bytes);
+    }
+}
+
+/// Golden bytes: the format of `docs/format/effects.md` as it is written down.
+#[test]
+fn effects_have_the_documented_bytes() {
+    let keyspace = Keyspace::new();
+    let golden: &[(&[&str], &[u8])] = &[
+        (&["LPUSH", "k", "ab", "c"], b"\x01\x05\x01\x09\0\0\0\x01k\0\x02\x02ab\x01c"),
+        (&["HSET", "h", "f", "v"], b"\x01\x07\x01\x07\0\0\0\x01h\x01\x01f\x01v"),
+        (&["SADD", "s", "m", "m"], b"\x01\x09\x01\x05\0\0\0\x01s\x01\x01m"),
+        (
+            &["SET", "k", "v", "PX", "5"],
+            b"\x01\x04\x01\x05\0\0\0\x01k\0\x01v\x02\x01\x0a\0\0\0\x01k\x0c\0\0\0\0\0\0\0",
+        ),
+        (&["FLUSHALL"], b"\x01\x0c\0\0\0\0\0"),
+    ];
+    for (words, expected) in golden {
+        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        let bytes = encoded(&run(&keyspace, &words, 7).1);
+        assert_eq!(bytes, *expected, "{words:?}");
+        assert!(Effects::decode(&bytes).is_ok());
+    }
+}
+
+/// A reader skips what it may and refuses what it must.
+#[test]
+fn unknown_effects() {
+    let skipped = Effects::decode(b"\x01\xc8\x00\x02\0\0\0zz\x0c\0\0\0\0\0").unwrap();
+    assert_eq!(skipped.iter().count(), 1);
+    for bytes in [
+        &b""[..],
+        b"\x02",
+        b"\x01\x63\0\0\0\0\0",
+        b"\x01\x01\x10\x02\0\0\0\x01k",
+        b"\x01\x01\0\x03\0\0\0\x01k!",
+        b"\x01\x05\0\xff\xff\xff\xff\x01k",
+        b"\x01\x09\0\x0c\0\0\0\x01k\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    ] {
+        assert!(Effects::decode(bytes).is_err(), "{bytes:?}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The node as a black box: the real binary on free ports and a directory of its own.
+
+mod api;
+mod config;
+mod door;
+mod grafana;
+mod lifecycle;
+mod live;
+mod node;
+mod overload;
+mod watch;
+mod wire;
+mod write;

@@ -1,0 +1,226 @@
+//! A node under test: start it, ask it, kill it, start it again.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use ringwell::client::{self, Answer};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A node is up within this time, or the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running (or stopped) node and its directory, which ends with it.
+pub struct Node {
+    child: Option<Child>,
+    dir: TempDir,
+    options: Options,
+    /// `127.0.0.1:PORT` of the HTTP face.
+    pub http: String,
+    /// `127.0.0.1:PORT` of the Redis face.
+    pub redis: String,
+}
+
+/// How a node is started.
+#[derive(Clone, Default)]
+pub struct Options {
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    collectors: bool,
+}
+
+impl Options {
+    pub fn arg(mut self, argument: impl Into<String>) -> Options {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Options {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets the node watch itself and its host; off in most tests, so that a store holds only
+    /// what the test put there.
+    pub fn collectors(mut self) -> Options {
+        self.collectors = true;
+        self
+    }
+
+    pub fn start(self) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let mut node =
+            Node { child: None, dir, options: self, http: String::new(), redis: String::new() };
+        node.restart();
+        node
+    }
+}
+
+/// The binary, without any setting of this environment.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringwell"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("RINGWELL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Node {
+    /// A node with nothing special.
+    pub fn start() -> Node {
+        Options::default().start()
+    }
+
+    /// Starts it again on its directory, with new ports.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "the node still runs");
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        let mut child = command()
+            .arg("serve")
+            .args(["--http-listen", "127.0.0.1:0", "--redis-listen", "127.0.0.1:0"])
+            .args(["--set", &format!("collect.enabled={}", self.options.collectors)])
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .args(&self.options.arguments)
+            .envs(self.options.variables.iter().map(|(n, v)| (n, v)))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        self.child = Some(child);
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = lines.recv_timeout(left).unwrap_or_else(|_| {
+                panic!("the node is not ready: {}", self.log());
+            });
+            if let Some(address) = line.strip_prefix("http listening on http://") {
+                self.http = address.to_owned();
+            } else if let Some(address) = line.strip_prefix("redis listening on redis://") {
+                self.redis = address.to_owned();
+            } else if line == "ready" {
+                return;
+            }
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.ask_to_stop();
+        let deadline = Instant::now() + PATIENCE;
+        let mut child = self.child.take().unwrap();
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = child.kill();
+        panic!("the node does not stop: {}", self.log());
+    }
+
+    /// SIGTERM.
+    pub fn ask_to_stop(&self) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// A place for the test's own files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// All that the node wrote to stderr.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    pub fn get(&self, target: &str) -> Answer {
+        client::send(&self.http, "GET", target, &[], b"").unwrap()
+    }
+
+    pub fn post(&self, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        client::send(&self.http, "POST", target, headers, body).unwrap()
+    }
+
+    /// A form, as Grafana sends its queries.
+    pub fn post_form(&self, target: &str, form: &[(&str, &str)]) -> Answer {
+        let body: Vec<String> =
+            form.iter().map(|(name, value)| format!("{name}={}", client::encode(value))).collect();
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        self.post(target, &headers, body.join("&").as_bytes())
+    }
+
+    /// `data.result` of an instant query at a time in seconds.
+    pub fn query(&self, expression: &str, time: f64) -> Value {
+        let time = time.to_string();
+        let answer = self.post_form("/api/v1/query", &[("query", expression), ("time", &time)]);
+        data(&answer)["result"].clone()
+    }
+
+    /// Waits until `ready` gives something.
+    pub fn wait_for<T>(&self, what: &str, mut ready: impl FnMut(&Node) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(done) = ready(self) {
+                return done;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{what} did not come: {}", self.log());
+    }
+}
+
+/// `data` of a successful answer.
+pub fn data(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(body["status"], "success");
+    body["data"].clone()
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the node's log\n{}", self.log());
+        }
+    }
+}
