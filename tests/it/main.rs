@@ -8,6 +8,7 @@ mod lifecycle;
 mod live;
 mod node;
 mod overload;
+mod oracle;
 mod watch;
 mod wire;
 mod write;
