@@ -154,3 +154,150 @@ fn the_querys_lookback_wins() {
     };
     assert_eq!((count(None), count(Some(600_000))), (0, 50));
 }
+
+/// Makes expressions of all kinds, so that a failure can be run again by its seed.
+struct Grammar(u64);
+
+impl Grammar {
+    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        of[(self.0 >> 33) as usize % of.len()]
+    }
+
+    fn vector(&mut self, depth: usize) -> String {
+        const OPERATORS: &[&str] = &[
+            "+",
+            "-",
+            "*",
+            "/",
+            "%",
+            "^",
+            "==",
+            "> bool",
+            "and",
+            "or",
+            "unless",
+            "atan2",
+            "</",
+            ">/",
+            "+ on (i)",
+            "/ ignoring (x) group_left ()",
+            "* fill (0)",
+        ];
+        const AGGREGATES: &[&str] =
+            &["sum", "avg by (i)", "stddev without (i)", "topk", "quantile", "limit_ratio", "max"];
+        const FUNCTIONS: &[&str] =
+            &["abs", "sgn", "histogram_sum", "absent", "sort", "timestamp", "year", "-", "ceil"];
+        const RANGES: &[&str] = &[
+            "rate",
+            "increase",
+            "delta",
+            "irate",
+            "deriv",
+            "changes",
+            "resets",
+            "sum_over_time",
+            "avg_over_time",
+            "last_over_time",
+            "mad_over_time",
+            "stddev_over_time",
+            "absent_over_time",
+            "present_over_time",
+            "ts_of_max_over_time",
+        ];
+        if depth == 0 {
+            return self.selector("");
+        }
+        match self.pick(&["select", "aggregate", "call", "range", "range", "binary", "other"]) {
+            "select" => self.selector(""),
+            "aggregate" => {
+                let (op, inner) = (self.pick(AGGREGATES), self.vector(depth - 1));
+                match op {
+                    "topk" | "quantile" | "limit_ratio" => {
+                        format!("{op}({}, {inner})", self.number())
+                    }
+                    op => format!("{op} ({inner})"),
+                }
+            }
+            "call" => format!("{}({})", self.pick(FUNCTIONS), self.vector(depth - 1)),
+            "range" => format!("{}({})", self.pick(RANGES), self.range(depth - 1)),
+            "binary" => {
+                let left = self.vector(depth - 1);
+                format!("({left} {} {})", self.pick(OPERATORS), self.vector(depth - 1))
+            }
+            _ => match self.pick(&["quantile", "predict", "clamp", "histogram", "scalar"]) {
+                "quantile" => {
+                    format!("quantile_over_time({}, {})", self.number(), self.range(depth - 1))
+                }
+                "predict" => {
+                    format!("predict_linear({}, {})", self.range(depth - 1), self.number())
+                }
+                "clamp" => {
+                    let inner = self.vector(depth - 1);
+                    format!("clamp({inner}, {}, {})", self.number(), self.number())
+                }
+                "histogram" => {
+                    format!("histogram_quantile({}, {})", self.number(), self.vector(depth - 1))
+                }
+                _ => format!("vector(scalar({}))", self.vector(depth - 1)),
+            },
+        }
+    }
+
+    fn range(&mut self, depth: usize) -> String {
+        match self.pick(&["select", "select", "edges", "subquery"]) {
+            "select" => self.selector("[1m]"),
+            "edges" => format!("x_total[1m] {}", self.pick(&["smoothed", "anchored"])),
+            _ => {
+                let step = self.pick(&["[5m:1m]", "[1h:7m]", "[1m:]", "[10s:3s] @ 70"]);
+                format!("({}){step}", self.vector(depth.saturating_sub(1)))
+            }
+        }
+    }
+
+    fn selector(&mut self, range: &str) -> String {
+        let matchers = self.pick(&["", "{i=\"1\"}", "{i=~\"1.*\"}", "{i!=\"3\"}", "{z=\"\"}"]);
+        let shift = self.pick(&[
+            "",
+            "",
+            "",
+            " offset 1m",
+            " offset -1h",
+            " @ 100",
+            " @ start()",
+            " @ end()",
+            " offset 290y",
+            " @ 9223372036854774",
+            " @ -9223372036854774 offset 290y",
+        ]);
+        format!("x_total{matchers}{range}{shift}")
+    }
+
+    fn number(&mut self) -> &'static str {
+        self.pick(&["0", "1", "0.5", "-1", "3", "NaN", "Inf", "-Inf", "1e300", "time()"])
+    }
+}
+
+#[test]
+fn random_queries_at_any_time_never_panic() {
+    let snapshot = snapshot();
+    let options = EngineOptions { max_samples: 200_000, ..EngineOptions::default() };
+    let engine = Engine::new(options);
+    let (mut answered, mut refused) = (0, 0);
+    for seed in 0..600 {
+        let text = Grammar(seed).vector(3);
+        let start = [0, 600_000, -1, i64::MIN, i64::MAX - 1000][seed as usize % 5];
+        let end = start.saturating_add(100_000);
+        for when in [When::At(start), When::Range { start, end, step: 30_000 }] {
+            match engine.run(snapshot.as_ref(), &query(&text, when), &Uninterrupted) {
+                Ok(_) => answered += 1,
+                Err(error) if error.kind == ErrorKind::BadData => {
+                    panic!("seed {seed}: {text}: {}", error.message)
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(answered > 2 * refused, "{answered} answered, {refused} refused");
+}
