@@ -4,6 +4,7 @@
 //! maintain; the collectors; the listeners; ready. Stop is the reverse: no new connections, what
 //! is in flight finishes, the collectors and threads end, the log is synced, a checkpoint is left.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,22 +14,21 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ringwell_query::{Engine, EngineOptions};
 use ringwell_storage::disk::OsDisk;
-use ringwell_storage::keyspace::Extract;
-use ringwell_storage::store::{Ack, Options, Store, StoreLimits};
+use ringwell_storage::store::{Options, Store, StoreLimits};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use crate::blocking::Pool;
-use crate::collect::{Collector, host};
+use crate::collect::{Collector, host, process};
 use crate::config::{Config, Sync};
 use crate::http::{About, DemoSwitch, Handles, Server};
 use crate::ingest::Ingest;
-use crate::ingest::keymap::Keymap;
+use crate::ingest::ack_of;
+use crate::ingest::keymap::{self, Keymap};
 use crate::ingest::recent::RecentKeys;
-use crate::resp::{self, RespOptions};
-use crate::shutdown::{self, Shutdown, Trigger};
-use crate::{clock, demo, listen, self_metrics, telemetry};
+use crate::shutdown::{self, Shutdown, Signals, Trigger};
+use crate::{clock, demo, listen, resp, self_metrics, telemetry};
 
 /// The store is maintained so often.
 const TICK: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     // The threads outlive the faces: requests in flight wait for the log to be synced.
     let (threads_trigger, threads_end) = shutdown::channel();
     let recent = Arc::new(RecentKeys::default());
-    let keymap: Arc<dyn Extract> = Arc::new(Keymap::new(Arc::clone(&recent)));
+    let keymap = Arc::new(Keymap::with_options(Arc::clone(&recent), keymap_options(&config)));
 
     let mut threads = Threads::default();
     threads.start("committer", committer(&config, &store, threads_end.clone()))?;
@@ -76,7 +76,6 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             dir.display()
         )
     })?;
-    let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
     let defaults = Options::default();
     let options = Options {
         retention: config.retention.map(millis),
@@ -150,7 +149,7 @@ fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce(
 /// Expires keys, repeats state that holds, and does what maintenance is due.
 fn maintenance(
     store: &Arc<Store>,
-    keymap: &Arc<dyn Extract>,
+    keymap: &Arc<Keymap>,
     end: Shutdown,
 ) -> impl FnOnce() + Send + 'static {
     let (store, keymap) = (Arc::clone(store), Arc::clone(keymap));
@@ -179,7 +178,7 @@ fn serve(
     runtime: &Runtime,
     config: &Arc<Config>,
     store: &Arc<Store>,
-    keymap: Arc<dyn Extract>,
+    keymap: Arc<Keymap>,
     recent: Arc<RecentKeys>,
     threads: &mut Threads,
     trigger: &Trigger,
@@ -195,7 +194,7 @@ fn serve(
         started: clock::now_ms(),
     };
     let handles = Arc::new(handles(config, store, recent, about.clone(), shutdown));
-    self_metrics::register(&handles);
+    self_metrics::register(&handles, &keymap);
     if let Some(every) = config.collect {
         let collector = Collector::new(
             Arc::clone(&handles.registry),
@@ -206,10 +205,21 @@ fn serve(
         let shutdown = shutdown.clone();
         threads.start("collector", move || collector.run(every, || shutdown.is_raised()))?;
     }
-    println!("http listening on http://{}", about.http);
-    println!("redis listening on redis://{}", about.redis);
-    println!("ready");
-    runtime.block_on(faces(handles, http, redis, keymap, trigger, shutdown))
+    // Before the world hears that the node is ready: from now on a signal is a graceful stop.
+    let signals = Signals::take().context("cannot take over signals")?;
+    say(&about);
+    runtime.block_on(faces(handles, http, redis, keymap, signals, trigger, shutdown))
+}
+
+/// Tells whoever started the node where it answers. That nobody reads it is no reason to stop.
+fn say(about: &About) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(
+        out,
+        "http listening on http://{}\nredis listening on redis://{}\nready",
+        about.http, about.redis
+    );
+    let _ = out.flush();
 }
 
 /// Serves both faces until the system asks to stop, then lets them drain.
@@ -217,21 +227,26 @@ async fn faces(
     handles: Arc<Handles>,
     http: TcpListener,
     redis: TcpListener,
-    keymap: Arc<dyn Extract>,
+    keymap: Arc<Keymap>,
+    signals: Signals,
     trigger: &Trigger,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let http = tokio::spawn(Server::new(http, &handles).serve(shutdown.clone()));
-    let redis = tokio::spawn(redis_face(redis, &handles, keymap, shutdown.clone()));
+    let stop = shutdown.clone();
+    let options = resp_options(&handles.config, Arc::clone(&handles.redis));
+    let store = Arc::clone(&handles.store);
+    let redis = resp::serve(redis, store, keymap, options, async move { stop.raised().await });
+    let redis = tokio::spawn(redis);
     if handles.config.demo {
         tokio::spawn(demo_fleet(&handles, shutdown.clone()));
     }
-    let signal = shutdown::asked_by_system().await.context("cannot wait for signals")?;
+    let signal = signals.asked().await;
     tracing::info!(signal, "stopping");
     trigger.stop();
     let (http, redis) = tokio::join!(http, redis);
-    http.context("the HTTP listener failed")?;
-    redis.context("the Redis listener failed")?.context("the Redis listener failed")
+    http.context("the HTTP face failed")?;
+    redis.context("the Redis face failed")?.context("the Redis face failed")
 }
 
 /// The simulated fleet, which pushes to the node's own port until it is switched off.
@@ -258,16 +273,14 @@ fn demo_fleet(handles: &Arc<Handles>, shutdown: Shutdown) -> impl Future<Output 
     })
 }
 
-/// The Redis face, as configured.
-fn redis_face(
-    listener: TcpListener,
-    handles: &Handles,
-    keymap: Arc<dyn Extract>,
-    shutdown: Shutdown,
-) -> impl Future<Output = std::io::Result<()>> + use<> {
-    let limits = &handles.config.limits;
-    let options = RespOptions {
-        secret: handles.config.secret.as_ref().map(|secret| secret.bytes().to_vec()),
+fn keymap_options(config: &Config) -> keymap::Options {
+    keymap::Options { max_future: millis(config.limits.max_future), ..keymap::Options::default() }
+}
+
+fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOptions {
+    let limits = &config.limits;
+    resp::RespOptions {
+        secret: config.secret.as_ref().map(|secret| secret.bytes().to_vec()),
         max_connections: limits.redis_connections,
         limits: resp::Limits {
             arguments: limits.redis_args,
@@ -275,14 +288,16 @@ fn redis_face(
             ..resp::Limits::default()
         },
         output_limit: limits.redis_output,
-        ack: match handles.config.keys_sync {
-            Sync::Commit => Ack::Synced,
-            Sync::Every(_) | Sync::Off => Ack::Written,
-        },
-        ..RespOptions::default()
-    };
-    let store = Arc::clone(&handles.store);
-    resp::serve(listener, store, keymap, options, async move { shutdown.raised().await })
+        ack: ack_of(config.keys_sync),
+        now: Arc::new(clock::now_ms),
+        memory: Arc::new(process::resident_bytes),
+        counters,
+        ..resp::RespOptions::default()
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn handles(
@@ -301,6 +316,7 @@ fn handles(
         registry: Arc::default(),
         demo: Arc::new(DemoSwitch::new(config.demo)),
         metrics: Arc::default(),
+        redis: Arc::default(),
         connections: Arc::new(Semaphore::new(limits.http_connections.min(Semaphore::MAX_PERMITS))),
         config: Arc::clone(config),
         store: Arc::clone(store),

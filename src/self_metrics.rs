@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use ringwell_storage::store::Stats;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::http::Handles;
+use crate::ingest::keymap::{self, Keymap};
 use crate::metrics::{Families, Kind};
+use crate::resp;
 
 /// Adds all of them to the node's registry.
-pub fn register(handles: &Arc<Handles>) {
+pub fn register(handles: &Arc<Handles>, keymap: &Keymap) {
     let registry = &handles.registry;
     let help = "Ringwell's version, as a label.";
     registry.register(move |out| {
@@ -21,6 +25,10 @@ pub fn register(handles: &Arc<Handles>) {
     registry.register(move |out| ingest.gather(out));
     let metrics = Arc::clone(&handles.metrics);
     registry.register(move |out| metrics.gather(out));
+    let redis = Arc::clone(&handles.redis);
+    registry.register(move |out| gather_redis(&redis, out));
+    let mapped = Arc::clone(keymap.counters());
+    registry.register(move |out| gather_keymap(&mapped, out));
     let pool = Arc::clone(&handles.pool);
     registry.register(move |out| {
         out.gauge("ringwell_queries_running", "Queries that run now.", pool.running() as f64);
@@ -59,5 +67,76 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ("ringwell_checkpoint_bytes", "Bytes of the live checkpoint.", stats.checkpoint_bytes),
     ] {
         out.gauge(name, help, value as f64);
+    }
+}
+
+fn gather_keymap(counters: &keymap::Counters, out: &mut Families) {
+    for (name, help, counter) in [
+        (
+            "ringwell_keymap_unparsed_total",
+            "Elements and fields of mapped keys without a number that can be mapped.",
+            &counters.unparsed,
+        ),
+        (
+            "ringwell_keymap_unread_times_total",
+            "Elements whose time could not be read; they got their arrival time.",
+            &counters.unread_times,
+        ),
+        (
+            "ringwell_keymap_future_total",
+            "Elements too far in the future; they got their arrival time.",
+            &counters.future,
+        ),
+        (
+            "ringwell_keymap_contested_total",
+            "Values of series that another key feeds; they were not mapped.",
+            &counters.contested,
+        ),
+        (
+            "ringwell_keymap_unheld_total",
+            "Keys whose state is not held because there are too many.",
+            &counters.unheld,
+        ),
+    ] {
+        out.counter(name, help, counter.get());
+    }
+}
+
+fn gather_redis(counters: &resp::Counters, out: &mut Families) {
+    let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let help = "Redis connections there are.";
+    out.gauge("ringwell_redis_connections", help, value(&counters.connected));
+    for (name, help, counter) in [
+        ("ringwell_redis_connections_total", "Redis connections accepted.", &counters.connections),
+        (
+            "ringwell_redis_connections_refused_total",
+            "Redis connections refused because there were too many.",
+            &counters.refused,
+        ),
+        ("ringwell_redis_input_bytes_total", "Bytes read from Redis clients.", &counters.bytes_in),
+        ("ringwell_redis_output_bytes_total", "Bytes sent to Redis clients.", &counters.bytes_out),
+        ("ringwell_redis_errors_total", "Redis commands answered with an error.", &counters.errors),
+        (
+            "ringwell_redis_protocol_errors_total",
+            "Redis connections ended because what they sent is no request.",
+            &counters.protocol_errors,
+        ),
+        (
+            "ringwell_redis_published_total",
+            "Messages published through PUBLISH.",
+            &counters.published,
+        ),
+        (
+            "ringwell_redis_derived_refused_total",
+            "Samples that a Redis command implied and the store refused.",
+            &counters.derived_refused,
+        ),
+    ] {
+        out.counter(name, help, value(counter));
+    }
+    let help = "Redis commands called, those never called left out.";
+    let family = out.family("ringwell_redis_commands_total", Kind::Counter, help);
+    for (command, calls) in counters.commands().filter(|(_, calls)| *calls > 0) {
+        family.sample(&[("command", command)], calls as f64);
     }
 }

@@ -6,7 +6,7 @@
 //! libraries, where they have one. `up` says for both that they were collected.
 
 pub mod host;
-mod process;
+pub mod process;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

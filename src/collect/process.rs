@@ -4,17 +4,20 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use crate::metrics::Families;
 
-pub(super) struct Process {
+/// Reads this process.
+pub struct Process {
     system: Option<System>,
     pid: Option<Pid>,
 }
 
 impl Process {
-    pub(super) fn new() -> Process {
+    /// A reader.
+    pub fn new() -> Process {
         Process { system: System::new().ok(), pid: sysinfo::get_current_pid().ok() }
     }
 
-    pub(super) fn collect(&mut self, out: &mut Families) {
+    /// Adds what it sees now.
+    pub fn collect(&mut self, out: &mut Families) {
         let (Some(system), Some(pid)) = (&mut self.system, self.pid) else { return };
         let what = ProcessRefreshKind::nothing().with_cpu().with_memory();
         let _ = system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, what);
@@ -49,4 +52,12 @@ impl Process {
             out.gauge("process_threads", "Number of threads.", threads as f64);
         }
     }
+}
+
+/// Resident memory of this process; 0 where the system does not tell.
+pub fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }

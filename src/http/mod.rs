@@ -60,6 +60,8 @@ pub struct Handles {
     pub connections: Arc<tokio::sync::Semaphore>,
     /// Counts of the HTTP face.
     pub metrics: Arc<ServerMetrics>,
+    /// Counts of the Redis face.
+    pub redis: Arc<crate::resp::Counters>,
 }
 
 /// Who a node is.

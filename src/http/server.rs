@@ -18,10 +18,6 @@ use super::Handles;
 use crate::metrics::{Counter, Families, Kind, Timings};
 use crate::shutdown::Shutdown;
 
-/// The head of a request must be there by then. Hyper counts the idle time of a kept connection
-/// too, so this stays above the rhythm of common senders (Prometheus writes every 5 s and scrapes
-/// every 15 s): below, they would find their connection closed just as they use it.
-const HEAD_DEADLINE: Duration = Duration::from_secs(20);
 /// Requests in flight have this long to finish at a stop.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(8);
 /// After a failed accept, as when no file descriptors are left.
@@ -90,6 +86,7 @@ pub struct Server {
     routes: Router,
     connections: Arc<Semaphore>,
     limit: u32,
+    head_time: Duration,
     metrics: Arc<ServerMetrics>,
 }
 
@@ -102,6 +99,7 @@ impl Server {
             routes: super::routes(handles),
             connections: Arc::clone(&handles.connections),
             limit,
+            head_time: handles.config.limits.head_time,
             metrics: Arc::clone(&handles.metrics),
         }
     }
@@ -116,9 +114,9 @@ impl Server {
             let Some((stream, permit)) = accepted else { continue };
             self.metrics.connections.add(1);
             let routes = self.routes.clone();
-            let shutdown = shutdown.clone();
+            let (shutdown, head_time) = (shutdown.clone(), self.head_time);
             tokio::spawn(async move {
-                serve_connection(stream, routes, shutdown).await;
+                serve_connection(stream, routes, head_time, shutdown).await;
                 drop(permit);
             });
         }
@@ -148,10 +146,15 @@ impl Server {
     }
 }
 
-async fn serve_connection(stream: TcpStream, routes: Router, shutdown: Shutdown) {
+async fn serve_connection(
+    stream: TcpStream,
+    routes: Router,
+    head_time: Duration,
+    shutdown: Shutdown,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
+        .header_read_timeout(head_time)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
         .with_upgrades();
     tokio::pin!(connection);

@@ -1,5 +1,8 @@
 //! The web UI's files, and what nobody has.
 
+use std::borrow::Cow;
+
+use axum::body::Bytes;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
@@ -35,5 +38,9 @@ pub(super) async fn asset(method: Method, uri: Uri) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    (StatusCode::OK, headers, asset.bytes.into_owned()).into_response()
+    let bytes = match asset.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    (StatusCode::OK, headers, bytes).into_response()
 }

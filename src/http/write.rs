@@ -1,7 +1,5 @@
 //! `/api/v1/write` and `/api/v1/import/prometheus`: bodies in, one batch each, 204 or a reason.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,8 +12,6 @@ use crate::clock;
 use crate::ingest::remote_write::{self, BodyError};
 use crate::ingest::{Refusals, Source, exposition};
 
-/// A body must have arrived by then.
-const BODY_DEADLINE: Duration = Duration::from_secs(60);
 /// Work on larger bodies does not hold up the other tasks of its thread.
 const LARGE: usize = 256 << 10;
 
@@ -54,10 +50,11 @@ pub(super) async fn import(state: State, headers: HeaderMap, body: Body) -> Resp
 }
 
 async fn take_import(handles: &Handles, headers: &HeaderMap, body: Body) -> Result<(), Response> {
-    // A compressed body is decompressed as it is read, so the limit is the one for that.
+    // A compressed body is decompressed as it is read and has lost its length by now, so the limit
+    // is the one for what comes out.
     let limits = &handles.config.limits;
-    let compressed = headers.contains_key(header::CONTENT_ENCODING);
-    let limit = if compressed { limits.body_decoded } else { limits.body };
+    let whole = headers.contains_key(header::CONTENT_LENGTH);
+    let limit = if whole { limits.body } else { limits.body_decoded };
     let (body, _room) = read_body(handles, headers, body, limit).await?;
     let batch = on_large(body.len(), || exposition::read(&body, clock::now_ms()))
         .map_err(|error| plain(StatusCode::BAD_REQUEST, error))?;
@@ -99,19 +96,19 @@ async fn read_body(
 ) -> Result<(Bytes, OwnedSemaphorePermit), Response> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok())
-        .filter(|_| limit == handles.config.limits.body);
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
     let room = handles.ingest.room_for(declared.unwrap_or(limit)).await.ok_or_else(no_room)?;
-    let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await;
+    let deadline = handles.config.limits.body_time;
+    let read = tokio::time::timeout(deadline, axum::body::to_bytes(body, limit)).await;
     match read {
         Ok(Ok(body)) => Ok((body, room)),
         Ok(Err(error)) => Err(body_error(&error, limit)),
         Err(_) => Err(plain(
             StatusCode::REQUEST_TIMEOUT,
-            format!("the body did not arrive within {} s", BODY_DEADLINE.as_secs()),
+            format!("the body did not arrive within {deadline:?}"),
         )),
     }
 }

@@ -24,8 +24,6 @@ use crate::metrics::{Counter, Families, Kind, Timings};
 
 pub use refusal::Refusals;
 
-/// How long a request waits for room in the budget.
-const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 /// The budget is counted in pages of this many bytes.
 const PAGE: usize = 1024;
 
@@ -54,6 +52,7 @@ pub struct Ingest {
     ack: Ack,
     budget: Arc<Semaphore>,
     budget_pages: usize,
+    patience: Duration,
     max_decoded: usize,
     counts: [Counts; Source::ALL.len()],
     refused_requests: Counter,
@@ -78,6 +77,7 @@ impl Ingest {
             ack: ack_of(sync),
             budget: Arc::new(Semaphore::new(budget_pages)),
             budget_pages,
+            patience: limits.ingest_queue,
             max_decoded: limits.body_decoded,
             counts: Default::default(),
             refused_requests: Counter::default(),
@@ -94,7 +94,7 @@ impl Ingest {
         let pages = (bytes.div_ceil(PAGE) + 1).min(self.budget_pages);
         let pages = u32::try_from(pages).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.budget).acquire_many_owned(pages);
-        let room = tokio::time::timeout(ROOM_PATIENCE, room).await;
+        let room = tokio::time::timeout(self.patience, room).await;
         if room.is_err() {
             self.refused_requests.add(1);
         }

@@ -52,8 +52,8 @@ pub struct WriteRequest<'a> {
 
 /// The size a body says it has after decompression, checked before anything is allocated.
 pub fn decompressed_size(body: &[u8], limit: usize) -> Result<usize, BodyError> {
-    let declared = snap::raw::decompress_len(body)
-        .map_err(|error| BodyError::Snappy(format!("damaged header: {error}")))?;
+    let declared =
+        snap::raw::decompress_len(body).map_err(|error| BodyError::Snappy(told(&error)))?;
     if declared > limit {
         return Err(BodyError::TooLarge { declared, limit });
     }
@@ -71,9 +71,15 @@ pub fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut message = vec![0; decompressed_size(body, limit)?];
     let written = snap::raw::Decoder::new()
         .decompress(body, &mut message)
-        .map_err(|error| BodyError::Snappy(error.to_string()))?;
+        .map_err(|error| BodyError::Snappy(told(&error)))?;
     message.truncate(written);
     Ok(message)
+}
+
+/// What snappy says, without its own name before it.
+fn told(error: &snap::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("snappy: ").map(str::to_owned).unwrap_or(text)
 }
 
 /// Walks a decompressed request.

@@ -7,6 +7,7 @@ mod grafana;
 mod lifecycle;
 mod live;
 mod node;
+mod overload;
 mod oracle;
 mod watch;
 mod wire;
