@@ -8,6 +8,7 @@ mod lifecycle;
 mod live;
 mod node;
 mod overload;
+mod prometheus;
 mod watch;
 mod wire;
 mod write;
