@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod collect;
 pub mod config;
+pub mod demo;
 pub mod http;
 pub mod ingest;
 pub mod inspect;

@@ -5,6 +5,7 @@
 //! is in flight finishes, the collectors and threads end, the log is synced, a checkpoint is left.
 
 use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,10 +28,12 @@ use crate::ingest::ack_of;
 use crate::ingest::keymap::{self, Keymap};
 use crate::ingest::recent::RecentKeys;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
-use crate::{clock, listen, resp, self_metrics, telemetry};
+use crate::{clock, demo, listen, resp, self_metrics, telemetry};
 
 /// The store is maintained so often.
 const TICK: Duration = Duration::from_secs(1);
+/// Every demo fleet is the same one.
+const DEMO_SEED: u64 = 1;
 /// Threads look at the stop signal at least so often.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -235,12 +238,39 @@ async fn faces(
     let store = Arc::clone(&handles.store);
     let redis = resp::serve(redis, store, keymap, options, async move { stop.raised().await });
     let redis = tokio::spawn(redis);
+    if handles.config.demo {
+        tokio::spawn(demo_fleet(&handles, shutdown.clone()));
+    }
     let signal = signals.asked().await;
     tracing::info!(signal, "stopping");
     trigger.stop();
     let (http, redis) = tokio::join!(http, redis);
     http.context("the HTTP face failed")?;
     redis.context("the Redis face failed")?.context("the Redis face failed")
+}
+
+/// The simulated fleet, which pushes to the node's own port until it is switched off.
+fn demo_fleet(handles: &Arc<Handles>, shutdown: Shutdown) -> impl Future<Output = ()> + use<> {
+    let mut address = handles.about.redis;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let options = demo::Options {
+        address,
+        secret: handles.config.secret.as_ref().map(|secret| secret.bytes().to_vec()),
+        seed: DEMO_SEED,
+        now: Arc::new(clock::now_ms),
+    };
+    let switch = Arc::clone(&handles.demo);
+    demo::run(options, async move {
+        tokio::select! {
+            () = switch.stopped() => {}
+            () = shutdown.raised() => {}
+        }
+    })
 }
 
 fn keymap_options(config: &Config) -> keymap::Options {

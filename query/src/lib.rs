@@ -1,1 +1,37 @@
-//! PromQL and its extensions.
+//! PromQL and its extensions over a snapshot of the storage. No I/O, no clock, no async.
+//!
+//! A query goes through [`parse`] (text to a checked tree with places), `plan` (logical nodes,
+//! rewrites) and `exec` (operators over all steps, every one drawing from a budget). [`Engine`]
+//! runs it and gives an [`Answer`] with Prometheus's values, texts and annotations.
+//!
+//! Metric names are dropped late: functions only mark a series, so that a later `label_replace`
+//! can still read the name, as Prometheus does with delayed name removal.
+
+mod engine;
+pub mod error;
+mod exec;
+mod func;
+mod limits;
+mod notes;
+pub mod parse;
+mod plan;
+mod value;
+
+pub use engine::{
+    Answer, AnswerValue, Engine, EngineOptions, MatrixSeries, Query, QueryStats, VectorSample, When,
+};
+pub use error::{ErrorKind, QueryError};
+pub use limits::{Interrupt, Stop, Uninterrupted};
+pub use value::format_float;
+
+use ringwell_storage::model::Matcher;
+
+/// Parses what `match[]` takes.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
+    parse::parse_selector(text).map_err(|error| QueryError::parse(&error, text))
+}
+
+/// Parses a Prometheus duration to milliseconds.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    parse::duration::parse(text)
+}

@@ -148,7 +148,7 @@ pub(super) struct Client {
 }
 
 /// What all connections share.
-pub struct Shared {
+pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     pub(super) keymap: Arc<dyn Extract>,
     pub(super) options: RespOptions,

@@ -37,7 +37,7 @@ export const tests = {
     await section(page, 'This node').waitFor()
     await eventually('many canvases', async () => (await page.locator('canvas').count()) >= 7)
     for (const heading of ['Loss', 'Task duration', 'Temperature', 'CPU and memory', 'Load']) {
-      const panel = `[role=img][aria-label^="${heading}:"]`
+      const panel = `[aria-roledescription=chart][aria-label^="${heading}:"]`
       await eventually(`${heading} has ink`, async () => (await ink(page, panel)) > 20)
     }
   },
@@ -65,7 +65,7 @@ export const tests = {
 
   async 'Explore draws training_loss over six hours'({ browser, node }) {
     const page = await browser.open(`${node.url}/explore?expr=training_loss&last=6h`)
-    await eventually('ink', async () => (await ink(page, '[role=img]')) > 20)
+    await eventually('ink', async () => (await ink(page, '[aria-roledescription=chart]')) > 20)
     const rows = await page.getByRole('region', { name: 'Series' }).getByRole('row').allInnerTexts()
     assert.equal(rows.filter((row) => row.includes('demo-')).length, 3)
     const first = await node.query('min(min_over_time(timestamp(training_loss)[6h:5m]))')
@@ -74,7 +74,7 @@ export const tests = {
 
   async 'a range can be selected, and the back button undoes it'({ browser, node }) {
     const page = await browser.open(`${node.url}/explore?expr=training_loss&last=6h`)
-    const chart = page.locator('[role=img] .u-over')
+    const chart = page.locator('[aria-roledescription=chart] .u-over')
     await chart.waitFor()
     const box = await chart.boundingBox()
     await page.mouse.move(box.x + box.width * 0.3, box.y + 100)
@@ -104,10 +104,9 @@ export const tests = {
     await page.keyboard.press('End')
     const text = () => editor.innerText()
     await eventually('the completion', async () => /training_loss/.test(await text()))
-    if (!(await text()).endsWith('))')) await page.keyboard.type(')')
     await page.keyboard.press('Control+Enter')
     await page.waitForURL(/expr=sum/)
-    await eventually('ink', async () => (await ink(page, '[role=img]')) > 20)
+    await eventually('ink', async () => (await ink(page, '[aria-roledescription=chart]')) > 20)
     await page.keyboard.press('End')
     await page.keyboard.type(' +')
     await page.keyboard.press('Control+Enter')
@@ -119,7 +118,7 @@ export const tests = {
 
   async 'the table shows the values at the end of the range'({ browser, node }) {
     const page = await browser.open(`${node.url}/explore?expr=training_loss&last=1h`)
-    await page.getByText('Table', { exact: true }).click()
+    await page.getByRole('radio', { name: 'Table' }).check()
     await page.waitForURL(/view=table/)
     const rows = page.getByRole('region', { name: 'Result' }).getByRole('row')
     await eventually('three rows and a head', async () => (await rows.count()) === 4)
@@ -150,6 +149,19 @@ export const tests = {
     await eventually('the other theme', async () => (await theme()) !== before)
     await page.keyboard.press('t')
     await page.evaluate(() => localStorage.clear())
+  },
+
+  async 'a chart can be read by key'({ browser, node }) {
+    const page = await browser.open(`${node.url}/explore?expr=training_loss&last=6h`)
+    const chart = page.locator('[aria-roledescription=chart]')
+    await chart.locator('.u-over').waitFor()
+    await chart.focus()
+    await page.keyboard.press('Shift+ArrowLeft')
+    const said = chart.locator('[aria-live]')
+    await eventually('three values', async () => (await said.innerText()).match(/demo-/g)?.length === 3)
+    const before = await said.innerText()
+    await page.keyboard.press('Shift+ArrowLeft')
+    await eventually('other values', async () => (await said.innerText()) !== before)
   },
 
   async 'Stop ends the demo; its data stay and the first steps appear'({ browser, node }) {

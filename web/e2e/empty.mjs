@@ -11,7 +11,7 @@ const day = 86_400
 const stamp = (secondsAgo) => new Date(Date.now() - secondsAgo * 1000).toISOString()
 
 /** Canvas colours are blended at a dot's rim; its middle is pure. */
-const dot = (page) => pixelsOf(page, '[role=img]', blue)
+const dot = (page) => pixelsOf(page, '[aria-roledescription=chart]', blue)
 
 export const tests = {
   async 'the first steps show the real addresses and can be copied'({ browser, node }) {
@@ -98,7 +98,7 @@ export const tests = {
     await node.command('LPUSH', 'metrics:training:p:wer', JSON.stringify({ step: 1, value: 2 }))
     const page = await browser.open(`${node.url}/explore?expr=trainig_wer&last=5m`)
     await page.getByRole('link', { name: 'training_wer' }).click()
-    await eventually('ink', async () => (await ink(page, '[role=img]')) > 3)
+    await eventually('ink', async () => (await ink(page, '[aria-roledescription=chart]')) > 3)
   },
 
   async 'a page outlives its node'({ browser, node }) {

@@ -49,7 +49,7 @@ export class Node {
 
   async remove() {
     await this.stop()
-    rmSync(this.dir, { recursive: true, force: true })
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 })
   }
 
   /** One command, its reply as it stands on the wire. */

@@ -76,7 +76,7 @@ fn of_key(key: &str, plan: &Plan) -> Vec<Explanation> {
     for (field, meaning) in plan.rule.map_or(&[][..], |rule| rule.fields) {
         let from = format!("field {field}");
         match meaning {
-            Field::Number(name) | Field::Timestamp(name) => match plan.rule.and_then(|r| r.label) {
+            Field::Number(name) => match plan.rule.and_then(|r| r.label) {
                 Some((member, label)) => add(from, name, &[(label, &format!("<{member}>"))]),
                 None => add(from, name, &[]),
             },

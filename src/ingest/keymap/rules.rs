@@ -24,8 +24,6 @@ pub(super) struct Rule {
 pub(super) enum Field {
     /// A number; the series' whole name.
     Number(&'static str),
-    /// A moment; the series' whole name, in seconds.
-    Timestamp(&'static str),
     /// A word: the series of this name has the value 1 and the word in this label.
     Word(&'static str, &'static str),
     /// A JSON array of objects: name, label, the member that gives the label, and the value's.

@@ -298,7 +298,6 @@ impl StateKey {
         };
         let says: Says = match (self.plan.field(name), self.plan.others()) {
             (Some(Field::Number(name)), _) => one(name.to_owned(), number(value)),
-            (Some(Field::Timestamp(name)), _) => one(name.to_owned(), text.ok().and_then(seconds)),
             (Some(Field::Word(name, label)), _) => match text {
                 Ok(word) => vec![(name.to_owned(), Some((label.to_owned(), word.to_owned())), 1.0)],
                 Err(_) => Vec::new(),

@@ -1,0 +1,237 @@
+//! The engine: options, a query, an answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ringwell_storage::model::{Histogram, Labels, Value};
+use ringwell_storage::read::Snapshot;
+
+use crate::error::QueryError;
+use crate::exec::{self, Context};
+use crate::limits::{Budget, Interrupt};
+use crate::notes::Notes;
+use crate::parse;
+use crate::parse::expr::ValueType;
+use crate::plan::{self, Frame, Plan};
+use crate::value::Steps;
+
+/// What the engine may use, and its defaults. Durations are milliseconds.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How far back an instant selector looks where neither query nor series says.
+    pub lookback: i64,
+    /// The longest lookback a series may have of its own.
+    pub max_series_lookback: i64,
+    /// Samples a query may hold at once.
+    pub max_samples: u64,
+    /// The step of a subquery that names none.
+    pub subquery_step: i64,
+    /// Threads a query may use.
+    pub parallelism: usize,
+    /// Steps a range query may have.
+    pub max_steps: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions {
+            lookback: 300_000,
+            max_series_lookback: 86_400_000,
+            max_samples: 50_000_000,
+            subquery_step: 60_000,
+            parallelism: std::thread::available_parallelism().map_or(1, usize::from),
+            max_steps: 1_000_000,
+        }
+    }
+}
+
+/// A query.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// PromQL.
+    pub text: &'a str,
+    /// At which times.
+    pub when: When,
+    /// A lookback for all series.
+    pub lookback: Option<i64>,
+}
+
+/// The times of a query, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub enum When {
+    /// One time.
+    At(i64),
+    /// From `start` to `end`, both included, every `step`.
+    Range {
+        /// First.
+        start: i64,
+        /// Last, if the steps meet it.
+        end: i64,
+        /// Distance.
+        step: i64,
+    },
+}
+
+/// What a query gives.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The result.
+    pub value: AnswerValue,
+    /// Things that are probably wrong.
+    pub warnings: Vec<String>,
+    /// Things worth knowing.
+    pub infos: Vec<String>,
+    /// What it took.
+    pub stats: QueryStats,
+}
+
+/// A result.
+#[derive(Clone, Debug)]
+pub enum AnswerValue {
+    /// A number.
+    Scalar {
+        /// When.
+        t: i64,
+        /// What.
+        v: f64,
+    },
+    /// A string.
+    String {
+        /// When.
+        t: i64,
+        /// What.
+        s: String,
+    },
+    /// A sample a series.
+    Vector(Vec<VectorSample>),
+    /// Samples over time.
+    Matrix(Vec<MatrixSeries>),
+}
+
+/// A series at one time.
+#[derive(Clone, Debug)]
+pub struct VectorSample {
+    /// Who.
+    pub labels: Labels,
+    /// When.
+    pub t: i64,
+    /// What; histograms hold floats.
+    pub value: Value,
+}
+
+/// A series over time.
+#[derive(Clone, Debug)]
+pub struct MatrixSeries {
+    /// Who.
+    pub labels: Labels,
+    /// Its floats.
+    pub floats: Vec<(i64, f64)>,
+    /// Its histograms, with float counts.
+    pub histograms: Vec<(i64, Arc<Histogram>)>,
+}
+
+/// What a query took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueryStats {
+    /// Samples read from storage.
+    pub samples_read: u64,
+    /// The most samples held at once.
+    pub peak_samples: u64,
+    /// Steps evaluated.
+    pub steps: u64,
+}
+
+/// Runs queries.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+impl Engine {
+    /// An engine with these options.
+    pub fn new(options: EngineOptions) -> Engine {
+        Engine { options }
+    }
+
+    /// Runs a query over a snapshot.
+    pub fn run(
+        &self,
+        snapshot: &dyn Snapshot,
+        query: &Query<'_>,
+        interrupt: &dyn Interrupt,
+    ) -> Result<Answer, QueryError> {
+        let (plan, frame, steps) = self.plan(query)?;
+        let ctx = Context {
+            options: &self.options,
+            snapshot,
+            sources: &plan.sources,
+            lookback: query.lookback,
+            frame,
+            budget: Budget::new(interrupt, self.options.max_samples),
+            notes: Mutex::new(Notes::default()),
+            selected: Mutex::new(HashMap::new()),
+        };
+        let value = exec::answer(&ctx, &plan.root, steps)?;
+        let notes = ctx.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (warnings, infos) = notes.texts(query.text);
+        let stats = QueryStats {
+            samples_read: ctx.budget.samples_read(),
+            peak_samples: ctx.budget.peak(),
+            steps: steps.count as u64,
+        };
+        Ok(Answer { value, warnings, infos, stats })
+    }
+
+    /// The plan of a query as an indented tree.
+    pub fn explain(&self, query: &Query<'_>) -> Result<String, QueryError> {
+        self.plan(query).map(|(plan, _, _)| plan.to_string())
+    }
+
+    fn plan(&self, query: &Query<'_>) -> Result<(Plan, Frame, Steps), QueryError> {
+        let expr =
+            parse::parse(query.text).map_err(|error| QueryError::parse(&error, query.text))?;
+        let subquery_step = self.options.subquery_step;
+        let (frame, steps) = match query.when {
+            When::At(t) => (Frame { start: t, end: t, step: 0, subquery_step }, Steps::once(t)),
+            When::Range { start, end, step } => {
+                check_range_type(expr.value_type())?;
+                let count = self.step_count(start, end, step)?;
+                (Frame { start, end, step, subquery_step }, Steps { start, step, count })
+            }
+        };
+        let mut plan = plan::build(&expr, frame)?;
+        plan::rewrite::rewrite(&mut plan);
+        Ok((plan, frame, steps))
+    }
+
+    fn step_count(&self, start: i64, end: i64, step: i64) -> Result<usize, QueryError> {
+        if step <= 0 {
+            return Err(QueryError::bad_data(
+                "zero or negative query resolution step widths are not accepted. Try a positive \
+                 integer",
+            ));
+        }
+        if end < start {
+            return Err(QueryError::bad_data("end timestamp must not be before start time"));
+        }
+        let count = end.saturating_sub(start) / step;
+        if count as u64 >= self.options.max_steps {
+            return Err(QueryError::bad_data(format!(
+                "a query may have at most {} steps. Try decreasing the query resolution (?step=XX)",
+                self.options.max_steps
+            )));
+        }
+        Ok(count as usize + 1)
+    }
+}
+
+fn check_range_type(value_type: ValueType) -> Result<(), QueryError> {
+    let name = match value_type {
+        ValueType::Scalar | ValueType::Vector => return Ok(()),
+        ValueType::Matrix => "range vector",
+        ValueType::Text => "string",
+    };
+    Err(QueryError::bad_data(format!(
+        "invalid expression type {name:?} for range query, must be Scalar or instant Vector"
+    )))
+}

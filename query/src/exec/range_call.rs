@@ -1,0 +1,219 @@
+//! Functions over ranges: read each series once, slide a window over it.
+
+use ringwell_storage::model::Labels;
+
+use super::samples::{Reading, Samples};
+use super::window::{Call, Out, Window};
+use super::{Context, eval, parallel, scalar, vector};
+use crate::error::QueryError;
+use crate::func::RangeFn;
+use crate::parse::Span;
+use crate::parse::expr::{Edges, ValueType};
+use crate::plan::{Node, Op, Shift, Subquery};
+use crate::value::{Column, Row, Steps};
+
+/// A call of `f` with its one range argument and up to two scalars, in any order.
+pub(super) struct RangeCall<'a> {
+    pub(super) f: RangeFn,
+    pub(super) keeps_name: bool,
+    pub(super) args: &'a [Node],
+    pub(super) span: Span,
+}
+
+/// The range argument's windows, step by step.
+struct Windows {
+    range: i64,
+    shift: Shift,
+    edges: Edges,
+    span: Span,
+}
+
+impl RangeCall<'_> {
+    pub(super) fn eval(&self, ctx: &Context<'_>, steps: Steps) -> Result<Vec<Row>, QueryError> {
+        let mut params: Vec<Vec<f64>> = Vec::new();
+        let mut param_span = self.span;
+        let mut range = None;
+        for arg in self.args {
+            if arg.value_type() == ValueType::Matrix {
+                range = Some(arg);
+            } else {
+                if params.is_empty() {
+                    param_span = arg.span;
+                }
+                params.push(scalar(ctx, arg, steps)?);
+            }
+        }
+        let Some(range) = range else {
+            return Err(QueryError::execution("expected a range vector"));
+        };
+        let scalars = Params { values: &params, span: param_span };
+        match &range.op {
+            Op::Window(window) => {
+                let windows = Windows {
+                    range: window.range,
+                    shift: window.select.shift,
+                    edges: window.select.edges,
+                    span: range.span,
+                };
+                self.over_series(ctx, window, &windows, &scalars, steps)
+            }
+            Op::Subquery(subquery) => {
+                let windows = Windows {
+                    range: subquery.range,
+                    shift: subquery.shift,
+                    edges: Edges::Plain,
+                    span: range.span,
+                };
+                let (rows, inner) = subquery_rows(ctx, subquery, steps)?;
+                parallel::map(ctx, rows.len(), steps.count + inner.count, |i| {
+                    let Some(row) = rows.get(i) else { return Ok(None) };
+                    let samples = Samples::of_row(row, inner);
+                    let result =
+                        self.slide(ctx, &row.labels, &samples, &windows, &scalars, 0, steps)?;
+                    Ok(result.map(|column| Row {
+                        labels: row.labels.clone(),
+                        drop_name: row.drop_name || !self.keeps_name,
+                        column,
+                    }))
+                })
+            }
+            _ => Err(QueryError::execution("expected a range vector")),
+        }
+    }
+
+    fn over_series(
+        &self,
+        ctx: &Context<'_>,
+        window: &crate::plan::Window,
+        windows: &Windows,
+        scalars: &Params<'_>,
+        steps: Steps,
+    ) -> Result<Vec<Row>, QueryError> {
+        let select = &window.select;
+        let (first, last) = (select.shift.apply(steps.start), select.shift.apply(steps.last()));
+        let reach = ctx.lookback.unwrap_or(ctx.options.lookback);
+        // Counter resets of the first sample show only beside the one before it.
+        let before = if select.stats || select.edges != Edges::Plain { reach } else { 0 };
+        let after = if select.edges == Edges::Smoothed { reach } else { 0 };
+        let reading = Reading {
+            from: first.saturating_sub(window.range).saturating_sub(before).saturating_add(1),
+            to: last.saturating_add(after),
+            stats: select.stats,
+            keep_stale: false,
+        };
+        let series = ctx.series(select.source, reading.from, reading.to)?;
+        parallel::map(ctx, series.len(), steps.count * 4, |i| {
+            let Some(series) = series.get(i) else { return Ok(None) };
+            let samples = Samples::read(ctx, series.as_ref(), reading)?;
+            let labels = series.labels();
+            let column = self.slide(ctx, labels, &samples, windows, scalars, reach, steps)?;
+            ctx.budget.release(samples.len());
+            Ok(column.map(|column| Row {
+                labels: labels.clone(),
+                drop_name: !self.keeps_name,
+                column,
+            }))
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one private loop, called from two places")]
+    fn slide(
+        &self,
+        ctx: &Context<'_>,
+        labels: &Labels,
+        samples: &Samples,
+        windows: &Windows,
+        scalars: &Params<'_>,
+        lookback: i64,
+        steps: Steps,
+    ) -> Result<Option<Column>, QueryError> {
+        if samples.len() == 0 {
+            return Ok(None);
+        }
+        let mut column = Column::empty(steps.count);
+        let (mut lo, mut hi, mut work) = (0, 0, 0);
+        for (i, t) in steps.iter().enumerate() {
+            let to = windows.shift.apply(t);
+            let from = to.saturating_sub(windows.range);
+            while samples.t.get(lo).is_some_and(|s| *s <= from) {
+                lo += 1;
+            }
+            hi = hi.max(lo);
+            while samples.t.get(hi).is_some_and(|s| *s <= to) {
+                hi += 1;
+            }
+            if lo == hi && windows.edges == Edges::Plain {
+                continue;
+            }
+            work += hi - lo;
+            if work > 1000 {
+                work = 0;
+                ctx.budget.check()?;
+            }
+            let window = Window { all: samples, lo, hi, from, to };
+            let call = Call {
+                ctx,
+                labels,
+                span: windows.span,
+                param_span: scalars.span,
+                t,
+                params: scalars.at(i),
+                edges: windows.edges,
+                lookback,
+            };
+            match (self.f)(&window, &call) {
+                None => {}
+                Some(Out::Float(value)) => column.set_float(i, value),
+                Some(Out::Histogram(histogram)) => column.set_histogram(i, histogram),
+            }
+        }
+        if column.is_empty() {
+            return Ok(None);
+        }
+        ctx.budget.charge(column.filled())?;
+        Ok(Some(column))
+    }
+}
+
+/// Scalar arguments over the steps.
+struct Params<'a> {
+    values: &'a [Vec<f64>],
+    span: Span,
+}
+
+impl Params<'_> {
+    fn at(&self, i: usize) -> [f64; 2] {
+        let of = |n: usize| self.values.get(n).and_then(|v| v.get(i)).copied().unwrap_or(f64::NAN);
+        [of(0), of(1)]
+    }
+}
+
+/// The inner steps of a subquery: multiples of its step, left-open like any range.
+pub(super) fn subquery_rows(
+    ctx: &Context<'_>,
+    subquery: &Subquery,
+    steps: Steps,
+) -> Result<(Vec<Row>, Steps), QueryError> {
+    let open = subquery.shift.apply(steps.start).saturating_sub(subquery.range);
+    let last = subquery.shift.apply(steps.last());
+    let step = subquery.step.max(1);
+    let start = open.div_euclid(step).saturating_add(1).saturating_mul(step);
+    let count = if start > last { 0 } else { (last.saturating_sub(start) / step) as usize + 1 };
+    if count as u64 > ctx.options.max_samples {
+        return Err(QueryError::execution(
+            "query processing would load too many samples into memory in query execution",
+        ));
+    }
+    let inner = Steps { start, step, count };
+    if count == 0 {
+        return Ok((Vec::new(), inner));
+    }
+    let rows = match subquery.input.value_type() {
+        ValueType::Vector => vector(ctx, &subquery.input, inner)?,
+        _ => {
+            eval(ctx, &subquery.input, inner)?;
+            Vec::new()
+        }
+    };
+    Ok((rows, inner))
+}

@@ -1,0 +1,206 @@
+//! Every function, its arguments and its result.
+
+use super::{RangeFn, histogram, instant, over_time, rate, regression, time};
+use crate::parse::expr::ValueType::{self, Matrix, Scalar, Text, Vector};
+
+/// A function's signature.
+#[derive(Debug)]
+pub struct Function {
+    /// As written.
+    pub name: &'static str,
+    /// Types of its arguments; the last one repeats where it is variadic.
+    pub args: &'static [ValueType],
+    /// How many arguments there may be.
+    pub variadic: Variadic,
+    /// What it gives.
+    pub returns: ValueType,
+    pub(crate) does: Does,
+}
+
+/// How a function is computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Does {
+    /// Number by number; histograms vanish.
+    Math(fn(f64) -> f64),
+    /// From each histogram a number; floats vanish.
+    OfHistogram(fn(&ringwell_storage::model::FloatHistogram) -> f64),
+    /// A part of a date, in UTC.
+    OfTime(fn(f64) -> f64),
+    /// Window by window; the flag says whether the name stays.
+    Range(RangeFn, bool),
+    /// In a way of its own: see `exec::call`.
+    Special,
+}
+
+/// How the number of arguments may differ from the declared ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variadic {
+    /// It may not.
+    No,
+    /// The last may be missing, or be given up to this often.
+    Optional(usize),
+    /// The last may be missing or given any number of times.
+    Any,
+}
+
+/// The function of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|f| f.name == name)
+}
+
+const fn fixed(name: &'static str, args: &'static [ValueType], returns: ValueType) -> Function {
+    Function { name, args, variadic: Variadic::No, returns, does: Does::Special }
+}
+
+const fn of_vector(name: &'static str) -> Function {
+    fixed(name, &[Vector], Vector)
+}
+
+const fn math(name: &'static str, f: fn(f64) -> f64) -> Function {
+    Function { does: Does::Math(f), ..fixed(name, &[Vector], Vector) }
+}
+
+const fn of_histogram(
+    name: &'static str,
+    f: fn(&ringwell_storage::model::FloatHistogram) -> f64,
+) -> Function {
+    Function { does: Does::OfHistogram(f), ..fixed(name, &[Vector], Vector) }
+}
+
+const fn of_range(name: &'static str, f: RangeFn) -> Function {
+    Function { does: Does::Range(f, false), ..fixed(name, &[Matrix], Vector) }
+}
+
+/// Of a range and other arguments.
+const fn ranged(name: &'static str, args: &'static [ValueType], f: RangeFn) -> Function {
+    Function { does: Does::Range(f, false), ..fixed(name, args, Vector) }
+}
+
+const fn naming_range(name: &'static str, f: RangeFn) -> Function {
+    Function { does: Does::Range(f, true), ..fixed(name, &[Matrix], Vector) }
+}
+
+/// Takes the evaluation time where no vector is given.
+const fn of_time(name: &'static str, f: fn(f64) -> f64) -> Function {
+    let does = Does::OfTime(f);
+    Function { name, args: &[Vector], variadic: Variadic::Optional(1), returns: Vector, does }
+}
+
+const fn any(name: &'static str, args: &'static [ValueType]) -> Function {
+    Function { name, args, variadic: Variadic::Any, returns: Vector, does: Does::Special }
+}
+
+static FUNCTIONS: &[Function] = &[
+    math("abs", f64::abs),
+    of_vector("absent"),
+    fixed("absent_over_time", &[Matrix], Vector),
+    math("acos", f64::acos),
+    math("acosh", instant::acosh),
+    math("asin", f64::asin),
+    math("asinh", instant::asinh),
+    math("atan", f64::atan),
+    math("atanh", f64::atanh),
+    of_range("avg_over_time", over_time::avg),
+    math("ceil", f64::ceil),
+    of_range("changes", over_time::changes),
+    fixed("clamp", &[Vector, Scalar, Scalar], Vector),
+    fixed("clamp_max", &[Vector, Scalar], Vector),
+    fixed("clamp_min", &[Vector, Scalar], Vector),
+    math("cos", f64::cos),
+    math("cosh", f64::cosh),
+    of_range("count_over_time", over_time::count),
+    of_time("day_of_month", time::day_of_month),
+    of_time("day_of_week", time::day_of_week),
+    of_time("day_of_year", time::day_of_year),
+    of_time("days_in_month", time::days_in_month),
+    math("deg", f64::to_degrees),
+    of_range("delta", rate::delta),
+    of_range("deriv", regression::deriv),
+    ranged(
+        "double_exponential_smoothing",
+        &[Matrix, Scalar, Scalar],
+        regression::double_exponential_smoothing,
+    ),
+    fixed("end", &[], Scalar),
+    math("exp", f64::exp),
+    naming_range("first_over_time", over_time::first),
+    math("floor", f64::floor),
+    of_histogram("histogram_avg", histogram::avg),
+    of_histogram("histogram_count", histogram::count),
+    fixed("histogram_fraction", &[Scalar, Scalar, Vector], Vector),
+    fixed("histogram_quantile", &[Scalar, Vector], Vector),
+    Function {
+        name: "histogram_quantiles",
+        args: &[Vector, Text, Scalar, Scalar],
+        variadic: Variadic::Optional(9),
+        returns: Vector,
+        does: Does::Special,
+    },
+    of_histogram("histogram_stddev", histogram::stddev),
+    of_histogram("histogram_stdvar", histogram::stdvar),
+    of_histogram("histogram_sum", histogram::sum),
+    of_time("hour", time::hour),
+    of_range("idelta", rate::idelta),
+    of_range("increase", rate::increase),
+    Function {
+        name: "info",
+        args: &[Vector, Vector],
+        variadic: Variadic::Optional(1),
+        returns: Vector,
+        does: Does::Special,
+    },
+    of_range("irate", rate::irate),
+    any("label_join", &[Vector, Text, Text, Text]),
+    fixed("label_replace", &[Vector, Text, Text, Text, Text], Vector),
+    naming_range("last_over_time", over_time::last),
+    math("ln", f64::ln),
+    math("log10", f64::log10),
+    math("log2", f64::log2),
+    of_range("mad_over_time", over_time::mad),
+    fixed("max_of", &[Scalar, Scalar], Scalar),
+    of_range("max_over_time", over_time::max),
+    fixed("min_of", &[Scalar, Scalar], Scalar),
+    of_range("min_over_time", over_time::min),
+    of_time("minute", time::minute),
+    of_time("month", time::month),
+    fixed("pi", &[], Scalar),
+    ranged("predict_linear", &[Matrix, Scalar], regression::predict_linear),
+    of_range("present_over_time", over_time::present),
+    ranged("quantile_over_time", &[Scalar, Matrix], over_time::quantile),
+    math("rad", f64::to_radians),
+    fixed("range", &[], Scalar),
+    of_range("rate", rate::rate),
+    of_range("resets", over_time::resets),
+    Function {
+        name: "round",
+        args: &[Vector, Scalar],
+        variadic: Variadic::Optional(1),
+        returns: Vector,
+        does: Does::Special,
+    },
+    fixed("scalar", &[Vector], Scalar),
+    math("sgn", instant::sgn),
+    math("sin", f64::sin),
+    math("sinh", f64::sinh),
+    of_vector("sort"),
+    any("sort_by_label", &[Vector, Text]),
+    any("sort_by_label_desc", &[Vector, Text]),
+    of_vector("sort_desc"),
+    math("sqrt", f64::sqrt),
+    fixed("start", &[], Scalar),
+    of_vector("start_timestamp"),
+    of_range("stddev_over_time", over_time::stddev),
+    of_range("stdvar_over_time", over_time::stdvar),
+    fixed("step", &[], Scalar),
+    of_range("sum_over_time", over_time::sum),
+    math("tan", f64::tan),
+    math("tanh", f64::tanh),
+    fixed("time", &[], Scalar),
+    of_vector("timestamp"),
+    of_range("ts_of_first_over_time", over_time::ts_of_first),
+    of_range("ts_of_last_over_time", over_time::ts_of_last),
+    of_range("ts_of_max_over_time", over_time::ts_of_max),
+    of_range("ts_of_min_over_time", over_time::ts_of_min),
+    fixed("vector", &[Scalar], Vector),
+    of_time("year", time::year),
+];

@@ -1,0 +1,91 @@
+//! What one query may use, and the signs to stop.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{ErrorKind, QueryError};
+
+/// Tells a running query to stop.
+pub trait Interrupt: Sync {
+    /// Why to stop, if so. Asked about every thousand samples.
+    fn stop(&self) -> Option<Stop>;
+}
+
+/// Why a query stops before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Nobody waits for it any more.
+    Canceled,
+    /// Its time is up.
+    TimedOut,
+}
+
+/// Never stops.
+#[derive(Clone, Copy, Debug)]
+pub struct Uninterrupted;
+
+impl Interrupt for Uninterrupted {
+    fn stop(&self) -> Option<Stop> {
+        None
+    }
+}
+
+/// Counts samples against the limit.
+pub(crate) struct Budget<'a> {
+    interrupt: &'a dyn Interrupt,
+    max: u64,
+    held: AtomicU64,
+    peak: AtomicU64,
+    read: AtomicU64,
+}
+
+impl Budget<'_> {
+    pub(crate) fn new(interrupt: &dyn Interrupt, max: u64) -> Budget<'_> {
+        let zero = || AtomicU64::new(0);
+        Budget { interrupt, max, held: zero(), peak: zero(), read: zero() }
+    }
+
+    /// Samples that were read and are held now.
+    pub(crate) fn charge_read(&self, samples: usize) -> Result<(), QueryError> {
+        self.read.fetch_add(samples as u64, Ordering::Relaxed);
+        self.charge(samples)
+    }
+
+    /// Samples that are held now.
+    pub(crate) fn charge(&self, samples: usize) -> Result<(), QueryError> {
+        let held = self.held.fetch_add(samples as u64, Ordering::Relaxed) + samples as u64;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        if held > self.max {
+            return Err(QueryError::execution(
+                "query processing would load too many samples into memory in query execution",
+            ));
+        }
+        self.check()
+    }
+
+    /// Samples that are let go.
+    pub(crate) fn release(&self, samples: usize) {
+        self.held.fetch_sub(samples as u64, Ordering::Relaxed);
+    }
+
+    /// Whether to go on.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        let (kind, message) = match self.interrupt.stop() {
+            None => return Ok(()),
+            Some(Stop::Canceled) => {
+                (ErrorKind::Canceled, "query was canceled in expression evaluation")
+            }
+            Some(Stop::TimedOut) => {
+                (ErrorKind::Timeout, "query timed out in expression evaluation")
+            }
+        };
+        Err(QueryError { kind, message: message.to_owned() })
+    }
+
+    pub(crate) fn samples_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,241 @@
+//! From text to tokens. Any bytes that are a string are fine as input; what is no token is an
+//! error with its place.
+
+use super::duration;
+use super::error::ParseError;
+use super::token::{Lexeme, Span, Token};
+
+pub(crate) fn lex(input: &str) -> Result<Vec<Lexeme>, ParseError> {
+    let mut lexer = Lexer { input, at: 0, parens: 0, braces: false, brackets: false, out: vec![] };
+    lexer.run()?;
+    Ok(lexer.out)
+}
+
+struct Lexer<'a> {
+    input: &'a str,
+    at: usize,
+    parens: usize,
+    braces: bool,
+    brackets: bool,
+    out: Vec<Lexeme>,
+}
+
+impl Lexer<'_> {
+    fn run(&mut self) -> Result<(), ParseError> {
+        loop {
+            self.skip_blanks();
+            let start = self.at;
+            let Some(c) = self.peek() else { break };
+            let token = self.token(c, start)?;
+            self.out.push(Lexeme { token, span: Span { start, end: self.at } });
+        }
+        let end = self.input.len();
+        let span = Span { start: end, end };
+        if self.braces {
+            return Err(ParseError::at(span, "unexpected end of input inside braces"));
+        }
+        if self.brackets {
+            return Err(ParseError::at(span, "unexpected end of input inside brackets"));
+        }
+        if self.parens > 0 {
+            return Err(ParseError::at(span, "unclosed left parenthesis"));
+        }
+        self.out.push(Lexeme { token: Token::End, span });
+        Ok(())
+    }
+
+    fn token(&mut self, c: char, start: usize) -> Result<Token, ParseError> {
+        if c.is_ascii_digit() || (c == '.' && self.peek_at(1).is_some_and(|d| d.is_ascii_digit())) {
+            return self.number(start);
+        }
+        if c.is_ascii_alphabetic() || c == '_' || (c == ':' && !self.brackets && !self.braces) {
+            return Ok(self.name(start));
+        }
+        if matches!(c, '"' | '\'' | '`') {
+            return self.text(c, start);
+        }
+        self.at += c.len_utf8();
+        self.symbol(c, start)
+    }
+
+    fn symbol(&mut self, c: char, start: usize) -> Result<Token, ParseError> {
+        Ok(match c {
+            '(' => {
+                self.parens += 1;
+                Token::LeftParen
+            }
+            ')' => {
+                let here = Span { start, end: self.at };
+                self.parens = self
+                    .parens
+                    .checked_sub(1)
+                    .ok_or_else(|| ParseError::at(here, "unexpected right parenthesis ')'"))?;
+                Token::RightParen
+            }
+            '{' if self.braces => return Err(self.fault(start, "unexpected left brace '{'")),
+            '{' => {
+                self.braces = true;
+                Token::LeftBrace
+            }
+            '}' if !self.braces => return Err(self.fault(start, "unexpected right brace '}'")),
+            '}' => {
+                self.braces = false;
+                Token::RightBrace
+            }
+            '[' if self.brackets => return Err(self.fault(start, "unexpected left bracket '['")),
+            '[' => {
+                self.brackets = true;
+                Token::LeftBracket
+            }
+            ']' if !self.brackets => {
+                return Err(self.fault(start, "unexpected right bracket ']'"));
+            }
+            ']' => {
+                self.brackets = false;
+                Token::RightBracket
+            }
+            ',' => Token::Comma,
+            ':' => Token::Colon,
+            '@' => Token::At,
+            '+' => Token::Add,
+            '-' => Token::Sub,
+            '*' => Token::Mul,
+            '/' => Token::Div,
+            '%' => Token::Mod,
+            '^' => Token::Pow,
+            '=' if self.take('=') => Token::EqualEqual,
+            '=' if self.take('~') => Token::Regex,
+            '=' => Token::Equal,
+            '!' if self.take('=') => Token::NotEqual,
+            '!' if self.take('~') => Token::NotRegex,
+            '!' => {
+                let next = self.peek().map_or("end of input".to_owned(), |c| format!("'{c}'"));
+                let text = format!("unexpected character after '!': {next}");
+                return Err(self.fault(start, &text));
+            }
+            '<' if self.take('=') => Token::LessEqual,
+            '<' if self.take('/') => Token::TrimUpper,
+            '<' => Token::Less,
+            '>' if self.take('=') => Token::GreaterEqual,
+            '>' if self.take('/') => Token::TrimLower,
+            '>' => Token::Greater,
+            other if self.braces => {
+                let text = format!("unexpected character inside braces: '{other}'");
+                return Err(self.fault(start, &text));
+            }
+            other => return Err(self.fault(start, &format!("unexpected character: '{other}'"))),
+        })
+    }
+
+    /// Digits, then all that could belong to a number or a duration; what it is shows at the end.
+    fn number(&mut self, start: usize) -> Result<Token, ParseError> {
+        let hex = self.rest().starts_with("0x") || self.rest().starts_with("0X");
+        let mut before = ' ';
+        while let Some(c) = self.peek() {
+            let sign = matches!(c, '+' | '-') && matches!(before, 'e' | 'E') && !hex;
+            if !(c.is_ascii_alphanumeric() || c == '_' || c == '.' || sign) {
+                break;
+            }
+            before = c;
+            self.at += 1;
+        }
+        let text = self.input.get(start..self.at).unwrap_or("");
+        if let Some(number) = parse_number(text) {
+            return Ok(Token::Number(number));
+        }
+        duration::parse(text).map(Token::Duration).map_err(|_| {
+            let span = Span { start, end: self.at };
+            ParseError::at(span, format!("bad number or duration syntax: {text:?}"))
+        })
+    }
+
+    fn name(&mut self, start: usize) -> Token {
+        let colons = !self.brackets && !self.braces;
+        while let Some(c) = self.peek() {
+            if !(c.is_ascii_alphanumeric() || c == '_' || (c == ':' && colons)) {
+                break;
+            }
+            self.at += 1;
+        }
+        let text = self.input.get(start..self.at).unwrap_or("");
+        let follows_number_place = !text.contains(':');
+        match text.to_ascii_lowercase().as_str() {
+            "inf" if follows_number_place && !self.braces => Token::Number(f64::INFINITY),
+            "nan" if follows_number_place && !self.braces => Token::Number(f64::NAN),
+            _ if text.contains(':') => Token::MetricName,
+            _ => Token::Name,
+        }
+    }
+
+    fn text(&mut self, quote: char, start: usize) -> Result<Token, ParseError> {
+        self.at += 1;
+        loop {
+            let Some(c) = self.peek() else {
+                let kind = if quote == '`' { "raw" } else { "quoted" };
+                return Err(self.fault(start, &format!("unterminated {kind} string")));
+            };
+            self.at += c.len_utf8();
+            if c == quote {
+                return Ok(Token::Text);
+            }
+            if quote != '`' && c == '\n' {
+                return Err(self.fault(start, "unterminated quoted string"));
+            }
+            if quote != '`' && c == '\\' {
+                self.at += self.peek().map_or(0, char::len_utf8);
+            }
+        }
+    }
+
+    fn skip_blanks(&mut self) {
+        while let Some(c) = self.peek() {
+            if c == '#' {
+                self.at += self.rest().find('\n').unwrap_or(self.rest().len());
+            } else if matches!(c, ' ' | '\t' | '\n' | '\r') {
+                self.at += 1;
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn take(&mut self, c: char) -> bool {
+        let hit = self.peek() == Some(c);
+        if hit {
+            self.at += c.len_utf8();
+        }
+        hit
+    }
+
+    fn rest(&self) -> &str {
+        self.input.get(self.at..).unwrap_or("")
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn peek_at(&self, n: usize) -> Option<char> {
+        self.rest().chars().nth(n)
+    }
+
+    fn fault(&self, start: usize, text: &str) -> ParseError {
+        ParseError::at(Span { start, end: self.at }, text)
+    }
+}
+
+/// A number literal: decimal, hexadecimal, octal with a leading zero, with underscores.
+fn parse_number(text: &str) -> Option<f64> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.replace('_', "");
+    if let Some(hex) = digits.strip_prefix("0x") {
+        return u64::from_str_radix(hex, 16).ok().map(|n| n as f64);
+    }
+    if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+        return i64::from_str_radix(&digits, 8).ok().map(|n| n as f64).or(digits.parse().ok());
+    }
+    if !digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'+' | b'-')) {
+        return None;
+    }
+    digits.parse().ok()
+}

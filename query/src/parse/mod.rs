@@ -1,0 +1,53 @@
+//! From text to a checked syntax tree. Pure: any string gives a tree or an error with its place.
+//!
+//! `lexer` makes tokens, `parser` climbs precedences over them, `selector` and `duration_expr`
+//! read the parts with their own grammar, `check` compares types, `print` writes the canonical text.
+
+mod check;
+pub mod duration;
+mod duration_expr;
+mod error;
+pub mod expr;
+mod lexer;
+mod parser;
+mod print;
+mod selector;
+mod text;
+pub(crate) mod token;
+
+pub(crate) use print::{matcher_text, quoted};
+
+pub use duration_expr::DurationContext;
+pub use error::{ParseError, place};
+pub use text::Text;
+pub use token::Span;
+
+use ringwell_storage::model::Matcher;
+
+use expr::{Edges, Expr, Kind};
+use parser::Parser;
+
+/// Deepest nesting of an expression.
+pub const MAX_DEPTH: usize = 256;
+
+/// Parses and checks an expression.
+pub fn parse(input: &str) -> Result<Expr, ParseError> {
+    let lexemes = lexer::lex(input)?;
+    let mut parser = Parser::new(input, lexemes);
+    let expr = parser.whole()?;
+    check::check(&expr)?;
+    Ok(expr)
+}
+
+/// Parses what `match[]` takes: a selector without modifiers.
+pub fn parse_selector(input: &str) -> Result<Vec<Matcher>, ParseError> {
+    let expr = parse(input)?;
+    match expr.kind {
+        Kind::Selector(selector)
+            if selector.shift == expr::Shift::default() && selector.edges == Edges::Plain =>
+        {
+            Ok(selector.matchers)
+        }
+        _ => Err(ParseError::at(expr.span, "only a metric selector is allowed here")),
+    }
+}
