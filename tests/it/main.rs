@@ -9,6 +9,7 @@ mod live;
 mod node;
 mod overload;
 mod oracle;
+mod prometheus;
 mod watch;
 mod wire;
 mod write;
