@@ -413,6 +413,45 @@ mod tests {
     }
 
     #[test]
+    fn any_bytes_are_read_alike_in_any_pieces() {
+        let pieces: &[&[u8]] = &[
+            b"*1\r\n",
+            b"*2\r\n",
+            b"$1\r\n",
+            b"$4\r\n",
+            b"PING",
+            b"x",
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"*",
+            b"$",
+            b"-1\r\n",
+            b"\"",
+            b"'",
+            b"\\x4",
+            b" ",
+            b"\0",
+            b"\xff",
+            b"0",
+            b"99999999999",
+        ];
+        let mut state = 11_u64;
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % n
+        };
+        for _ in 0..3_000 {
+            let input: Vec<u8> =
+                (0..=draw(12)).flat_map(|_| pieces[draw(pieces.len())].iter().copied()).collect();
+            let whole = feed(&input, input.len());
+            for step in [1, 2, 3, 7] {
+                assert_eq!(feed(&input, step), whole, "{:?}", input.escape_ascii().to_string());
+            }
+        }
+    }
+
+    #[test]
     fn the_unknown_may_send_little() {
         let mut parser = Parser::new(Limits::default());
         parser.set_authenticated(false);

@@ -2,13 +2,14 @@
 
 mod api;
 mod config;
+mod demo;
 mod door;
 mod grafana;
 mod lifecycle;
 mod live;
 mod node;
-mod overload;
 mod oracle;
+mod overload;
 mod prometheus;
 mod watch;
 mod wire;
