@@ -104,28 +104,30 @@ impl Parser {
             self.args.clear();
             self.start = self.at;
         }
-        loop {
-            if self.missing == 0 {
-                match input.get(self.at) {
+        while self.missing == 0 {
+            match input.get(self.at) {
+                None => return Ok(false),
+                Some(b'*') => match self.count(input)? {
                     None => return Ok(false),
-                    Some(b'*') => match self.count(input)? {
-                        None => return Ok(false),
-                        Some(count) => self.missing = count,
-                    },
-                    Some(_) => match self.line(input)? {
-                        None => return Ok(false),
-                        Some(()) if !self.args.is_empty() => return Ok(true),
-                        Some(()) => {}
-                    },
-                }
+                    Some(count) => self.missing = count,
+                },
+                Some(_) => match self.line(input)? {
+                    None => return Ok(false),
+                    Some(()) if !self.args.is_empty() => return Ok(true),
+                    Some(()) => {}
+                },
+            }
+            if self.missing == 0 {
                 // An empty request is no request.
-                self.start = if self.missing == 0 { self.at } else { self.start };
-            } else if !self.argument(input)? {
-                return Ok(false);
-            } else if self.missing == 0 {
-                return Ok(true);
+                self.start = self.at;
             }
         }
+        while self.missing > 0 {
+            if !self.argument(input)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The arguments of the complete request, at least one.

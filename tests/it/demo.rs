@@ -1,12 +1,12 @@
 //! The demo fleet on the real binary: six hours at once, every push a sample, a kill or not.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::node::{Node, Options};
 use crate::oracle::{Connection, Reply};
 
 fn seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+    ringwell::clock::now_seconds()
 }
 
 /// The number a string key holds; 0 if there is none.

@@ -19,7 +19,7 @@ pub(super) use pubsub::leave_all;
 type Run = fn(&mut Session, &[&[u8]], &mut Vec<u8>) -> Option<Reply>;
 
 /// One command of this table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SessionCommand {
     /// Its name, in lower case.
     pub name: &'static str,
