@@ -157,6 +157,7 @@ fn a_range_query_has_a_point_a_step() {
     let at = node.get("/api/v1/query?query=a&time=1970-01-01T00:00:10Z&stats=all");
     assert_eq!(data(&at)["result"].as_array().map(Vec::len), Some(2));
     assert!(data(&at)["stats"]["timings"]["evalTotalTime"].is_number());
+    assert!(data(&at)["stats"]["samples"]["samplesRead"].as_u64() >= Some(2));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod demo;
 mod door;
 mod grafana;
 mod lifecycle;
@@ -9,6 +10,7 @@ mod live;
 mod node;
 mod oracle;
 mod overload;
+mod prometheus;
 mod watch;
 mod wire;
 mod write;
