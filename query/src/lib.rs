@@ -21,6 +21,7 @@ pub use engine::{
     Answer, AnswerValue, Engine, EngineOptions, MatrixSeries, Query, QueryStats, VectorSample, When,
 };
 pub use error::{ErrorKind, QueryError};
+pub use func::{Function, Variadic};
 pub use limits::{Interrupt, Stop, Uninterrupted};
 pub use value::format_float;
 

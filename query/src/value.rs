@@ -56,10 +56,6 @@ impl Column {
         Column { kinds: vec![NONE; count], floats: vec![0.0; count], histograms: Vec::new() }
     }
 
-    pub(crate) fn constant(value: f64, count: usize) -> Column {
-        Column { kinds: vec![FLOAT; count], floats: vec![value; count], histograms: Vec::new() }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.kinds.len()
     }

@@ -113,9 +113,7 @@ impl Session {
         }
         match self.admit(args) {
             Err(refusal) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.broken = true;
-                }
+                let refusal = self.break_transaction(args, refusal);
                 self.reply(&refusal, out);
             }
             Ok(found) => {
@@ -128,6 +126,21 @@ impl Session {
                     _ => self.run(found, args, out),
                 }
             }
+        }
+    }
+
+    /// A refused command spoils the transaction it stands in; a refused EXEC ends it.
+    fn break_transaction(&mut self, args: &[&[u8]], refusal: Reply) -> Reply {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.broken = true;
+        }
+        match refusal {
+            Reply::Error(text) if args.first().is_some_and(|n| n.eq_ignore_ascii_case(b"exec")) => {
+                self.transaction = None;
+                let why = text.strip_prefix("ERR ").unwrap_or(&text);
+                Reply::Error(format!("EXECABORT Transaction discarded because of: {why}"))
+            }
+            refusal => refusal,
         }
     }
 

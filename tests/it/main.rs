@@ -13,6 +13,7 @@ mod grafana;
 mod lifecycle;
 mod live;
 mod node;
+mod oracle;
 mod overload;
 mod prometheus;
 mod watch;

@@ -142,9 +142,11 @@ impl Choose {
     }
 }
 
-/// A series falls into a share of all by its hash, so `r` and `r - 1` are each other's rest.
+/// A series falls into a share of all by its hash, so `r` and `r - 1` are each other's rest. The
+/// hash is Prometheus's own, for all labels shorter than 127 bytes, so the same series are chosen.
 fn within_ratio(labels: &Labels, ratio: f64) -> bool {
-    let position = labels.stable_hash() as f64 / u64::MAX as f64;
+    let hash = xxhash_rust::xxh64::xxh64(labels.encoded().as_bytes(), 0);
+    let position = hash as f64 / u64::MAX as f64;
     if ratio >= 0.0 { position < ratio || ratio >= 1.0 } else { position >= 1.0 + ratio }
 }
 

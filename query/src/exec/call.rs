@@ -71,9 +71,9 @@ fn special(ctx: &Context<'_>, name: &str, args: &[Node], span: Span, steps: Step
             let rows = rows_of(ctx, args, 0, steps)?;
             let of = |values: &[f64], i: usize| values.get(i).copied().unwrap_or(f64::NAN);
             Ok(Evaluated::Vector(map_cells(rows, |i, cell| match cell {
-                Cell::Float(v) if !(of(&max, i) < of(&min, i)) => {
-                    Some(instant::clamp(v, of(&min, i), of(&max, i)))
-                }
+                // Inverted bounds leave nothing; a bound of NaN makes all NaN.
+                Cell::Float(_) if of(&max, i) < of(&min, i) => None,
+                Cell::Float(v) => Some(instant::clamp(v, of(&min, i), of(&max, i))),
                 _ => None,
             })))
         }

@@ -102,10 +102,8 @@ impl Work<'_> {
         for row in rows {
             let native =
                 (0..row.column.len()).any(|i| matches!(row.column.get(i), Cell::Histogram(_)));
-            if native {
-                if let Some(family) = family_of(&mut families, &mut index, &row.labels) {
-                    family.native.push(row);
-                }
+            if native && let Some(family) = family_of(&mut families, &mut index, &row.labels) {
+                family.native.push(row);
             }
             let floats = (0..row.column.len()).any(|i| matches!(row.column.get(i), Cell::Float(_)));
             if floats {

@@ -1,12 +1,13 @@
 //! `label_replace`, `label_join` and the sorts.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use regex::Regex;
 use ringwell_storage::model::{Labels, METRIC_NAME};
 
 use super::Context;
+use super::answer::merge;
 use super::call::{rows_of, text_of};
 use crate::error::QueryError;
 use crate::plan::Node;
@@ -113,12 +114,19 @@ fn set_label(row: &mut Row, name: &str, value: &str) {
     }
 }
 
+/// Rows that came to equal labels are one series, if they never meet.
 fn distinct(rows: Vec<Row>) -> Result<Vec<Row>, QueryError> {
-    let mut seen: HashSet<&Labels> = HashSet::with_capacity(rows.len());
-    if rows.iter().all(|row| seen.insert(&row.labels)) {
-        return Ok(rows);
+    let mut out: Vec<Row> = Vec::with_capacity(rows.len());
+    let mut index: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let next = out.len();
+        let at = *index.entry(row.labels.clone()).or_insert(next);
+        match out.get_mut(at) {
+            None => out.push(row),
+            Some(kept) => merge(kept, &row)?,
+        }
     }
-    Err(QueryError::execution("vector cannot contain metrics with the same labelset"))
+    Ok(out)
 }
 
 /// Rows in the order of a sort; it matters for instant queries only.

@@ -38,8 +38,8 @@ pub(super) fn eval(
     let swapped = binary.matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (right, left) } else { (left, right) };
     let Matching { fill_left, fill_right, .. } = binary.matching;
-    let (fill_many, fill_one) =
-        if swapped { (fill_right, fill_left) } else { (fill_left, fill_right) };
+    // Fills belong to the sides after the many side has been put first, as in Prometheus.
+    let (fill_many, fill_one) = (fill_left, fill_right);
     let mut signatures: HashMap<Labels, usize> = HashMap::new();
     let mut of = |rows: &[Row]| -> Vec<usize> {
         let number = |row: &Row| {
@@ -123,8 +123,8 @@ impl Join<'_> {
                      operation: [{}, {}];many-to-many matching not allowed: matching labels must \
                      be unique on one side",
                     self.match_labels(&row.labels),
-                    row.labels,
-                    other.labels
+                    other.labels,
+                    row.labels
                 )));
             }
             *slot = n;
@@ -151,14 +151,15 @@ impl Join<'_> {
             if let Some(met) = met.get_mut(id) {
                 *met = true;
             }
-            let Some(outcome) = self.outcome(cell, other) else { continue };
             if one_to_one && seen {
                 return Err(QueryError::execution(
                     "multiple matches for labels: many-to-one matching must be explicit \
                      (group_left/group_right)",
                 ));
             }
-            self.put(i, (m, n), outcome)?;
+            if let Some(outcome) = self.outcome(cell, other) {
+                self.put(i, (m, n), outcome)?;
+            }
         }
         Ok(())
     }

@@ -58,7 +58,8 @@ impl Samples {
         Ok(out)
     }
 
-    /// The values an evaluated row has, as samples.
+    /// The values an evaluated row has, as samples. What was known about resets spoke of other
+    /// neighbours, so it is forgotten.
     pub(crate) fn of_row(row: &Row, steps: Steps) -> Samples {
         let mut out = Samples::default();
         let histograms = row.column.has_histograms();
@@ -66,6 +67,10 @@ impl Samples {
             let (v, h) = match row.column.get(i) {
                 Cell::None => continue,
                 Cell::Float(value) => (value, None),
+                Cell::Histogram(h) if matches!(h.reset, CounterReset::Yes | CounterReset::No) => {
+                    let reset = CounterReset::Unknown;
+                    (0.0, Some(Arc::new(FloatHistogram { reset, ..(**h).clone() })))
+                }
                 Cell::Histogram(histogram) => (0.0, Some(Arc::clone(histogram))),
             };
             out.t.push(t);

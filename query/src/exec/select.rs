@@ -53,7 +53,8 @@ pub(super) fn eval_taking(
     })
 }
 
-fn row(
+/// One series over all steps; `None` if it is never there.
+pub(super) fn row(
     ctx: &Context<'_>,
     series: &Arc<dyn Series>,
     select: &Select,

@@ -13,6 +13,7 @@ mod table;
 pub(crate) mod time;
 
 pub(crate) use table::{Does, find};
+
 pub use table::{Function, Variadic};
 
 use crate::exec::{Call, Out, Window};

@@ -177,6 +177,9 @@ pub(crate) fn quantile(w: &Window<'_>, call: &Call<'_>) -> Option<Out> {
 
 pub(crate) fn mad(w: &Window<'_>, call: &Call<'_>) -> Option<Out> {
     let mut values: Vec<f64> = only_floats(w, call)?.map(|s| s.1).collect();
+    if values.iter().any(|v| v.is_nan()) {
+        return float(f64::NAN);
+    }
     let median = sums::quantile(0.5, &mut values);
     values.iter_mut().for_each(|v| *v = (*v - median).abs());
     float(sums::quantile(0.5, &mut values))

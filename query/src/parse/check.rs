@@ -2,8 +2,8 @@
 
 use super::error::ParseError;
 use super::expr::{
-    Aggregate, AggregateOp, Binary, Cardinality, DurationExpr, Edges, Expr, Kind, Selector,
-    Subquery, ValueType,
+    Aggregate, AggregateOp, Binary, Cardinality, DurationExpr, Expr, Kind, Selector, Subquery,
+    ValueType,
 };
 use super::token::Span;
 use crate::func::{Function, Variadic};
@@ -116,9 +116,6 @@ fn check_arg(function: &Function, i: usize, arg: &Expr) -> Checked {
     if let Some(&want) = want {
         expect_type(arg, want, &format!("call to function {:?}", function.name))?;
     }
-    if let Kind::Matrix(selector, _) = &arg.unwrapped().kind {
-        check_edges(function, selector.edges, arg.span)?;
-    }
     Ok(())
 }
 
@@ -131,23 +128,6 @@ fn check_info_selector(arg: &Expr) -> Checked {
         }
         _ => fault(arg.span, "expected label selectors only"),
     }
-}
-
-fn check_edges(function: &Function, edges: Edges, span: Span) -> Checked {
-    let (word, allowed): (&str, &[&str]) = match edges {
-        Edges::Plain => return Ok(()),
-        Edges::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
-        Edges::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
-    };
-    if allowed.contains(&function.name) {
-        return Ok(());
-    }
-    let text = format!(
-        "{word} modifier can only be used with: {} - not with {}",
-        allowed.join(", "),
-        function.name
-    );
-    fault(span, text)
 }
 
 fn check_aggregate(aggregate: &Aggregate) -> Checked {

@@ -54,7 +54,7 @@ pub(crate) fn format(millis: i64) -> String {
         let size = size.unsigned_abs();
         // Only whole years, weeks and days, so that 8 days stay 8d and not 1w1d.
         let whole_only = matches!(unit, "y" | "w" | "d");
-        if rest >= size && !(whole_only && rest % size != 0) {
+        if rest >= size && (!whole_only || rest.is_multiple_of(size)) {
             out.push_str(&format!("{}{unit}", rest / size));
             rest %= size;
         }

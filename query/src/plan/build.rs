@@ -2,7 +2,8 @@
 
 use super::{Aggregate, Binary, Node, Op, Plan, Select, Shift, Source, Subquery, Window};
 use crate::error::QueryError;
-use crate::parse::expr::{self, At, DurationExpr, Expr, Kind, Selector};
+use crate::func::Function;
+use crate::parse::expr::{self, At, DurationExpr, Edges, Expr, Kind, Selector};
 use crate::parse::{DurationContext, Span};
 
 /// What the query's outside fixes: its time and the default subquery step, in milliseconds.
@@ -40,6 +41,9 @@ impl Builder {
             }
             Kind::Subquery(subquery) => self.subquery(subquery)?,
             Kind::Call(function, args) => {
+                for arg in args {
+                    check_edges(function, arg)?;
+                }
                 let args = args.iter().map(|arg| self.node(arg)).collect::<Result<_, _>>()?;
                 Op::Call { function, args }
             }
@@ -81,7 +85,7 @@ impl Builder {
     }
 
     fn select(&mut self, selector: &Selector) -> Result<Select, QueryError> {
-        self.sources.push(Source { matchers: selector.matchers.clone(), range: None });
+        self.sources.push(Source { matchers: selector.matchers.clone() });
         Ok(Select {
             source: self.sources.len() - 1,
             shift: self.shift(&selector.shift)?,
@@ -112,6 +116,24 @@ impl Builder {
         let context = DurationContext { step, range: end.saturating_sub(start) };
         duration.millis(context).map_err(QueryError::execution)
     }
+}
+
+/// Only some functions know what to do with edges.
+fn check_edges(function: &Function, arg: &Expr) -> Result<(), QueryError> {
+    let Kind::Matrix(selector, _) = &arg.unwrapped().kind else { return Ok(()) };
+    let (word, allowed): (&str, &[&str]) = match selector.edges {
+        Edges::Plain => return Ok(()),
+        Edges::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
+        Edges::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
+    };
+    if allowed.contains(&function.name) {
+        return Ok(());
+    }
+    Err(QueryError::execution(format!(
+        "{word} modifier can only be used with: {} - not with {}",
+        allowed.join(", "),
+        function.name
+    )))
 }
 
 /// Parentheses and `+` vanish from the plan, but the place of what they hold stays its own.

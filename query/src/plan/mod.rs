@@ -7,7 +7,7 @@ mod build;
 mod print;
 pub(crate) mod rewrite;
 
-use ringwell_storage::model::{Matcher, TimeRange};
+use ringwell_storage::model::Matcher;
 
 pub(crate) use build::{Frame, build};
 
@@ -26,8 +26,6 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) matchers: Vec<Matcher>,
-    /// The time over which any node reads it.
-    pub(crate) range: Option<TimeRange>,
 }
 
 /// A node and the place it came from.

@@ -8,7 +8,7 @@ use super::parse_time;
 
 /// Everything below an eval line.
 #[derive(Debug)]
-pub struct Expectations {
+pub(crate) struct Expectations {
     fail: Option<Text>,
     warn: Vec<Text>,
     info: Vec<Text>,
@@ -57,7 +57,7 @@ impl Text {
 
 impl Expectations {
     /// Reads the lines below an eval.
-    pub fn parse(word: &str, body: &[&str], when: When) -> Result<Expectations, String> {
+    pub(crate) fn parse(word: &str, body: &[&str], when: When) -> Result<Expectations, String> {
         let (grid, instant) = match when {
             When::At(t) => ((t, 1), true),
             When::Range { start, step, .. } => ((start, step), false),
@@ -119,12 +119,12 @@ impl Expectations {
     }
 
     /// Whether an instant eval also holds as a step of a range query.
-    pub fn repeats_as_range(&self) -> bool {
+    pub(crate) fn repeats_as_range(&self) -> bool {
         !self.range_vector && !self.ordered && self.string.is_none() && self.fail.is_none()
     }
 
     /// Checks an answer.
-    pub fn check(&self, result: Result<Answer, QueryError>) -> Result<(), String> {
+    pub(crate) fn check(&self, result: Result<Answer, QueryError>) -> Result<(), String> {
         let answer = match (result, &self.fail) {
             (Err(error), Some(want)) if want.fits(&error.message) => return Ok(()),
             (Err(error), Some(want)) => {
@@ -191,7 +191,11 @@ impl Expectations {
     }
 
     /// Checks the step at `t` of a range answer against an instant expectation.
-    pub fn check_middle(&self, result: Result<Answer, QueryError>, t: i64) -> Result<(), String> {
+    pub(crate) fn check_middle(
+        &self,
+        result: Result<Answer, QueryError>,
+        t: i64,
+    ) -> Result<(), String> {
         let answer = result.map_err(|e| format!("fails: {}", e.message))?;
         let AnswerValue::Matrix(rows) = answer.value else {
             return Err("gives no matrix".to_owned());

@@ -1,42 +1,42 @@
 //! Runs scripts in the format of Prometheus's promqltest: load, eval, expect.
 
 mod check;
-mod memory;
+mod loaded;
 mod nhcb;
-pub mod notation;
+pub(crate) mod notation;
 
 use ringwell_query::{Engine, EngineOptions, Query, Uninterrupted, When, parse_duration};
-use ringwell_storage::model::{Sample, Value};
+use ringwell_storage::model::{Labels, Sample, Value};
 use std::sync::Arc;
 
-pub use check::Expectations;
-pub use memory::Memory;
+pub(crate) use check::Expectations;
+use loaded::Loaded;
 use notation::{Notated, series_line};
 
 /// One eval and why it fails.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The line of the eval, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The eval and what is wrong.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// What became of a script.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// How many evals there are.
-    pub evals: usize,
+    pub(crate) evals: usize,
     /// Those that fail.
-    pub failures: Vec<Failure>,
+    pub(crate) failures: Vec<Failure>,
 }
 
 /// Runs a script.
-pub fn run(script: &str) -> Report {
+pub(crate) fn run(script: &str) -> Report {
     let lines: Vec<&str> = script.lines().map(str::trim).collect();
     let mut runner = Runner {
         engine: Engine::new(EngineOptions::default()),
-        memory: Memory::default(),
+        loaded: Loaded::new(),
         report: Report::default(),
     };
     let mut at = 0;
@@ -63,7 +63,7 @@ pub fn run(script: &str) -> Report {
 
 struct Runner {
     engine: Engine,
-    memory: Memory,
+    loaded: Loaded,
     report: Report,
 }
 
@@ -72,7 +72,7 @@ impl Runner {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         match word {
             "clear" => {
-                self.memory = Memory::default();
+                self.loaded = Loaded::new();
                 // Commands may follow without a blank line.
                 match body.split_first() {
                     Some((next, rest)) => self.command(next, rest),
@@ -90,8 +90,9 @@ impl Runner {
 
     fn load(&mut self, step: &str, body: &[&str], with_nhcb: bool) -> Result<(), String> {
         let step = parse_duration(step)?;
-        let mut starts: Vec<(ringwell_storage::model::Labels, Vec<Notated>)> = Vec::new();
+        let mut starts: Vec<(Labels, Vec<Notated>)> = Vec::new();
         let mut classics = nhcb::Classics::default();
+        let mut batch = Vec::new();
         for line in body {
             let series = series_line(line)?;
             if series.starts {
@@ -99,6 +100,7 @@ impl Runner {
                 continue;
             }
             let own = starts.iter().find(|s| s.0 == series.labels).map(|s| s.1.as_slice());
+            let mut samples = Vec::new();
             for (i, value) in series.values.iter().enumerate() {
                 let t = step * i as i64;
                 let start = match own.and_then(|s| s.get(i)) {
@@ -113,29 +115,33 @@ impl Runner {
                     }
                     Notated::Histogram(h) => Value::Histogram(Arc::new(h.to_histogram())),
                 };
-                self.memory.push(&series.labels, Sample { t, start, value });
+                samples.push(Sample { t, start, value });
             }
+            batch.push((series.labels, samples));
         }
         if with_nhcb {
             for (labels, t, histogram) in classics.convert() {
                 let value = Value::Histogram(Arc::new(histogram.to_histogram()));
-                self.memory.push(&labels, Sample { t, start: 0, value });
+                batch.push((labels, vec![Sample { t, start: 0, value }]));
             }
         }
-        Ok(())
+        self.loaded.push(batch)
     }
 
     fn eval(&mut self, word: &str, rest: &str, body: &[&str]) -> Result<(), String> {
         let (when, text) = parse_when(rest)?;
         let expectations = Expectations::parse(word, body, when)?;
         let query = Query { text, when, lookback: None };
-        let result = self.engine.run(&self.memory, &query, &Uninterrupted);
+        let snapshot = self.loaded.snapshot();
+        let result = self.engine.run(snapshot.as_ref(), &query, &Uninterrupted);
         expectations.check(result)?;
         if let When::At(t) = when
             && expectations.repeats_as_range()
+            && !["start()", "end()", "step()", "range()"].iter().any(|f| text.contains(f))
         {
             let when = When::Range { start: t - 60_000, end: t + 60_000, step: 60_000 };
-            let result = self.engine.run(&self.memory, &Query { when, ..query }, &Uninterrupted);
+            let result =
+                self.engine.run(snapshot.as_ref(), &Query { when, ..query }, &Uninterrupted);
             expectations.check_middle(result, t).map_err(|e| format!("as a range: {e}"))?;
         }
         Ok(())
@@ -176,7 +182,7 @@ fn parse_when(rest: &str) -> Result<(When, &str), String> {
 }
 
 /// A duration, or a number of seconds.
-pub fn parse_time(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     match text.parse::<f64>() {
         Ok(seconds) => Ok((seconds * 1000.0) as i64),
         Err(_) => parse_duration(text),

@@ -6,7 +6,7 @@ use ringwell_storage::model::{CounterReset, FloatHistogram, Labels, METRIC_NAME,
 
 /// Classic series, collected by histogram and time.
 #[derive(Default)]
-pub struct Classics {
+pub(crate) struct Classics {
     families: BTreeMap<Labels, BTreeMap<i64, Family>>,
 }
 
@@ -19,7 +19,7 @@ struct Family {
 
 impl Classics {
     /// Takes a sample if its series is part of a classic histogram.
-    pub fn push(&mut self, labels: &Labels, t: i64, value: f64) {
+    pub(crate) fn push(&mut self, labels: &Labels, t: i64, value: f64) {
         let name = labels.metric_name();
         let le = labels.get("le");
         let (base, part) = match name.rsplit_once('_') {
@@ -45,7 +45,7 @@ impl Classics {
     }
 
     /// The native histograms.
-    pub fn convert(self) -> Vec<(Labels, i64, FloatHistogram)> {
+    pub(crate) fn convert(self) -> Vec<(Labels, i64, FloatHistogram)> {
         let mut out = Vec::new();
         for (labels, times) in self.families {
             for (t, family) in times {

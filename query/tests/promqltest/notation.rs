@@ -7,21 +7,21 @@ use ringwell_storage::model::{
 
 /// A value of a series line.
 #[derive(Clone, Debug)]
-pub enum Notated {
+pub(crate) enum Notated {
     Missing,
     Float(f64),
     Histogram(FloatHistogram),
 }
 
 /// A series line: labels, whether it gives start times, and its values.
-pub struct SeriesLine {
-    pub labels: Labels,
-    pub starts: bool,
-    pub values: Vec<Notated>,
+pub(crate) struct SeriesLine {
+    pub(crate) labels: Labels,
+    pub(crate) starts: bool,
+    pub(crate) values: Vec<Notated>,
 }
 
 /// Reads a series line.
-pub fn series_line(line: &str) -> Result<SeriesLine, String> {
+pub(crate) fn series_line(line: &str) -> Result<SeriesLine, String> {
     let (labels, rest) = labels(line)?;
     let (starts, rest) = match rest.strip_prefix("@st") {
         Some(rest) => (true, rest),
@@ -35,7 +35,7 @@ pub fn series_line(line: &str) -> Result<SeriesLine, String> {
 }
 
 /// Reads `name{...}` or `{...}` from the start of a line.
-pub fn labels(line: &str) -> Result<(Labels, &str), String> {
+pub(crate) fn labels(line: &str) -> Result<(Labels, &str), String> {
     let line = line.trim();
     let name_end = line.find(|c: char| c.is_whitespace() || c == '{' || c == '@');
     let name_end = name_end.unwrap_or(line.len());
@@ -48,9 +48,10 @@ pub fn labels(line: &str) -> Result<(Labels, &str), String> {
     let after_name = rest.trim_start();
     if after_name.starts_with('{') && !after_name.starts_with("{{") {
         let end = closing_brace(after_name).ok_or("no closing brace")?;
-        let selector = format!("x_{}", &after_name[..=end]);
+        // The parser wants at least one condition, so it gets one that is taken out again.
+        let selector = format!("{{\"__any\"!=\"\",{}", &after_name[1..=end]);
         for matcher in ringwell_query::parse_selector(&selector).map_err(|e| e.message)? {
-            if matcher.name() != METRIC_NAME || matcher.value() != "x_" {
+            if matcher.name() != "__any" {
                 pairs.push((matcher.name().to_owned(), matcher.value().to_owned()));
             }
         }
@@ -78,7 +79,7 @@ fn closing_brace(text: &str) -> Option<usize> {
 }
 
 /// Splits at blanks outside `{{...}}`.
-pub fn tokens(text: &str) -> Vec<String> {
+pub(crate) fn tokens(text: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     let (mut depth, mut current) = (0, String::new());
     for c in text.chars() {
@@ -103,7 +104,7 @@ pub fn tokens(text: &str) -> Vec<String> {
 }
 
 /// Reads one token of values, with repetitions.
-pub fn expand(token: &str) -> Result<Vec<Notated>, String> {
+pub(crate) fn expand(token: &str) -> Result<Vec<Notated>, String> {
     if token.starts_with("{{") {
         return expand_histogram(token);
     }
@@ -163,7 +164,7 @@ fn offset(text: &str) -> Result<f64, String> {
 }
 
 /// A number as the scripts write it.
-pub fn number(text: &str) -> Result<f64, String> {
+pub(crate) fn number(text: &str) -> Result<f64, String> {
     match text.to_ascii_lowercase().as_str() {
         "inf" | "+inf" => Ok(f64::INFINITY),
         "-inf" => Ok(f64::NEG_INFINITY),

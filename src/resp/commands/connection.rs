@@ -3,7 +3,7 @@
 use ringwell_storage::keyspace::Reply;
 use subtle::ConstantTimeEq as _;
 
-use super::{arg, error, integer, is, text};
+use super::{QUOTED, arg, error, integer, is, quote, text};
 use crate::resp::session::{DATABASES, Session};
 use crate::resp::write::Protocol;
 
@@ -42,6 +42,9 @@ pub(super) fn select(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
             session.client.db = u8::try_from(db).unwrap_or_default();
             session.publish_state();
             Reply::OK
+        }
+        Ok(db) if i32::try_from(db).is_err() => {
+            error("ERR value is out of range, value must between -2147483648 and 2147483647")
         }
         Ok(_) => error("ERR DB index is out of range"),
     })
@@ -109,7 +112,7 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
                 more
             }
             _ => {
-                let option = String::from_utf8_lossy(option);
+                let option = quote(option, QUOTED);
                 return Err(error(&format!("ERR Syntax error in HELLO option '{option}'")));
             }
         };

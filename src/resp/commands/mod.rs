@@ -9,6 +9,7 @@ mod pubsub;
 mod transaction;
 
 use ringwell_storage::keyspace::Reply;
+use ringwell_storage::keyspace::command::{QUOTED, error, quote};
 
 use super::session::Session;
 
@@ -114,7 +115,7 @@ impl SessionCommand {
             Some((_, arity)) if takes(*arity, args.len()) => Ok(()),
             Some((name, _)) => Err(wrong_arity(&format!("{}|{name}", self.name))),
             None => {
-                let shown = String::from_utf8_lossy(given.get(..128).unwrap_or(given));
+                let shown = quote(given, QUOTED);
                 let family = self.name.to_ascii_uppercase();
                 Err(error(&format!("ERR unknown subcommand '{shown}'. Try {family} HELP.")))
             }
@@ -130,11 +131,6 @@ fn takes(arity: i8, args: usize) -> bool {
 /// Whether an argument is this word, in any case.
 fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())
-}
-
-/// An error reply; line breaks would end it early, so they become spaces.
-fn error(text: &str) -> Reply {
-    Reply::Error(text.replace(['\r', '\n'], " "))
 }
 
 pub(super) fn wrong_arity(name: &str) -> Reply {
