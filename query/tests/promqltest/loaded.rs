@@ -18,7 +18,9 @@ impl Loaded {
     pub(crate) fn new() -> Loaded {
         // Small rings, so that samples lie in open and sealed chunks alike.
         let options = Options { max_future: None, ring_samples: 7, ..Options::default() };
-        Loaded { store: Store::open(Arc::new(SimDisk::new()), options, 0).expect("a new store opens") }
+        Loaded {
+            store: Store::open(Arc::new(SimDisk::new()), options, 0).expect("a new store opens"),
+        }
     }
 
     /// Appends samples; later ones win over those of the same time.
