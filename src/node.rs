@@ -76,7 +76,6 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             dir.display()
         )
     })?;
-    let defaults = Options::default();
     let options = Options {
         retention: config.retention.map(millis),
         max_future: config.retention.map(|_| millis(config.limits.max_future)),
@@ -85,9 +84,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             labels: config.limits.labels,
             name_bytes: config.limits.label_name,
             value_bytes: config.limits.label_value,
-            ..defaults.limits
         },
-        ..defaults
+        ..Options::default()
     };
     let started = Instant::now();
     let store = Store::open(Arc::new(disk), options, clock::now_ms())

@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// When the fleet's first round was: its story is told from there.
 const START_KEY: &[u8] = b"demo-fleet:start";
+/// How many rounds there were: as many as each training list had pushes.
+const ROUNDS_KEY: &[u8] = b"demo-fleet:rounds";
 /// The fleet's last round.
 const LAST_KEY: &[u8] = b"demo-fleet:last";
 
@@ -71,7 +73,7 @@ async fn push(options: &Options) -> std::io::Result<std::convert::Infallible> {
         let now = (options.now)();
         // A clock that goes back is waited for: the fleet never tells its story twice.
         if now > last {
-            client.call(&transaction(&fleet, last, now)).await?;
+            client.call(&transaction(&fleet, last, now, |_| true)).await?;
             last = now;
         }
     }
@@ -97,7 +99,7 @@ async fn history(client: &mut Client, fleet: &Fleet, last: i64, now: i64) -> std
         let mut commands = Vec::new();
         for _ in 0..BATCH {
             if last + HISTORY_STEP <= now {
-                commands.extend(transaction(fleet, last, last + HISTORY_STEP));
+                commands.extend(transaction(fleet, last, last + HISTORY_STEP, is_event));
                 last += HISTORY_STEP;
             }
         }
@@ -106,11 +108,24 @@ async fn history(client: &mut Client, fleet: &Fleet, last: i64, now: i64) -> std
     Ok(last)
 }
 
-/// One round and the note of it, all or nothing.
-fn transaction(fleet: &Fleet, after: i64, t: i64) -> Vec<Command> {
+/// Whether a command is about a list. Elements say when they happened; fields and members say what
+/// is true now, so history has none.
+fn is_event(command: &Command) -> bool {
+    let name = command.first().map(Vec::as_slice).unwrap_or_default();
+    [&b"LPUSH"[..], b"LTRIM", b"EXPIRE"].contains(&name)
+}
+
+/// One round, or what of it is wanted, and the note of it, all or nothing.
+fn transaction(
+    fleet: &Fleet,
+    after: i64,
+    t: i64,
+    wanted: impl Fn(&Command) -> bool,
+) -> Vec<Command> {
     let mut commands = vec![vec![b"MULTI".to_vec()]];
-    commands.extend(fleet.round(after, t));
+    commands.extend(fleet.round(after, t).into_iter().filter(|command| wanted(command)));
     commands.push(set(LAST_KEY, t));
+    commands.push(vec![b"INCR".to_vec(), ROUNDS_KEY.to_vec()]);
     commands.push(vec![b"EXEC".to_vec()]);
     commands
 }

@@ -109,11 +109,24 @@ fn truncate(value: &mut AnswerValue, limit: usize) -> bool {
     true
 }
 
-/// The part of Prometheus's statistics that is known here.
-fn stats(_answer: &Answer, seconds: f64) -> String {
-    format!(
-        "{{\"timings\":{{\"evalTotalTime\":{seconds},\"resultSortTime\":0,\
-         \"queryPreparationTime\":0,\"innerEvalTime\":{seconds},\"execQueueTime\":0,\
-         \"execTotalTime\":{seconds}}}}}"
-    )
+/// The part of Prometheus's statistics that is known here, and the steps.
+fn stats(answer: &Answer, seconds: f64) -> String {
+    let stats = &answer.stats;
+    serde_json::json!({
+        "timings": {
+            "evalTotalTime": seconds,
+            "resultSortTime": 0,
+            "queryPreparationTime": 0,
+            "innerEvalTime": seconds,
+            "execQueueTime": 0,
+            "execTotalTime": seconds,
+        },
+        "samples": {
+            "totalQueryableSamples": stats.samples_read,
+            "samplesRead": stats.samples_read,
+            "peakSamples": stats.peak_samples,
+        },
+        "steps": stats.steps,
+    })
+    .to_string()
 }

@@ -1,13 +1,22 @@
 //! The node as a black box: the real binary on free ports and a directory of its own.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    missing_docs,
+    reason = "all of this crate is a test, its helpers too"
+)]
 
 mod api;
 mod config;
+mod demo;
 mod door;
 mod grafana;
 mod lifecycle;
 mod live;
 mod node;
+mod oracle;
 mod overload;
+mod prometheus;
 mod watch;
 mod wire;
 mod write;

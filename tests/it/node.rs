@@ -130,14 +130,14 @@ impl Node {
     pub fn stop(&mut self) -> ExitStatus {
         self.ask_to_stop();
         let deadline = Instant::now() + PATIENCE;
-        let mut child = self.child.take().unwrap();
         while Instant::now() < deadline {
+            let child = self.child.as_mut().unwrap();
             if let Some(status) = child.try_wait().unwrap() {
+                self.child = None;
                 return status;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = child.kill();
         panic!("the node does not stop: {}", self.log());
     }
 

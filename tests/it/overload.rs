@@ -120,3 +120,45 @@ fn a_compressed_import_is_bounded_after_decompression() {
     let zipped = std::process::Command::new("gzip").arg("-c").arg(&dir).output().unwrap();
     assert_eq!(node.post("/api/v1/import/prometheus", &headers, &zipped.stdout).status, 204);
 }
+
+/// A query that reads much: its timeout, its stop when the client goes, and its place in the queue.
+#[test]
+fn long_queries_end_in_time_and_with_their_client() {
+    let node = set(
+        set(
+            set(Options::default().arg("--retention").arg("0"), "limits.query_concurrency=1"),
+            "limits.query_queue=200ms",
+        ),
+        "limits.query_time=20s",
+    )
+    .start();
+    let samples: Vec<(i64, f64)> = (0..20_000).map(|i| (i * 1_000, i as f64)).collect();
+    let all: Vec<_> = ["a", "b", "c", "d"]
+        .map(|job| series(&[("__name__", "long"), ("job", job)], &samples))
+        .into();
+    assert_eq!(node.post("/api/v1/write", &HEADERS, &body(all)).status, 204);
+    // Each of 10,000 steps looks at up to 20,000 samples of each series.
+    let long =
+        "/api/v1/query_range?query=quantile_over_time(0.5,long[6h])&start=0&end=20000&step=2";
+
+    let started = Instant::now();
+    let timed_out = node.get(&format!("{long}&timeout=300ms"));
+    assert_eq!(timed_out.status, 503, "{}", timed_out.text());
+    assert!(timed_out.text().contains("\"errorType\":\"timeout\""), "{}", timed_out.text());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+
+    let running = |node: &Node| {
+        let page = node.get("/metrics").text();
+        page.contains("ringwell_queries_running 1\n")
+    };
+    let client = connect(&node, &format!("GET {long} HTTP/1.1\r\nHost: {}\r\n\r\n", node.http));
+    node.wait_for("the query to run", |node| running(node).then_some(()));
+    let refused = node.get("/api/v1/query?query=1");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    let started = Instant::now();
+    drop(client);
+    node.wait_for("the query to stop", |node| (!running(node)).then_some(()));
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(node.get("/api/v1/query?query=1").status, 200);
+}

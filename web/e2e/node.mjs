@@ -15,7 +15,10 @@ export class Node {
     node.dir = dir
     const addresses = ['--http-listen', http, '--redis-listen', '127.0.0.1:0']
     const args = ['serve', '--data-dir', dir, '--retention', '0', ...addresses, ...flags]
-    const env = { ...process.env, RUST_LOG: process.env.RUST_LOG ?? 'warn' }
+    // The node refuses RINGWELL_* settings it does not know, and those of the shell are not this test's business.
+    const env = Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => !name.startsWith('RINGWELL_')),
+    )
     node.process = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
     const said = await node.#ready()
     node.url = /http listening on (http:\S+)/.exec(said)[1]

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use ringwell_storage::keyspace::Reply;
 
-use super::connection::client_name;
-use super::{arg, error, integer, is};
+use super::connection::{client_name, is_name};
+use super::{QUOTED, arg, error, integer, is, quote};
 use crate::resp::session::Session;
 use crate::resp::shared::Client;
 use crate::resp::write::Protocol;
@@ -53,10 +53,10 @@ fn set_info(session: &mut Session, attribute: &[u8], value: &[u8]) -> Result<Rep
     } else if is(attribute, "lib-ver") {
         (&mut session.client.library.1, "lib-ver")
     } else {
-        let given = String::from_utf8_lossy(attribute);
+        let given = quote(attribute, QUOTED);
         return Err(error(&format!("ERR Unrecognized option '{given}'")));
     };
-    if !value.iter().all(u8::is_ascii_graphic) {
+    if !is_name(value) {
         return Err(error(&format!(
             "ERR {attribute} cannot contain spaces, newlines or special characters."
         )));
@@ -78,7 +78,7 @@ fn list(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
                 b"pubsub" => Some(true),
                 b"master" | b"replica" | b"slave" => return Ok(Reply::Verbatim(String::new())),
                 _ => {
-                    let kind = String::from_utf8_lossy(kind);
+                    let kind = quote(kind, QUOTED);
                     return Err(error(&format!("ERR Unknown client type '{kind}'")));
                 }
             };

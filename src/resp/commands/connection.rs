@@ -3,7 +3,7 @@
 use ringwell_storage::keyspace::Reply;
 use subtle::ConstantTimeEq as _;
 
-use super::{arg, error, integer, is, text};
+use super::{QUOTED, arg, error, integer, is, quote, text};
 use crate::resp::session::{DATABASES, Session};
 use crate::resp::write::Protocol;
 
@@ -42,6 +42,9 @@ pub(super) fn select(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
             session.client.db = u8::try_from(db).unwrap_or_default();
             session.publish_state();
             Reply::OK
+        }
+        Ok(db) if i32::try_from(db).is_err() => {
+            error("ERR value is out of range, value must between -2147483648 and 2147483647")
         }
         Ok(_) => error("ERR DB index is out of range"),
     })
@@ -109,7 +112,7 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
                 more
             }
             _ => {
-                let option = String::from_utf8_lossy(option);
+                let option = quote(option, QUOTED);
                 return Err(error(&format!("ERR Syntax error in HELLO option '{option}'")));
             }
         };
@@ -136,9 +139,17 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
     ]))
 }
 
-/// A name that a connection may give itself: printable, without spaces.
+/// Longest name a connection may give itself.
+const MAX_NAME: usize = 4096;
+
+/// Whether a connection may give itself this name: printable, without spaces, not endless.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    name.len() <= MAX_NAME && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// A name that a connection gives itself.
 pub(super) fn client_name(name: &[u8]) -> Result<String, Reply> {
-    if name.iter().all(u8::is_ascii_graphic) {
+    if is_name(name) {
         return Ok(String::from_utf8_lossy(name).into_owned());
     }
     Err(error("ERR Client names cannot contain spaces, newlines or special characters."))
@@ -153,6 +164,7 @@ pub(super) fn quit(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Optio
 /// `RESET`
 pub(super) fn reset(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     session.transaction = None;
+    session.watched.clear();
     super::leave_all(session);
     session.client.db = 0;
     session.client.name.clear();

@@ -9,6 +9,7 @@ mod pubsub;
 mod transaction;
 
 use ringwell_storage::keyspace::Reply;
+use ringwell_storage::keyspace::command::{QUOTED, error, quote};
 
 use super::session::Session;
 
@@ -18,7 +19,7 @@ pub(super) use pubsub::leave_all;
 type Run = fn(&mut Session, &[&[u8]], &mut Vec<u8>) -> Option<Reply>;
 
 /// One command of this table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SessionCommand {
     /// Its name, in lower case.
     pub name: &'static str,
@@ -94,6 +95,7 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("time", 1, connection::time, "Says what time it is."),
         heard(plain("unsubscribe", -1, pubsub::unsubscribe, "Stops hearing channels.")),
         plain("unwatch", 1, transaction::unwatch, "Forgets watched keys."),
+        at_once(plain("watch", -2, transaction::watch, "Lets EXEC fail if keys change.")),
         plain("wait", 3, connection::wait, "Counts replicas that have it all: none."),
     ]
 };
@@ -114,7 +116,7 @@ impl SessionCommand {
             Some((_, arity)) if takes(*arity, args.len()) => Ok(()),
             Some((name, _)) => Err(wrong_arity(&format!("{}|{name}", self.name))),
             None => {
-                let shown = String::from_utf8_lossy(given.get(..128).unwrap_or(given));
+                let shown = quote(given, QUOTED);
                 let family = self.name.to_ascii_uppercase();
                 Err(error(&format!("ERR unknown subcommand '{shown}'. Try {family} HELP.")))
             }
@@ -130,11 +132,6 @@ fn takes(arity: i8, args: usize) -> bool {
 /// Whether an argument is this word, in any case.
 fn is(arg: &[u8], word: &str) -> bool {
     arg.eq_ignore_ascii_case(word.as_bytes())
-}
-
-/// An error reply; line breaks would end it early, so they become spaces.
-fn error(text: &str) -> Reply {
-    Reply::Error(text.replace(['\r', '\n'], " "))
 }
 
 pub(super) fn wrong_arity(name: &str) -> Reply {

@@ -1,7 +1,7 @@
 //! EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL EXPIRETIME PEXPIRETIME PERSIST
 
 use super::number::integer;
-use super::{Context, Refusal, Reply};
+use super::{Context, Refusal, Reply, error, quote};
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -93,8 +93,8 @@ fn conditions(args: &[&[u8]]) -> Result<Result<Conditions, Reply>, Refusal> {
             b"gt" => found.gt = true,
             b"lt" => found.lt = true,
             _ => {
-                let text = format!("ERR Unsupported option {}", String::from_utf8_lossy(arg));
-                return Ok(Err(Reply::Error(text.replace(['\r', '\n'], " "))));
+                let option = quote(arg, usize::MAX);
+                return Ok(Err(error(&format!("ERR Unsupported option {option}"))));
             }
         }
     }

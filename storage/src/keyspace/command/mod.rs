@@ -12,6 +12,7 @@ mod scan;
 mod set;
 mod string;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::effect::Effects;
@@ -189,17 +190,27 @@ pub(super) fn decide(keyspace: &Keyspace, request: &Request<'_>, now: i64) -> De
 
 /// The reply to a name that is in no table, in Redis's words: it quotes what it can.
 pub fn unknown(args: &[&[u8]]) -> Reply {
-    const QUOTED: usize = 128;
     let (name, rest) = args.split_first().map_or((&[][..], &[][..]), |(n, r)| (*n, r));
-    let shown = name.get(..QUOTED).unwrap_or(name);
     let mut quoted = String::new();
     for arg in rest {
         let Some(room) = QUOTED.checked_sub(quoted.len()).filter(|room| *room > 0) else { break };
-        let shown = arg.get(..room).unwrap_or(arg);
-        quoted += &format!("'{}' ", String::from_utf8_lossy(shown));
+        quoted += &format!("'{}' ", quote(arg, room));
     }
-    let name = String::from_utf8_lossy(shown);
-    let text = format!("ERR unknown command '{name}', with args beginning with: {quoted}");
+    let name = quote(name, QUOTED);
+    error(&format!("ERR unknown command '{name}', with args beginning with: {quoted}"))
+}
+
+/// How much of an argument an error quotes.
+pub const QUOTED: usize = 128;
+
+/// An argument as errors quote it: up to `room` bytes, and not beyond a NUL.
+pub fn quote(arg: &[u8], room: usize) -> Cow<'_, str> {
+    let end = arg.iter().take(room).take_while(|byte| **byte != 0).count();
+    String::from_utf8_lossy(arg.get(..end).unwrap_or_default())
+}
+
+/// An error reply; line breaks would end it early, so they become spaces.
+pub fn error(text: &str) -> Reply {
     Reply::Error(text.replace(['\r', '\n'], " "))
 }
 

@@ -37,7 +37,15 @@ pub(super) fn scan(cx: &mut Context<'_>) -> Result<Reply, Refusal> {
     Ok(Reply::Array(vec![Reply::Bulk(next.to_string().into_bytes()), Reply::Bulks(keys)]))
 }
 
-/// Reads a cursor: an unsigned number, which Redis lets begin with zeros or a plus.
+/// Reads a cursor as C's `strtoul` does: nothing is 0, a sign may stand in front.
 fn cursor(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let text = std::str::from_utf8(text).ok()?;
+    match text.strip_prefix('-') {
+        _ if text.is_empty() => Some(0),
+        Some(digits) if !digits.starts_with('+') => {
+            digits.parse::<u64>().ok().map(u64::wrapping_neg)
+        }
+        Some(_) => None,
+        None => text.parse().ok(),
+    }
 }

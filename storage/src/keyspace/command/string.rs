@@ -56,7 +56,6 @@ fn set_options<'a>(args: &[&'a [u8]]) -> Result<SetOptions<'a>, Refusal> {
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let is = |name: &str| arg.eq_ignore_ascii_case(name.as_bytes());
-        let free = options.expiry.is_none() && !options.keep_expiry;
         if is("NX") && options.present != Some(true) {
             options.present = Some(false);
         } else if is("XX") && options.present != Some(false) {
@@ -73,7 +72,12 @@ fn set_options<'a>(args: &[&'a [u8]]) -> Result<SetOptions<'a>, Refusal> {
                 () if is("PXAT") => (Unit::Milliseconds, true),
                 () => return Err(Refusal::Syntax),
             };
-            let amount = args.next().filter(|_| free).ok_or(Refusal::Syntax)?;
+            // The same kind may be given again; then the last one counts.
+            let same = |(_, u, a): &(_, Unit, bool)| (*u, *a) == (unit, absolute);
+            if options.keep_expiry || !options.expiry.as_ref().is_none_or(same) {
+                return Err(Refusal::Syntax);
+            }
+            let amount = args.next().ok_or(Refusal::Syntax)?;
             options.expiry = Some((*amount, unit, absolute));
         }
     }

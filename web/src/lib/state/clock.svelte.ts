@@ -1,5 +1,7 @@
 /** The time in seconds, once a second, for every window that ends now. Stands still while the page is hidden. */
 class Clock {
+  /** When the page was opened. */
+  readonly start = Date.now() / 1000
   now = $state(Date.now() / 1000)
 
   constructor() {
