@@ -11,6 +11,7 @@ mod node;
 mod oracle;
 mod overload;
 mod prometheus;
+mod pushes;
 mod watch;
 mod wire;
 mod write;
