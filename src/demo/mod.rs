@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// When the fleet's first round was: its story is told from there.
 const START_KEY: &[u8] = b"demo-fleet:start";
+/// How many rounds there were: as many as each training list had pushes.
+const ROUNDS_KEY: &[u8] = b"demo-fleet:rounds";
 /// The fleet's last round.
 const LAST_KEY: &[u8] = b"demo-fleet:last";
 
@@ -123,6 +125,7 @@ fn transaction(
     let mut commands = vec![vec![b"MULTI".to_vec()]];
     commands.extend(fleet.round(after, t).into_iter().filter(|command| wanted(command)));
     commands.push(set(LAST_KEY, t));
+    commands.push(vec![b"INCR".to_vec(), ROUNDS_KEY.to_vec()]);
     commands.push(vec![b"EXEC".to_vec()]);
     commands
 }

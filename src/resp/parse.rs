@@ -104,28 +104,30 @@ impl Parser {
             self.args.clear();
             self.start = self.at;
         }
-        loop {
-            if self.missing == 0 {
-                match input.get(self.at) {
+        while self.missing == 0 {
+            match input.get(self.at) {
+                None => return Ok(false),
+                Some(b'*') => match self.count(input)? {
                     None => return Ok(false),
-                    Some(b'*') => match self.count(input)? {
-                        None => return Ok(false),
-                        Some(count) => self.missing = count,
-                    },
-                    Some(_) => match self.line(input)? {
-                        None => return Ok(false),
-                        Some(()) if !self.args.is_empty() => return Ok(true),
-                        Some(()) => {}
-                    },
-                }
+                    Some(count) => self.missing = count,
+                },
+                Some(_) => match self.line(input)? {
+                    None => return Ok(false),
+                    Some(()) if !self.args.is_empty() => return Ok(true),
+                    Some(()) => {}
+                },
+            }
+            if self.missing == 0 {
                 // An empty request is no request.
-                self.start = if self.missing == 0 { self.at } else { self.start };
-            } else if !self.argument(input)? {
-                return Ok(false);
-            } else if self.missing == 0 {
-                return Ok(true);
+                self.start = self.at;
             }
         }
+        while self.missing > 0 {
+            if !self.argument(input)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The arguments of the complete request, at least one.
@@ -408,6 +410,45 @@ mod tests {
         for (input, expected) in table {
             for step in [1, 2, 3, 1000] {
                 assert_eq!(feed(input.as_bytes(), step), (vec![], Some(*expected)), "{input:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_alike_in_any_pieces() {
+        let pieces: &[&[u8]] = &[
+            b"*1\r\n",
+            b"*2\r\n",
+            b"$1\r\n",
+            b"$4\r\n",
+            b"PING",
+            b"x",
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"*",
+            b"$",
+            b"-1\r\n",
+            b"\"",
+            b"'",
+            b"\\x4",
+            b" ",
+            b"\0",
+            b"\xff",
+            b"0",
+            b"99999999999",
+        ];
+        let mut state = 11_u64;
+        let mut draw = |n: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % n
+        };
+        for _ in 0..3_000 {
+            let input: Vec<u8> =
+                (0..=draw(12)).flat_map(|_| pieces[draw(pieces.len())].iter().copied()).collect();
+            let whole = feed(&input, input.len());
+            for step in [1, 2, 3, 7] {
+                assert_eq!(feed(&input, step), whole, "{:?}", input.escape_ascii().to_string());
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ringwell_storage::keyspace::command::{COMMANDS, find, unknown};
-use ringwell_storage::keyspace::{Bytes, Reply, Request};
+use ringwell_storage::keyspace::{Bytes, Entry, Reply, Request};
 use ringwell_storage::model::WalPosition;
 
 use super::commands::{self, SESSION_COMMANDS, SessionCommand};
@@ -25,6 +25,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) authenticated: bool,
     pub(super) transaction: Option<Transaction>,
+    /// Keys that must not change before EXEC.
+    pub(super) watched: Vec<Watched>,
     pub(super) subscriptions: Subscriptions,
     /// Set when the connection ends after what is already written.
     pub(super) closing: bool,
@@ -42,6 +44,13 @@ pub(super) struct Transaction {
     pub(super) bytes: usize,
     /// Whether a command was refused, so that EXEC refuses all.
     pub(super) broken: bool,
+}
+
+/// A key as it was when it was watched.
+pub(super) struct Watched {
+    pub(super) db: u8,
+    pub(super) key: Box<[u8]>,
+    pub(super) entry: Option<Entry>,
 }
 
 /// What a connection hears.
@@ -81,6 +90,7 @@ impl Session {
             client,
             authenticated,
             transaction: None,
+            watched: Vec::new(),
             subscriptions: Subscriptions::default(),
             closing: false,
             hung_up: false,
@@ -137,6 +147,7 @@ impl Session {
         match refusal {
             Reply::Error(text) if args.first().is_some_and(|n| n.eq_ignore_ascii_case(b"exec")) => {
                 self.transaction = None;
+                self.watched.clear();
                 let why = text.strip_prefix("ERR ").unwrap_or(&text);
                 Reply::Error(format!("EXECABORT Transaction discarded because of: {why}"))
             }
@@ -252,6 +263,11 @@ impl Session {
                  port, or a page that tries to reach the node through a browser"
             );
         }
+        self.hang_up();
+    }
+
+    /// Ends the connection without another byte.
+    pub(super) fn hang_up(&mut self) {
         self.hung_up = true;
         self.closing = true;
     }

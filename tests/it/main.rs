@@ -8,6 +8,7 @@
 
 mod api;
 mod config;
+mod demo;
 mod door;
 mod grafana;
 mod lifecycle;

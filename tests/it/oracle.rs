@@ -453,3 +453,129 @@ fn replies_equal_redis_s() {
         assert!(differences.is_empty(), "seed {seed}, HELLO {hello}:\n{differences}");
     }
 }
+
+/// What a script of inline lines answers on both servers, to the last byte.
+#[test]
+fn conversations_equal_redis_s() {
+    let Some(redis) = Redis::start() else { return };
+    let node = Node::start();
+    let scripts: &[&[&str]] = &[
+        // Subscribing, in RESP2 with its narrow mode and in RESP3 with pushes.
+        &[
+            "subscribe a",
+            "get x",
+            "ping",
+            "ping x",
+            "publish a x",
+            "unsubscribe",
+            "unsubscribe",
+            "get x",
+        ],
+        &[
+            "subscribe a b a",
+            "psubscribe a* b*",
+            "punsubscribe a*",
+            "punsubscribe",
+            "unsubscribe b a",
+            "ping",
+        ],
+        &[
+            "hello 3",
+            "subscribe a",
+            "publish a x",
+            "psubscribe a*",
+            "publish ab y",
+            "get x",
+            "unsubscribe",
+            "punsubscribe",
+        ],
+        &["psubscribe x*", "reset", "get x", "pubsub numpat"],
+        &["multi", "subscribe a", "ping", "exec"],
+        // What ends a connection.
+        &["ping", "quit", "ping"],
+        &["POST / HTTP/1.1", "Host: localhost", "ping"],
+        &["GET / HTTP/1.1", "Host: localhost", "ping"],
+        &["*1\r\n$-5", "ping"],
+        &["*x", "ping"],
+        &["*1\r\nping", "ping"],
+        &["set \"a", "ping"],
+        // Inline requests and empty ones.
+        &["", "  ", "*0", "*-1", "SET 'a b' \"c\\x41\\n\"", "GET 'a b'", "DEL 'a b'"],
+        &[
+            "hello 3 setname",
+            "hello 3 auth foo x",
+            "hello 3 setname \"a b\"",
+            "hello 3 foo",
+            "auth a",
+        ],
+        &[
+            "watched", "exec", "multi", "multi", "discard", "discard", "select 3", "multi",
+            "select 0", "exec",
+        ],
+    ];
+    for script in scripts {
+        // QUIT at the end, so that both close; what comes before it is all that is compared.
+        let text = script.iter().map(|line| format!("{line}\r\n")).collect::<String>() + "quit\r\n";
+        let converse = |address: &str| {
+            let mut connection = Connection::open(address);
+            connection.send_raw(text.as_bytes());
+            let said = connection.read_to_end();
+            // HELLO tells the connection's number.
+            said.split(r"$2\r\nid\r\n:")
+                .map(|part| part.trim_start_matches(char::is_numeric).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(converse(&node.redis), converse(&redis.address()), "{script:?}");
+    }
+}
+
+/// A secret keeps everybody out who does not give it, and lets the unknown send little.
+#[test]
+fn a_secret_is_asked_for() {
+    let node = crate::node::Options::default().variable("RINGWELL_AUTH_TOKEN", "s3cret").start();
+    let mut connection = Connection::open(&node.redis);
+    let error = |text: &str| Reply::Line('-', text.to_owned());
+    assert_eq!(connection.call(&["GET", "x"]), error("NOAUTH Authentication required."));
+    let wrong = "WRONGPASS invalid username-password pair or user is disabled.";
+    assert_eq!(connection.call(&["AUTH", "s3cre"]), error(wrong));
+    assert_eq!(connection.call(&["AUTH", "root", "s3cret"]), error(wrong));
+    assert!(
+        matches!(connection.call(&["HELLO", "3"]), Reply::Line('-', text) if text.starts_with("NOAUTH HELLO"))
+    );
+    assert!(matches!(
+        connection.call(&["HELLO", "3", "AUTH", "default", "s3cret"]),
+        Reply::Nested('%', _)
+    ));
+    assert_eq!(connection.call(&["GET", "x"]), Reply::Line('_', String::new()));
+    let mut greedy = Connection::open(&node.redis);
+    greedy.send_raw(b"*1000\r\n");
+    assert_eq!(greedy.read_to_end(), r"-ERR Protocol error: unauthenticated multibulk length\r\n");
+}
+
+/// A SCAN from start to end gives every key once, whatever COUNT is.
+#[test]
+fn a_scan_gives_every_key() {
+    let node = Node::start();
+    let mut connection = Connection::open(&node.redis);
+    for i in 0..500 {
+        connection.call(&["SET", &format!("key:{i}"), "x"]);
+        connection.call(&["RPUSH", &format!("list:{i}"), "x"]);
+    }
+    for count in ["1", "10", "1000000"] {
+        let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
+        loop {
+            let step =
+                connection.call(&["SCAN", &cursor, "MATCH", "*:?", "COUNT", count, "TYPE", "list"]);
+            let Reply::Nested('*', parts) = step else { panic!("{step:?}") };
+            let [Reply::Bulk(next), Reply::Nested('*', found)] = parts.as_slice() else { panic!() };
+            keys.extend(found.clone());
+            cursor = next.trim_start_matches('$').to_owned();
+            if cursor == "0" {
+                break;
+            }
+        }
+        keys.sort();
+        let expected: Vec<Reply> = (0..10).map(|i| Reply::Bulk(format!("$list:{i}"))).collect();
+        assert_eq!(keys, expected, "COUNT {count}");
+    }
+}

@@ -194,11 +194,7 @@ impl<'a> Scanner<'a> {
                 }
                 bracket @ (b'{' | b'[') if open.len() < MAX_DEPTH => open.push(bracket + 2),
                 b'{' | b'[' => return None,
-                bracket @ (b'}' | b']') => {
-                    if open.pop() != Some(bracket) {
-                        return None;
-                    }
-                }
+                bracket @ (b'}' | b']') if open.pop() != Some(bracket) => return None,
                 _ => {}
             }
             self.rest = self.rest.get(1..)?;

@@ -13,6 +13,8 @@ mod rules;
 mod runs;
 mod series;
 mod states;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::collections::HashSet;

@@ -329,7 +329,8 @@ impl StateKey {
         self.size += 1;
         let Some((name, label)) = self.plan.rule.and_then(|rule| rule.members) else { return };
         let Ok(text) = std::str::from_utf8(member) else { return };
-        if self.fields.len() <= sink.options.max_members && !text.is_empty() {
+        let named = self.fields.len() - usize::from(self.fields.contains_key(WHOLE));
+        if named < sink.options.max_members && !text.is_empty() {
             let says = vec![(name.to_owned(), Some((label.to_owned(), text.to_owned())), 1.0)];
             self.say(member, says, sink);
         }

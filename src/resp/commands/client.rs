@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use ringwell_storage::keyspace::Reply;
 
-use super::connection::client_name;
+use super::connection::{client_name, is_name};
 use super::{QUOTED, arg, error, integer, is, quote};
 use crate::resp::session::Session;
 use crate::resp::shared::Client;
@@ -56,7 +56,7 @@ fn set_info(session: &mut Session, attribute: &[u8], value: &[u8]) -> Result<Rep
         let given = quote(attribute, QUOTED);
         return Err(error(&format!("ERR Unrecognized option '{given}'")));
     };
-    if !value.iter().all(u8::is_ascii_graphic) {
+    if !is_name(value) {
         return Err(error(&format!(
             "ERR {attribute} cannot contain spaces, newlines or special characters."
         )));

@@ -139,9 +139,17 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
     ]))
 }
 
-/// A name that a connection may give itself: printable, without spaces.
+/// Longest name a connection may give itself.
+const MAX_NAME: usize = 4096;
+
+/// Whether a connection may give itself this name: printable, without spaces, not endless.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    name.len() <= MAX_NAME && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// A name that a connection gives itself.
 pub(super) fn client_name(name: &[u8]) -> Result<String, Reply> {
-    if name.iter().all(u8::is_ascii_graphic) {
+    if is_name(name) {
         return Ok(String::from_utf8_lossy(name).into_owned());
     }
     Err(error("ERR Client names cannot contain spaces, newlines or special characters."))
@@ -156,6 +164,7 @@ pub(super) fn quit(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Optio
 /// `RESET`
 pub(super) fn reset(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     session.transaction = None;
+    session.watched.clear();
     super::leave_all(session);
     session.client.db = 0;
     session.client.name.clear();

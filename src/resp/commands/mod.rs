@@ -19,7 +19,7 @@ pub(super) use pubsub::leave_all;
 type Run = fn(&mut Session, &[&[u8]], &mut Vec<u8>) -> Option<Reply>;
 
 /// One command of this table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SessionCommand {
     /// Its name, in lower case.
     pub name: &'static str,
@@ -95,6 +95,7 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("time", 1, connection::time, "Says what time it is."),
         heard(plain("unsubscribe", -1, pubsub::unsubscribe, "Stops hearing channels.")),
         plain("unwatch", 1, transaction::unwatch, "Forgets watched keys."),
+        at_once(plain("watch", -2, transaction::watch, "Lets EXEC fail if keys change.")),
         plain("wait", 3, connection::wait, "Counts replicas that have it all: none."),
     ]
 };

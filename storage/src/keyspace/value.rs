@@ -20,6 +20,19 @@ impl Entry {
     pub fn expired(&self, now: i64) -> bool {
         self.expires.is_some_and(|at| at <= now)
     }
+
+    /// Whether nothing has touched a key between two looks at it. Both looks must be kept: what is
+    /// shared is never changed in place.
+    pub fn untouched(&self, later: &Entry) -> bool {
+        let same = match (&self.value, &later.value) {
+            (Value::String(a), Value::String(b)) => Arc::ptr_eq(a, b),
+            (Value::List(a), Value::List(b)) => Arc::ptr_eq(a, b),
+            (Value::Hash(a), Value::Hash(b)) => Arc::ptr_eq(a, b),
+            (Value::Set(a), Value::Set(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        same && self.expires == later.expires
+    }
 }
 
 /// A Redis value.
