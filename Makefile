@@ -47,4 +47,4 @@ bench: setup
 
 clean:
 	$(CARGO) clean
-	rm -rf web/dist web/node_modules
+	rm -rf web/dist/* web/node_modules

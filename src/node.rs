@@ -76,7 +76,6 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             dir.display()
         )
     })?;
-    let defaults = Options::default();
     let options = Options {
         retention: config.retention.map(millis),
         max_future: config.retention.map(|_| millis(config.limits.max_future)),
@@ -85,9 +84,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             labels: config.limits.labels,
             name_bytes: config.limits.label_name,
             value_bytes: config.limits.label_value,
-            ..defaults.limits
         },
-        ..defaults
+        ..Options::default()
     };
     let started = Instant::now();
     let store = Store::open(Arc::new(disk), options, clock::now_ms())
@@ -200,7 +198,7 @@ fn serve(
             Arc::clone(&handles.registry),
             Arc::clone(&handles.ingest),
             about.hostname.clone(),
-            about.http.to_string(),
+            instance(&about),
         );
         let shutdown = shutdown.clone();
         threads.start("collector", move || collector.run(every, || shutdown.is_raised()))?;
@@ -209,6 +207,15 @@ fn serve(
     let signals = Signals::take().context("cannot take over signals")?;
     say(&about);
     runtime.block_on(faces(handles, http, redis, keymap, signals, trigger, shutdown))
+}
+
+/// How the node's own series name it: an address of all interfaces would name nobody.
+fn instance(about: &About) -> String {
+    if about.http.ip().is_unspecified() {
+        format!("{}:{}", about.hostname, about.http.port())
+    } else {
+        about.http.to_string()
+    }
 }
 
 /// Tells whoever started the node where it answers. That nobody reads it is no reason to stop.

@@ -11,7 +11,7 @@ pub fn push_value(out: &mut String, value: f64) {
         out.write_str("NaN")
     } else if value.is_infinite() {
         out.write_str(if value > 0.0 { "+Inf" } else { "-Inf" })
-    } else if size != 0.0 && (size < 1e-6 || size >= 1e21) {
+    } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
         return push_exponential(out, value);
     } else {
         write!(out, "{value}")
@@ -34,8 +34,16 @@ pub fn push_time(out: &mut String, millis: i64) {
     let size = millis.unsigned_abs();
     let sign = if millis < 0 { "-" } else { "" };
     let _ = write!(out, "{sign}{}", size / 1000);
-    if size % 1000 != 0 {
+    if !size.is_multiple_of(1000) {
         let _ = write!(out, ".{:03}", size % 1000);
+    }
+}
+
+/// The same as the JSON of scalars and strings has it, without idle zeros: `10`, `10.5`.
+pub fn push_short_time(out: &mut String, millis: i64) {
+    push_time(out, millis);
+    if millis % 1000 != 0 {
+        out.truncate(out.trim_end_matches('0').len());
     }
 }
 
@@ -80,6 +88,10 @@ mod tests {
             let mut out = String::new();
             push_time(&mut out, millis);
             assert_eq!(out, text);
+            let mut short = String::new();
+            push_short_time(&mut short, millis);
+            let trimmed = if text.contains('.') { text.trim_end_matches('0') } else { text };
+            assert_eq!(short, trimmed);
         }
     }
 }

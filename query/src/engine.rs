@@ -13,7 +13,11 @@ use crate::notes::Notes;
 use crate::parse;
 use crate::parse::expr::ValueType;
 use crate::plan::{self, Frame, Plan};
+use crate::stack::with_room;
 use crate::value::Steps;
+
+/// Plans higher than this are evaluated on a stack of their own.
+const DEEP: usize = 24;
 
 /// What the engine may use, and its defaults. Durations are milliseconds.
 #[derive(Clone, Debug)]
@@ -36,7 +40,7 @@ impl Default for EngineOptions {
     fn default() -> EngineOptions {
         EngineOptions {
             lookback: 300_000,
-            max_series_lookback: 86_400_000,
+            max_series_lookback: 3_600_000,
             max_samples: 50_000_000,
             subquery_step: 60_000,
             parallelism: std::thread::available_parallelism().map_or(1, usize::from),
@@ -171,7 +175,11 @@ impl Engine {
             notes: Mutex::new(Notes::default()),
             selected: Mutex::new(HashMap::new()),
         };
-        let value = exec::answer(&ctx, &plan.root, steps)?;
+        let deep = plan.root.height() > DEEP;
+        let value =
+            with_room(deep, || exec::answer(&ctx, &plan.root, steps)).map_err(|reason| {
+                QueryError::execution(format!("a deep query needs its own thread: {reason}"))
+            })??;
         let notes = ctx.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (warnings, infos) = notes.texts(query.text);
         let stats = QueryStats {
@@ -199,6 +207,7 @@ impl Engine {
                 (Frame { start, end, step, subquery_step }, Steps { start, step, count })
             }
         };
+        // `parse` bounds the depth, and building takes little of the stack for each level.
         let mut plan = plan::build(&expr, frame)?;
         plan::rewrite::rewrite(&mut plan);
         Ok((plan, frame, steps))

@@ -15,6 +15,7 @@ mod limits;
 mod notes;
 pub mod parse;
 mod plan;
+mod stack;
 mod value;
 
 pub use engine::{

@@ -15,16 +15,17 @@ pub struct Host {
     networks: Option<Networks>,
 }
 
-impl Host {
-    /// A reader.
-    pub fn new() -> Host {
+impl Default for Host {
+    fn default() -> Host {
         Host {
             system: System::new().ok(),
             disks: Disks::new_with_refreshed_list().ok(),
             networks: Networks::new_with_refreshed_list().ok(),
         }
     }
+}
 
+impl Host {
     /// Adds what it sees now.
     pub fn collect(&mut self, out: &mut Families) {
         cpus(out, &fs::read_to_string("/proc/stat").unwrap_or_default());
@@ -55,7 +56,7 @@ impl Host {
 
     fn filesystems(&mut self, out: &mut Families) {
         let Some(disks) = &mut self.disks else { return };
-        let _ = disks.refresh(true);
+        disks.refresh(true);
         for disk in disks.iter() {
             let device = disk.name().to_string_lossy();
             let fstype = disk.file_system().to_string_lossy();
@@ -84,7 +85,7 @@ impl Host {
 
     fn network(&mut self, out: &mut Families) {
         let Some(networks) = &mut self.networks else { return };
-        let _ = networks.refresh(true);
+        networks.refresh(true);
         for (device, network) in networks.iter() {
             let device = device.to_string_lossy();
             for (name, help, value) in [
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn this_host_is_seen() {
         let mut out = Families::default();
-        Host::new().collect(&mut out);
+        Host::default().collect(&mut out);
         let text = out.to_text();
         for name in [
             "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"}",

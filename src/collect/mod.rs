@@ -61,7 +61,7 @@ impl Collector {
                 counted.failures.get(),
             );
         });
-        let (host, process) = (Host::new(), Process::new());
+        let (host, process) = (Host::default(), Process::default());
         Collector { host, process, latest, metrics, registry, ingest, hostname, address }
     }
 

@@ -10,17 +10,18 @@ pub struct Process {
     pid: Option<Pid>,
 }
 
-impl Process {
-    /// A reader.
-    pub fn new() -> Process {
+impl Default for Process {
+    fn default() -> Process {
         Process { system: System::new().ok(), pid: sysinfo::get_current_pid().ok() }
     }
+}
 
+impl Process {
     /// Adds what it sees now.
     pub fn collect(&mut self, out: &mut Families) {
         let (Some(system), Some(pid)) = (&mut self.system, self.pid) else { return };
         let what = ProcessRefreshKind::nothing().with_cpu().with_memory();
-        let _ = system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, what);
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, what);
         let Some(process) = system.process(pid) else { return };
         out.counter(
             "process_cpu_seconds_total",

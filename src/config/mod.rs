@@ -3,7 +3,9 @@
 //! [`raw`] holds what is written and where; nothing else of the node sees it. [`knobs`] defines
 //! each setting once, and [`reference`] prints `docs/config.md` from there.
 
+mod error;
 mod knobs;
+mod limits;
 mod raw;
 mod reference;
 mod units;
@@ -12,11 +14,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use error::ConfigError;
 pub use knobs::{KNOBS, Kind, Knob};
+pub use limits::Limits;
 pub use raw::{Place, Setting, Settings, printable};
 pub use reference::reference;
 
-use units::{address, bytes, count, duration, list, switch};
+use units::{address, duration, list, switch};
 
 /// What a node is told.
 #[derive(Clone, Debug)]
@@ -62,33 +66,6 @@ pub enum Sync {
     Off,
 }
 
-/// Bounds; each is a knob of the same name.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each is documented once, in the table of knobs")]
-pub struct Limits {
-    pub series: u64,
-    pub labels: usize,
-    pub label_name: usize,
-    pub label_value: usize,
-    pub max_future: Duration,
-    pub body: usize,
-    pub body_decoded: usize,
-    pub ingest_in_flight: usize,
-    pub ingest_queue: Duration,
-    pub query_time: Duration,
-    pub query_samples: u64,
-    pub query_concurrency: usize,
-    pub query_queue: Duration,
-    pub http_connections: usize,
-    pub head_time: Duration,
-    pub body_time: Duration,
-    pub redis_connections: usize,
-    pub redis_bulk: usize,
-    pub redis_args: usize,
-    pub redis_output: usize,
-    pub live_subscriptions: usize,
-}
-
 /// A secret; it is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -109,72 +86,6 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("<redacted>")
     }
-}
-
-/// Why a configuration is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// No such knob.
-    #[error("{place}: unknown setting {key:?}{}", did_you_mean(.suggestion.as_deref()))]
-    UnknownKey {
-        /// As written.
-        key: String,
-        /// Where.
-        place: String,
-        /// What it may have been meant to be.
-        suggestion: Option<String>,
-    },
-    /// The knob does not take this.
-    #[error("{place}: {key} = {text:?}: {reason}")]
-    Value {
-        /// Which knob.
-        key: String,
-        /// As written.
-        text: String,
-        /// Where.
-        place: Place,
-        /// Why not.
-        reason: String,
-    },
-    /// Not TOML.
-    #[error("{place}: {reason}")]
-    Syntax {
-        /// Where.
-        place: Place,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A file cannot be read.
-    #[error("cannot read {path}: {reason}", path = .path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// An address others can reach, and no secret.
-    #[error(
-        "{face} would listen on {address}, which other machines can reach, and no secret protects \
-         it. Two ways out: set a secret (--auth-token-file FILE, or RINGWELL_AUTH_TOKEN), or say \
-         --insecure-allow-open if everybody on that network may read and write. \
-         (Or listen on loopback: {flag} 127.0.0.1:{port}.)",
-        port = .address.port()
-    )]
-    Open {
-        /// HTTP or Redis.
-        face: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// The flag that sets it.
-        flag: &'static str,
-    },
-}
-
-fn did_you_mean(suggestion: Option<&str>) -> String {
-    suggestion.map_or_else(
-        || " (all settings: docs/config.md)".to_owned(),
-        |s| format!(", did you mean {s:?}?"),
-    )
 }
 
 impl Config {
@@ -235,36 +146,6 @@ impl Config {
             }
         }
         Ok(())
-    }
-}
-
-impl Limits {
-    fn mean(s: &Settings) -> Result<Limits, ConfigError> {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let concurrency = read(s, "limits.query_concurrency", size_count)?;
-        Ok(Limits {
-            series: read(s, "limits.series", count)?,
-            labels: read(s, "limits.labels", size_count)?,
-            label_name: read(s, "limits.label_name", size)?,
-            label_value: read(s, "limits.label_value", size)?,
-            max_future: read(s, "limits.max_future", duration)?,
-            body: read(s, "limits.body", size)?,
-            body_decoded: read(s, "limits.body_decoded", size)?,
-            ingest_in_flight: read(s, "limits.ingest_in_flight", size)?,
-            ingest_queue: read(s, "limits.ingest_queue", duration)?,
-            query_time: read(s, "limits.query_time", interval)?,
-            query_samples: read(s, "limits.query_samples", count)?,
-            query_concurrency: if concurrency == 0 { cores * 2 } else { concurrency },
-            query_queue: read(s, "limits.query_queue", duration)?,
-            http_connections: read(s, "limits.http_connections", at_least_one)?,
-            head_time: read(s, "limits.head_time", interval)?,
-            body_time: read(s, "limits.body_time", interval)?,
-            redis_connections: read(s, "limits.redis_connections", at_least_one)?,
-            redis_bulk: read(s, "limits.redis_bulk", bulk)?,
-            redis_args: read(s, "limits.redis_args", at_least_one)?,
-            redis_output: read(s, "limits.redis_output", size)?,
-            live_subscriptions: read(s, "limits.live_subscriptions", size_count)?,
-        })
     }
 }
 
@@ -332,28 +213,6 @@ fn non_empty(text: &str) -> Result<String, String> {
 
 fn interval(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|d| if d.is_zero() { Err("must not be 0".to_owned()) } else { Ok(d) })
-}
-
-fn size(text: &str) -> Result<usize, String> {
-    usize::try_from(bytes(text)?).map_err(|_| "too large a size".to_owned())
-}
-
-fn bulk(text: &str) -> Result<usize, String> {
-    match size(text)? {
-        n if n > 512 << 20 => Err("at most 512MiB, as Redis".to_owned()),
-        n => Ok(n),
-    }
-}
-
-fn size_count(text: &str) -> Result<usize, String> {
-    usize::try_from(count(text)?).map_err(|_| "too large a number".to_owned())
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match size_count(text)? {
-        0 => Err("must be at least 1".to_owned()),
-        n => Ok(n),
-    }
 }
 
 #[cfg(test)]

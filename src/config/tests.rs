@@ -61,9 +61,12 @@ fn every_value_reaches_its_field() {
     assert!(!format!("{config:?}").contains("s3cret"));
 }
 
+/// A file, variables, and what is said of them.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn refusals_name_the_place_and_the_way_out() {
-    let table: &[(&str, &[(&str, &str)], &str)] = &[
+    let table: &[Refused<'_>] = &[
         (
             "\nretenton = \"1d\"",
             &[],

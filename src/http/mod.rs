@@ -12,6 +12,7 @@ mod params;
 mod query;
 mod server;
 mod status;
+mod tsdb;
 mod web;
 mod write;
 
@@ -128,6 +129,7 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/status/buildinfo", get(status::buildinfo))
         .route("/api/v1/status/runtimeinfo", get(status::runtimeinfo))
         .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/tsdb", get(tsdb::tsdb))
         .route("/api/v1/write", post(write::remote_write))
         .route("/api/v1/import/prometheus", import)
         // Ours.

@@ -32,9 +32,10 @@ impl FromRequest<Arc<Handles>> for Params {
         let mut params = Params::default();
         if is_form {
             let form = read_form(body).await?;
-            params.read(&form)?;
+            params.read(&form).map_err(IntoResponse::into_response)?;
         }
-        params.read(head.uri.query().unwrap_or_default().as_bytes())?;
+        let query = head.uri.query().unwrap_or_default();
+        params.read(query.as_bytes()).map_err(IntoResponse::into_response)?;
         Ok(params)
     }
 }
@@ -46,15 +47,15 @@ async fn read_form(body: Body) -> Result<axum::body::Bytes, Response> {
 }
 
 impl Params {
-    fn read(&mut self, text: &[u8]) -> Result<(), Response> {
+    fn read(&mut self, text: &[u8]) -> Result<(), ApiError> {
         let room = MAX_PARAMS.saturating_sub(self.0.len());
         let mut pairs = form_urlencoded::parse(text);
         self.0.extend(pairs.by_ref().take(room).map(|(n, v)| (n.into_owned(), v.into_owned())));
         match pairs.next() {
             None => Ok(()),
             Some(_) => {
-                Err(ApiError::bad_data(format!("more than {MAX_PARAMS} parameters in one request"))
-                    .into_response())
+                let reason = format!("more than {MAX_PARAMS} parameters in one request");
+                Err(ApiError::bad_data(reason))
             }
         }
     }

@@ -18,7 +18,7 @@ const LARGE: usize = 256 << 10;
 pub(super) async fn remote_write(state: State, headers: HeaderMap, body: Body) -> Response {
     match take_remote_write(&state, &headers, body).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -26,7 +26,7 @@ async fn take_remote_write(
     handles: &Handles,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(), Response> {
+) -> Result<(), Refusal> {
     check_protocol(headers)?;
     let (body, _room) = read_body(handles, headers, body, handles.config.limits.body).await?;
     let ingest = &handles.ingest;
@@ -45,11 +45,11 @@ async fn take_remote_write(
 pub(super) async fn import(state: State, headers: HeaderMap, body: Body) -> Response {
     match take_import(&state, &headers, body).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn take_import(handles: &Handles, headers: &HeaderMap, body: Body) -> Result<(), Response> {
+async fn take_import(handles: &Handles, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
     // A compressed body is decompressed as it is read and has lost its length by now, so the limit
     // is the one for what comes out.
     let limits = &handles.config.limits;
@@ -57,15 +57,16 @@ async fn take_import(handles: &Handles, headers: &HeaderMap, body: Body) -> Resu
     let limit = if whole { limits.body } else { limits.body_decoded };
     let (body, _room) = read_body(handles, headers, body, limit).await?;
     let batch = on_large(body.len(), || exposition::read(&body, clock::now_ms()))
-        .map_err(|error| plain(StatusCode::BAD_REQUEST, error))?;
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
     let appended = handles.ingest.append(Source::Import, &batch).await;
     conclude(&batch, Vec::new(), appended)
 }
 
 /// Only remote write 1.0 in snappy is spoken here, said as senders understand it.
-fn check_protocol(headers: &HeaderMap) -> Result<(), Response> {
+fn check_protocol(headers: &HeaderMap) -> Result<(), Refusal> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let unsupported = |message: String| Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    let unsupported =
+        |message: String| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     let encoding = header(header::CONTENT_ENCODING);
     if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("snappy") {
         return unsupported(format!("content encoding {encoding:?} is not taken, only snappy"));
@@ -93,7 +94,7 @@ async fn read_body(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-) -> Result<(Bytes, OwnedSemaphorePermit), Response> {
+) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -106,14 +107,14 @@ async fn read_body(
     match read {
         Ok(Ok(body)) => Ok((body, room)),
         Ok(Err(error)) => Err(body_error(&error, limit)),
-        Err(_) => Err(plain(
+        Err(_) => Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             format!("the body did not arrive within {deadline:?}"),
         )),
     }
 }
 
-fn body_error(error: &axum::Error, limit: usize) -> Response {
+fn body_error(error: &axum::Error, limit: usize) -> Refusal {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         if error.is::<http_body_util::LengthLimitError>() {
@@ -121,28 +122,51 @@ fn body_error(error: &axum::Error, limit: usize) -> Response {
         }
         cause = error.source();
     }
-    plain(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))
+    Refusal::new(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}"))
 }
 
-fn too_large(limit: usize) -> Response {
-    plain(
+fn too_large(limit: usize) -> Refusal {
+    Refusal::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         format!("the body is larger than the limit of {limit} bytes"),
     )
 }
 
-fn bad_body(error: BodyError) -> Response {
-    plain(StatusCode::BAD_REQUEST, error)
+fn bad_body(error: BodyError) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, error)
 }
 
-fn no_room() -> Response {
+fn no_room() -> Refusal {
     try_later("too many bytes of ingest requests are in flight")
 }
 
-fn try_later(message: impl std::fmt::Display) -> Response {
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, message);
-    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
-    response
+fn try_later(message: impl std::fmt::Display) -> Refusal {
+    Refusal { retry: true, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+}
+
+/// Why a body is not taken, or not all of it.
+struct Refusal {
+    status: StatusCode,
+    message: String,
+    /// Whether the same may be taken a little later.
+    retry: bool,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, message: impl std::fmt::Display) -> Refusal {
+        Refusal { status, message: message.to_string(), retry: false }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = plain(self.status, self.message);
+        if self.retry {
+            let seconds = header::HeaderValue::from_static("5");
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
 }
 
 /// What the sender is told. Senders drop what is answered with 400 and send again what is
@@ -151,15 +175,15 @@ fn conclude(
     batch: &Batch<'_>,
     mut refused: Vec<Rejected>,
     appended: Result<Appended, AppendError>,
-) -> Result<(), Response> {
+) -> Result<(), Refusal> {
     let appended = appended.map_err(try_later)?;
     refused.extend(appended.rejected);
     match Refusals::of(batch, &refused) {
         None => Ok(()),
         Some(refusals) if refusals.only_limits() => {
-            Err(plain(StatusCode::TOO_MANY_REQUESTS, refusals))
+            Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, refusals))
         }
-        Some(refusals) => Err(plain(StatusCode::BAD_REQUEST, refusals)),
+        Some(refusals) => Err(Refusal::new(StatusCode::BAD_REQUEST, refusals)),
     }
 }
 

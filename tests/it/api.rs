@@ -141,6 +141,19 @@ fn series_labels_and_values() {
 }
 
 #[test]
+fn statistics_name_what_has_the_most_series() {
+    let node = node();
+    let found = data(&node.get("/api/v1/status/tsdb?limit=2"));
+    assert_eq!(found["headStats"], json!({ "numSeries": 3, "numLabelPairs": 5 }));
+    let counts = |of: &[(&str, u64)]| -> Value {
+        of.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+    };
+    assert_eq!(found["seriesCountByMetricName"], counts(&[("a", 2), ("b", 1)]));
+    assert_eq!(found["labelValueCountByLabelName"], counts(&[("__name__", 2), ("job", 2)]));
+    assert_eq!(found["seriesCountByLabelValuePair"], counts(&[("__name__=a", 2), ("job=x", 2)]));
+}
+
+#[test]
 fn a_range_query_has_a_point_a_step() {
     let node = node();
     let answer =

@@ -1,4 +1,10 @@
 //! The node as a black box: the real binary on free ports and a directory of its own.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    missing_docs,
+    reason = "all of this crate is a test, its helpers too"
+)]
 
 mod api;
 mod config;

@@ -53,7 +53,7 @@ fn special(ctx: &Context<'_>, name: &str, args: &[Node], span: Span, steps: Step
         "start" => constant(frame.start as f64 / 1000.0),
         "end" => constant(frame.end as f64 / 1000.0),
         "step" => constant(frame.step as f64 / 1000.0),
-        "range" => constant((frame.end - frame.start) as f64 / 1000.0),
+        "range" => constant(frame.end.saturating_sub(frame.start) as f64 / 1000.0),
         "time" => Ok(Evaluated::Scalar(steps.iter().map(|t| t as f64 / 1000.0).collect())),
         "min_of" | "max_of" => {
             let (a, b) = (scalar_of(ctx, args, 0, steps)?, scalar_of(ctx, args, 1, steps)?);
@@ -231,12 +231,18 @@ fn absent_labels(ctx: &Context<'_>, arg: &Node) -> Labels {
         _ => return Labels::empty(),
     };
     let matchers = ctx.sources.get(source).map_or(&[][..], |s| &s.matchers);
-    let fixed = matchers.iter().filter(|m| {
-        m.name() != METRIC_NAME
-            && m.op() == MatchOp::Equal
-            && matchers.iter().filter(|other| other.name() == m.name()).count() == 1
-    });
-    Labels::from_pairs(fixed.map(|m| (m.name(), m.value()))).unwrap_or_else(|_| Labels::empty())
+    let mut labels = Labels::empty().to_builder();
+    let mut fixed: Vec<&str> = Vec::new();
+    for matcher in matchers.iter().filter(|m| m.name() != METRIC_NAME) {
+        // A second condition on a label leaves its value open.
+        if matcher.op() == MatchOp::Equal && !fixed.contains(&matcher.name()) {
+            labels.set(matcher.name(), matcher.value());
+            fixed.push(matcher.name());
+        } else {
+            labels.remove(matcher.name());
+        }
+    }
+    labels.build().unwrap_or_else(|_| Labels::empty())
 }
 
 fn absent_row(labels: Labels, rows: &[Row], steps: Steps) -> Evaluated {

@@ -121,6 +121,10 @@ impl Work<'_> {
                 }
             }
         }
+        for (_, family) in &mut families {
+            // In order once, so that no step has to sort.
+            family.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
         for (labels, family) in &families {
             for i in 0..self.steps.count {
                 self.step(labels, family, i)?;

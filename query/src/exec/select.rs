@@ -182,7 +182,7 @@ impl Around<'_> {
 
     fn share(&self, a: usize, b: usize) -> f64 {
         let time = |at: usize| self.samples.t.get(at).copied().unwrap_or(self.t);
-        (self.t - time(a)) as f64 / (time(b) - time(a)) as f64
+        self.t.saturating_sub(time(a)) as f64 / time(b).saturating_sub(time(a)) as f64
     }
 }
 

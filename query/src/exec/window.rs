@@ -86,7 +86,7 @@ impl<'a> Window<'a> {
 
     /// The length of the range in seconds.
     pub(crate) fn seconds(&self) -> f64 {
-        (self.to - self.from) as f64 / 1000.0
+        self.to.saturating_sub(self.from) as f64 / 1000.0
     }
 }
 

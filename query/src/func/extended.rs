@@ -69,7 +69,7 @@ fn points<'a>(w: &'a Window<'a>, call: &Call<'_>) -> Option<Points<'a>> {
 impl Points<'_> {
     fn share(&self, a: usize, b: usize, t: i64) -> f64 {
         let time = |i: usize| self.w.all.t.get(i).copied().unwrap_or(t);
-        (t - time(a)) as f64 / (time(b) - time(a)) as f64
+        t.saturating_sub(time(a)) as f64 / time(b).saturating_sub(time(a)) as f64
     }
 
     fn float_change(&self, kind: Kind) -> f64 {

@@ -71,14 +71,17 @@ fn extrapolated(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
     if kind.counter {
         warn_of_overlaps(w, call);
     }
-    let sampled = (last_t - start.unwrap_or(first_t)) as f64 / 1000.0;
+    let sampled = last_t.saturating_sub(start.unwrap_or(first_t)) as f64 / 1000.0;
     let mut gap_before = match start {
         Some(_) => 0.0,
-        None => (first_t - w.from) as f64 / 1000.0,
+        None => first_t.saturating_sub(w.from) as f64 / 1000.0,
     };
-    let mut gap_after = (w.to - last_t) as f64 / 1000.0;
-    let average =
-        if w.len() > 1 { (last_t - first_t) as f64 / 1000.0 / (w.len() - 1) as f64 } else { 0.0 };
+    let mut gap_after = w.to.saturating_sub(last_t) as f64 / 1000.0;
+    let average = if w.len() > 1 {
+        last_t.saturating_sub(first_t) as f64 / 1000.0 / (w.len() - 1) as f64
+    } else {
+        0.0
+    };
     let threshold = average * 1.1;
     if gap_before >= threshold && start.is_none() {
         gap_before = average / 2.0;
@@ -251,7 +254,7 @@ pub(crate) fn idelta(w: &Window<'_>, call: &Call<'_>) -> Option<Out> {
 fn last_two(w: &Window<'_>, call: &Call<'_>, rate: bool) -> Option<Out> {
     let (a, b) = (w.hi.checked_sub(2).filter(|a| *a >= w.lo)?, w.hi - 1);
     let (from, to) = (*w.all.t.get(a)?, *w.all.t.get(b)?);
-    let seconds = (to - from) as f64 / 1000.0;
+    let seconds = to.saturating_sub(from) as f64 / 1000.0;
     let st_reset = rate && st_reset(w.all, b);
     match (w.all.histogram(a), w.all.histogram(b)) {
         (None, None) => {

@@ -35,7 +35,7 @@ fn line(samples: &[(i64, f64)], origin: i64) -> (f64, f64) {
     let n = samples.len() as f64;
     let [mut x, mut y, mut xy, mut xx] = [Sum::default(); 4];
     for &(t, value) in samples {
-        let seconds = (t - origin) as f64 / 1000.0;
+        let seconds = t.saturating_sub(origin) as f64 / 1000.0;
         x.add(seconds);
         y.add(value);
         xy.add(seconds * value);

@@ -70,7 +70,9 @@ impl Parser<'_> {
     /// A duration of operators that bind closer than `above`.
     pub(super) fn duration_expression(&mut self, above: u8) -> Parsed<DurationExpr> {
         self.deeper(|parser| {
+            parser.leaf();
             let mut left = parser.duration_operand()?;
+            let mut height = parser.height();
             loop {
                 let op = match parser.peek() {
                     Token::Add => BinaryOp::Add,
@@ -79,17 +81,22 @@ impl Parser<'_> {
                     Token::Div => BinaryOp::Div,
                     Token::Mod => BinaryOp::Mod,
                     Token::Pow => BinaryOp::Pow,
-                    _ => return Ok(left),
+                    _ => break,
                 };
                 if op.precedence() <= above {
-                    return Ok(left);
+                    break;
                 }
                 parser.next();
                 let right_above =
                     if op == BinaryOp::Pow { op.precedence() - 1 } else { op.precedence() };
                 let right = parser.duration_expression(right_above)?;
                 left = DurationExpr::Binary(op, Box::new(left), Box::new(right));
+                height = height.max(parser.height());
+                parser.grown(&mut height)?;
             }
+            let mut height = height;
+            parser.grown(&mut height)?;
+            Ok(left)
         })
     }
 

@@ -27,16 +27,26 @@ use ringwell_storage::model::Matcher;
 use expr::{Edges, Expr, Kind};
 use parser::Parser;
 
+use crate::stack::with_room;
+
 /// Deepest nesting of an expression.
 pub const MAX_DEPTH: usize = 256;
 
+/// Only inputs with more signs than this can nest deeply.
+const SIGNS: usize = 100;
+
 /// Parses and checks an expression.
 pub fn parse(input: &str) -> Result<Expr, ParseError> {
-    let lexemes = lexer::lex(input)?;
-    let mut parser = Parser::new(input, lexemes);
-    let expr = parser.whole()?;
-    check::check(&expr)?;
-    Ok(expr)
+    let signs = input.bytes().filter(|b| !b.is_ascii_alphanumeric()).count();
+    with_room(signs > SIGNS, || {
+        let lexemes = lexer::lex(input)?;
+        let expr = Parser::new(input, lexemes).whole()?;
+        check::check(&expr)?;
+        Ok(expr)
+    })
+    .unwrap_or_else(|reason| {
+        Err(ParseError::nowhere(format!("a long query needs its own thread: {reason}")))
+    })
 }
 
 /// Parses what `match[]` takes: a selector without modifiers.

@@ -15,13 +15,15 @@ pub(super) struct Parser<'a> {
     lexemes: Vec<Lexeme>,
     at: usize,
     depth: usize,
+    /// The height of the tree that was read last.
+    height: usize,
 }
 
 type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(input: &'a str, lexemes: Vec<Lexeme>) -> Parser<'a> {
-        Parser { input, lexemes, at: 0, depth: 0 }
+        Parser { input, lexemes, at: 0, depth: 0, height: 0 }
     }
 
     pub(super) fn whole(&mut self) -> Parsed<Expr> {
@@ -39,6 +41,7 @@ impl<'a> Parser<'a> {
     pub(super) fn expression(&mut self, above: u8) -> Parsed<Expr> {
         self.deeper(|parser| {
             let mut left = parser.unary()?;
+            let mut height = parser.height;
             while let Some(op) = parser.peek_operator() {
                 if op.precedence() <= above {
                     break;
@@ -51,8 +54,10 @@ impl<'a> Parser<'a> {
                 let span = left.span.to(right.span);
                 let binary = Binary { op, left, right, returns_bool, matching };
                 left = Expr { kind: Kind::Binary(Box::new(binary)), span };
-                parser.depth_of_chain(&left)?;
+                height = height.max(parser.height);
+                parser.grown(&mut height)?;
             }
+            parser.height = height;
             Ok(left)
         })
     }
@@ -60,8 +65,7 @@ impl<'a> Parser<'a> {
     /// Runs `inner` one level deeper, or refuses.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= MAX_DEPTH {
-            let text = format!("expression is nested deeper than {MAX_DEPTH} levels");
-            return Err(ParseError::at(self.span(), text));
+            return Err(self.too_deep());
         }
         self.depth += 1;
         let result = inner(self);
@@ -69,20 +73,25 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// A chain like `1+1+1...` nests to the left without recursion here, but recurses everywhere
-    /// else, so its length counts too.
-    fn depth_of_chain(&self, expr: &Expr) -> Parsed<()> {
-        let mut depth = self.depth;
-        let mut left = expr;
-        while let Kind::Binary(binary) = &left.kind {
-            depth += 1;
-            left = &binary.left;
-            if depth > 2 * MAX_DEPTH {
-                let text = format!("expression is nested deeper than {MAX_DEPTH} levels");
-                return Err(ParseError::at(expr.span, text));
-            }
-        }
-        Ok(())
+    /// One more level over a tree of this height. Chains such as `1+1+1` and `x[1m:][1m:]` nest to
+    /// the left without recursion here, but everything after the parser recurses over them.
+    pub(super) fn grown(&mut self, height: &mut usize) -> Parsed<()> {
+        *height += 1;
+        self.height = *height;
+        if *height > MAX_DEPTH { Err(self.too_deep()) } else { Ok(()) }
+    }
+
+    /// The height of the tree that was read last.
+    pub(super) fn height(&self) -> usize {
+        self.height
+    }
+
+    pub(super) fn leaf(&mut self) {
+        self.height = 1;
+    }
+
+    fn too_deep(&self) -> ParseError {
+        ParseError::at(self.span(), format!("expression is nested deeper than {MAX_DEPTH} levels"))
     }
 
     fn unary(&mut self) -> Parsed<Expr> {
@@ -95,6 +104,8 @@ impl<'a> Parser<'a> {
         self.next();
         let operand = self.expression(BinaryOp::Mul.precedence())?;
         let span = start.to(operand.span);
+        let mut height = self.height;
+        self.grown(&mut height)?;
         if let Kind::Number(number) = operand.kind {
             let number = if negative { -number } else { number };
             return Ok(Expr { kind: Kind::Number(number), span });
@@ -122,6 +133,7 @@ impl<'a> Parser<'a> {
 
     fn primary(&mut self) -> Parsed<Expr> {
         let span = self.span();
+        self.leaf();
         match self.peek().clone() {
             Token::Number(number) => {
                 self.next();
@@ -139,6 +151,8 @@ impl<'a> Parser<'a> {
                 self.next();
                 let inner = self.expression(0)?;
                 let end = self.expect(&Token::RightParen, "", "")?;
+                let mut height = self.height;
+                self.grown(&mut height)?;
                 Ok(Expr { kind: Kind::Paren(Box::new(inner)), span: span.to(end) })
             }
             Token::LeftBrace => self.selector(None, span),
@@ -194,8 +208,10 @@ impl<'a> Parser<'a> {
         if self.peek() == &Token::RightParen {
             return Ok((args, self.next()));
         }
+        let mut height = 0;
         loop {
             args.push(self.expression(0)?);
+            height = height.max(self.height);
             match self.peek() {
                 Token::Comma => {
                     self.next();
@@ -204,7 +220,10 @@ impl<'a> Parser<'a> {
                         return Err(ParseError::at(self.span(), text));
                     }
                 }
-                Token::RightParen => return Ok((args, self.next())),
+                Token::RightParen => {
+                    self.grown(&mut height)?;
+                    return Ok((args, self.next()));
+                }
                 _ => return Err(self.unexpected("", "")),
             }
         }
@@ -298,7 +317,8 @@ impl<'a> Parser<'a> {
         if returns_bool {
             self.next();
         }
-        if self.word_is("on") || self.word_is("ignoring") {
+        let opens = self.peek_after().is_some_and(|l| l.token == Token::LeftParen);
+        if opens && (self.word_is("on") || self.word_is("ignoring")) {
             matching.on = self.word_is("on");
             matching.written = true;
             self.next();
@@ -365,6 +385,7 @@ impl<'a> Parser<'a> {
 
     /// `[range]` or `[range:step]` after an expression.
     fn bracket(&mut self, expr: Expr) -> Parsed<Expr> {
+        let mut height = self.height;
         self.next();
         let range = self.duration_expression(0)?;
         let step = if self.peek() == &Token::Colon {
@@ -378,6 +399,7 @@ impl<'a> Parser<'a> {
             None
         };
         let end = self.expect(&Token::RightBracket, "subquery or range selector", "\"]\"")?;
+        self.grown(&mut height)?;
         let span = expr.span.to(end);
         let kind = match step {
             Some(step) => {

@@ -124,8 +124,9 @@ impl Display for Matching {
     }
 }
 
+/// Without a plus before infinity, which would read as an operator of its own.
 fn number_text(number: f64) -> String {
-    format_general(number)
+    if number == f64::INFINITY { "Inf".to_owned() } else { format_general(number) }
 }
 
 /// A string with Go's double quotes.

@@ -165,6 +165,11 @@ impl Node {
         }
     }
 
+    /// How many nodes lie on the longest way down.
+    pub(crate) fn height(&self) -> usize {
+        1 + self.children().into_iter().map(Node::height).max().unwrap_or(0)
+    }
+
     /// What is inside step-invariant wrappers.
     pub(crate) fn unwrapped(&self) -> &Node {
         match &self.op {

@@ -7,7 +7,7 @@ use super::notation::{Notated, expand, labels, number, tokens};
 use super::parse_time;
 
 /// Everything below an eval line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Expectations {
     fail: Option<Text>,
     warn: Vec<Text>,
@@ -25,7 +25,7 @@ pub(crate) struct Expectations {
 }
 
 /// A message that must occur.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Text {
     Any,
     Exactly(String),
@@ -136,6 +136,17 @@ impl Expectations {
         };
         self.annotations(&answer)?;
         self.values(&answer.value)
+    }
+
+    /// Checks an instant answer given for another time, without its annotations.
+    pub(crate) fn check_values(
+        &self,
+        result: Result<Answer, QueryError>,
+        now: i64,
+    ) -> Result<(), String> {
+        let answer = result.map_err(|e| format!("fails: {}", e.message))?;
+        let moved = Expectations { grid: (now, 1), ..self.clone() };
+        moved.values(&answer.value)
     }
 
     fn annotations(&self, answer: &Answer) -> Result<(), String> {

@@ -4,6 +4,7 @@ mod check;
 mod loaded;
 mod nhcb;
 pub(crate) mod notation;
+mod pinned;
 
 use ringwell_query::{Engine, EngineOptions, Query, Uninterrupted, When, parse_duration};
 use ringwell_storage::model::{Labels, Sample, Value};
@@ -143,6 +144,14 @@ impl Runner {
             let result =
                 self.engine.run(snapshot.as_ref(), &Query { when, ..query }, &Uninterrupted);
             expectations.check_middle(result, t).map_err(|e| format!("as a range: {e}"))?;
+            for now in [t - 3_600_000, t + 7_200_000] {
+                let Some(text) = pinned::pinned(text, t) else { break };
+                let query = Query { text: &text, when: When::At(now), lookback: None };
+                let result = self.engine.run(snapshot.as_ref(), &query, &Uninterrupted);
+                expectations
+                    .check_values(result, now)
+                    .map_err(|e| format!("pinned as {text}: {e}"))?;
+            }
         }
         Ok(())
     }

@@ -25,3 +25,28 @@ function cost(letters: string, name: string): number {
   }
   return 100 + skipped
 }
+
+export interface Group {
+  prefix: string
+  names: readonly string[]
+}
+
+/** What every node measures of its machine and of itself; people look for their own metrics first. */
+const ownPrefixes = ['node', 'process', 'ringwell']
+
+/** Names by their first word, the machine's and the node's own last. */
+export function groupNames(names: readonly string[]): Group[] {
+  const groups = new Map<string, string[]>()
+  for (const name of names) {
+    const prefix = name.split(/[_:]/, 1)[0]!
+    const group = groups.get(prefix)
+    if (group) group.push(name)
+    else groups.set(prefix, [name])
+  }
+  return [...groups]
+    .map(([prefix, members]) => ({ prefix, names: members }))
+    .toSorted(
+      (a, b) =>
+        ownPrefixes.indexOf(a.prefix) - ownPrefixes.indexOf(b.prefix) || (a.prefix < b.prefix ? -1 : 1),
+    )
+}
