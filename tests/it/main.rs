@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod clients;
 mod config;
 mod demo;
 mod door;
