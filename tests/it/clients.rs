@@ -131,7 +131,7 @@ fn redis_benchmark_runs_and_every_push_is_a_sample() {
     let element = r#"{"value":12.5,"step":__rand_int__}"#;
     benchmark(&[
         "-n",
-        "3000",
+        "900",
         "-c",
         "20",
         "-P",
