@@ -142,9 +142,11 @@ fn redis_benchmark_runs_and_every_push_is_a_sample() {
         "metrics:queue:ingest:depth",
         element,
     ]);
-    assert_eq!(cli(&node.redis, &["LLEN", "metrics:queue:ingest:depth"]).trim(), "900");
+    let pushed: f64 =
+        cli(&node.redis, &["LLEN", "metrics:queue:ingest:depth"]).trim().parse().unwrap();
+    assert!(pushed >= 900.0, "{pushed}");
     // Many pushes share a millisecond; each moves to the next free one, at most 999 on.
     let counted =
         || count(&node, r#"sum(count_over_time(queue_depth{queue="ingest"}[10m] offset -1m))"#);
-    assert_eq!(counted(), 900.0);
+    assert_eq!(counted(), pushed);
 }

@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod door;
 mod grafana;
+mod layers;
 mod lifecycle;
 mod live;
 mod node;
