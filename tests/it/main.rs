@@ -19,6 +19,7 @@ mod node;
 mod oracle;
 mod overload;
 mod prometheus;
+mod pushes;
 mod watch;
 mod wire;
 mod write;
