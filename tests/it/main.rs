@@ -7,10 +7,12 @@
 )]
 
 mod api;
+mod clients;
 mod config;
 mod demo;
 mod door;
 mod grafana;
+mod layers;
 mod lifecycle;
 mod live;
 mod node;
