@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findings, gpuLevel, median, runState, timesMedian, type Fleet } from './findings'
+import { findings, gpuLevel, median, recentPeak, runState, timesMedian, type Fleet } from './findings'
 import type { Series } from './series'
 
 const curve = (at: (i: number) => number, project = 'p'): Series => ({
@@ -33,6 +33,13 @@ it('compares with the median of at least three', () => {
 
 it('grades temperatures', () => {
   expect([undefined, NaN, 60, 85, 92].map(gpuLevel)).toEqual(['none', 'none', 'ok', 'warning', 'critical'])
+})
+
+it('remembers the peak of the last half hour', () => {
+  const temperature = { labels: {}, t: [0, 600, 2_000, 3_000], v: [99, 91, 70, NaN] }
+  expect(recentPeak(temperature)).toBe(70)
+  expect(recentPeak(temperature, 2_400)).toBe(91)
+  expect(gpuLevel(recentPeak({ labels: {}, t: [], v: [] }))).toBe('none')
 })
 
 describe('findings', () => {
@@ -69,7 +76,7 @@ describe('findings', () => {
     expect(found.map(({ level, text }) => `${level}: ${text}`)).toEqual([
       'critical: run wild diverges',
       'critical: a disk is 93 % full',
-      'warning: g1 runs hot at 88 °C',
+      'warning: g1 runs hot, up to 88 °C',
       'warning: b takes 3.1× the median per task',
     ])
   })

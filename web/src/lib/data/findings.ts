@@ -44,6 +44,18 @@ export function gpuLevel(celsius: number | undefined): Level {
   return celsius >= limits.hotGpu ? 'warning' : 'ok'
 }
 
+/**
+ * The highest value of the last `seconds` before the newest sample. A GPU that swings between cool and hot is a hot
+ * one, also while it happens to be cool.
+ */
+export function recentPeak({ t, v }: Series, seconds = 1_800): number {
+  const from = (t.at(-1) ?? 0) - seconds
+  return v.reduce(
+    (peak, value, i) => (t[i]! >= from && value > peak ? value : peak),
+    Number.NEGATIVE_INFINITY,
+  )
+}
+
 export type RunState = 'converging' | 'converged' | 'plateau' | 'diverging' | 'unknown'
 
 /**
@@ -67,6 +79,7 @@ export function runState(loss: Series): RunState {
 export interface Fleet {
   /** Mean task duration by agent. */
   agents: ReadonlyMap<string, number>
+  /** Their highest temperatures of late. */
   gpus: ReadonlyMap<string, number>
   runs: readonly Series[]
   disk?: number
@@ -87,7 +100,7 @@ export function findings(fleet: Fleet): Finding[] {
     if (level === 'warning' || level === 'critical')
       found.push({
         level,
-        text: `${gpu} runs hot at ${Math.round(celsius)} °C`,
+        text: `${gpu} runs hot, up to ${Math.round(celsius)} °C`,
         expr: `{__name__=~"gpu_.*",gpu="${gpu}"}`,
       })
   }

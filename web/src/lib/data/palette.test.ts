@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { dark, light, seriesColor, type Palette } from './palette'
 
@@ -71,4 +72,14 @@ describe.each([
     expect(seriesColor(palette, 8)).toBe(palette.other)
     expect(palette.series).not.toContain(palette.other)
   })
+})
+
+it('repeats the tokens of theme.css, so that what is checked here is what is seen', () => {
+  const css = readFileSync(new URL('../../theme.css', import.meta.url), 'utf8')
+  const token = (name: string) =>
+    new RegExp(`--${name}: light-dark\\((#\\w+), (#\\w+)\\)`).exec(css)?.slice(1)
+  expect(token('panel')).toEqual([light.surface, dark.surface])
+  expect(token('ink')).toEqual([light.ink, dark.ink])
+  expect(token('dim')).toEqual([light.dim, dark.dim])
+  expect(token('line')).toEqual([light.grid, dark.grid])
 })

@@ -30,7 +30,7 @@ export const light: Palette = {
   surface: '#ffffff',
   ink: '#11161d',
   dim: '#525d6b',
-  grid: '#e6e9ee',
+  grid: '#e1e5ea',
   cursor: '#6b7684',
   other: '#a9b2bd',
   series: ['#0a77fe', '#ae7200', '#138d77', '#b93898', '#155c00', '#6c34c2', '#cb473c', '#384257'],
