@@ -198,7 +198,7 @@ fn serve(
             Arc::clone(&handles.registry),
             Arc::clone(&handles.ingest),
             about.hostname.clone(),
-            about.http.to_string(),
+            instance(&about),
         );
         let shutdown = shutdown.clone();
         threads.start("collector", move || collector.run(every, || shutdown.is_raised()))?;
@@ -207,6 +207,15 @@ fn serve(
     let signals = Signals::take().context("cannot take over signals")?;
     say(&about);
     runtime.block_on(faces(handles, http, redis, keymap, signals, trigger, shutdown))
+}
+
+/// How the node's own series name it: an address of all interfaces would name nobody.
+fn instance(about: &About) -> String {
+    if about.http.ip().is_unspecified() {
+        format!("{}:{}", about.hostname, about.http.port())
+    } else {
+        about.http.to_string()
+    }
 }
 
 /// Tells whoever started the node where it answers. That nobody reads it is no reason to stop.

@@ -39,6 +39,14 @@ pub fn push_time(out: &mut String, millis: i64) {
     }
 }
 
+/// The same as the JSON of scalars and strings has it, without idle zeros: `10`, `10.5`.
+pub fn push_short_time(out: &mut String, millis: i64) {
+    push_time(out, millis);
+    if millis % 1000 != 0 {
+        out.truncate(out.trim_end_matches('0').len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +88,10 @@ mod tests {
             let mut out = String::new();
             push_time(&mut out, millis);
             assert_eq!(out, text);
+            let mut short = String::new();
+            push_short_time(&mut short, millis);
+            let trimmed = if text.contains('.') { text.trim_end_matches('0') } else { text };
+            assert_eq!(short, trimmed);
         }
     }
 }

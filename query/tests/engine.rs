@@ -15,16 +15,17 @@ use ringwell_storage::store::{Options, Store};
 /// 50 series with a sample every 10 s for an hour.
 fn snapshot() -> Arc<dyn Snapshot> {
     let options = Options { max_future: None, ..Options::default() };
-    let store = Store::open(Arc::new(SimDisk::new()), options, 0).unwrap();
+    let store = Store::open(Arc::new(SimDisk::new()), options, 0).expect("a new store opens");
     let series = (0..50).map(|i| {
         let name = i.to_string();
-        let labels = Labels::from_pairs([("__name__", "x_total"), ("i", name.as_str())]).unwrap();
+        let labels = Labels::from_pairs([("__name__", "x_total"), ("i", name.as_str())])
+            .expect("two labels");
         let value = |n: i64| Value::Float((n * (i + 1)) as f64);
         let samples = (0..360).map(|n| Sample { t: n * 10_000, start: 0, value: value(n) });
         SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.collect() }
     });
     let batch = Batch { series: series.collect(), duplicates: Duplicates::Reject };
-    store.append(&batch, 0).unwrap();
+    store.append(&batch, 0).expect("the batch is taken");
     store.snapshot()
 }
 

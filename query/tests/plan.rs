@@ -5,7 +5,7 @@ use ringwell_query::{Engine, EngineOptions, Query, When};
 fn plan(text: &str) -> String {
     let when = When::Range { start: 0, end: 600_000, step: 60_000 };
     let query = Query { text, when, lookback: None };
-    Engine::new(EngineOptions::default()).explain(&query).unwrap()
+    Engine::new(EngineOptions::default()).explain(&query).expect("the query plans")
 }
 
 /// Query and plan.

@@ -1,3 +1,5 @@
+//! Tables of settings, each with what comes of it.
+
 use super::*;
 
 fn load(

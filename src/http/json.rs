@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use ringwell_query::{Answer, AnswerValue, MatrixSeries, VectorSample};
 use ringwell_storage::model::{Histogram, Labels, Value};
 
-use crate::number::{push_time, push_value};
+use crate::number::{push_short_time, push_time, push_value};
 
 /// No more warnings and infos than this are listed, each.
 const MAX_NOTES: usize = 10;
@@ -51,9 +51,14 @@ pub(super) fn answer(answer: &Answer, stats: Option<&str>) -> String {
     out.reserve(count * 100 + 64);
     let _ = write!(out, "{{\"resultType\":\"{name}\",\"result\":[");
     match &answer.value {
-        AnswerValue::Scalar { t, v } => push_pair(&mut out, *t, |out| push_value(out, *v)),
+        AnswerValue::Scalar { t, v } => {
+            push_short_time(&mut out, *t);
+            out.push_str(",\"");
+            push_value(&mut out, *v);
+            out.push('"');
+        }
         AnswerValue::String { t, s } => {
-            push_time(&mut out, *t);
+            push_short_time(&mut out, *t);
             out.push(',');
             push_string(&mut out, s);
         }
@@ -252,7 +257,7 @@ mod tests {
     fn every_type_of_answer() {
         assert_eq!(
             text(AnswerValue::Scalar { t: 10_500, v: f64::INFINITY }),
-            r#"{"resultType":"scalar","result":[10.500,"+Inf"]}"#
+            r#"{"resultType":"scalar","result":[10.5,"+Inf"]}"#
         );
         assert_eq!(
             text(AnswerValue::String { t: 10_000, s: "a\"<\n".into() }),

@@ -123,10 +123,17 @@ pub(super) async fn healthy() -> Response {
     plain(StatusCode::OK, "Ringwell is healthy.")
 }
 
-/// Listeners open only when the store is, so who can ask this is served; until the stop.
+/// Listeners open only when the store is, so who can ask this is served: until the stop, and as
+/// long as the log can be written.
 pub(super) async fn ready(state: State) -> Response {
     if state.shutdown.is_raised() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "Ringwell is stopping.");
+    }
+    if let Err(reason) = state.store.admits() {
+        return plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("Ringwell takes no writes: {reason}"),
+        );
     }
     plain(StatusCode::OK, "Ringwell is ready.")
 }

@@ -124,4 +124,20 @@ mod tests {
             assert_eq!(error, *message, "{}", String::from_utf8_lossy(text));
         }
     }
+
+    /// Every prefix and every changed byte of a real text is read or refused, never a panic.
+    #[test]
+    fn no_damage_panics() {
+        let text = "a{b=\"c\\n\\\"ä\",\"d.e\"=\"\"} +Inf -5\n{\"m.x\",f=\"g\"} 1e3\n".as_bytes();
+        for end in 0..text.len() {
+            let _ = read(&text[..end], 0);
+        }
+        for at in 0..text.len() {
+            for value in 0..=255 {
+                let mut text = text.to_vec();
+                text[at] = value;
+                let _ = read(&text, 0);
+            }
+        }
+    }
 }

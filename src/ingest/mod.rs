@@ -27,6 +27,9 @@ pub use refusal::Refusals;
 /// The budget is counted in pages of this many bytes.
 const PAGE: usize = 1024;
 
+/// Batches of so many series do not hold up the other tasks of their thread.
+const LARGE: usize = 4096;
+
 /// Who sends samples; counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -104,7 +107,12 @@ impl Ingest {
     /// Logs and applies a batch, and waits until it may be acknowledged.
     pub async fn append(&self, source: Source, batch: &Batch<'_>) -> Result<Appended, AppendError> {
         let started = std::time::Instant::now();
-        let appended = self.store.append(batch, clock::now_ms())?;
+        let append = || self.store.append(batch, clock::now_ms());
+        let appended = if batch.series.len() < LARGE {
+            append()
+        } else {
+            tokio::task::block_in_place(append)
+        }?;
         self.count(source, batch, &appended);
         self.store.wait(appended.position, self.ack).await?;
         self.counts(source).time.observe(started.elapsed());

@@ -84,11 +84,7 @@ impl Connection {
                     self.answer().await?;
                 }
                 Event::Message(Some(message)) => self.forward(&message),
-                Event::Message(None) => {
-                    let counter = &self.session.shared.counters.slow_subscribers;
-                    counter.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
+                Event::Message(None) => return Err(self.too_slow()),
                 Event::Stop => return self.stream.shutdown().await,
             }
             if self.session.hung_up {
@@ -155,6 +151,12 @@ impl Connection {
         }
     }
 
+    /// Counts a subscriber that fell too far behind; its connection ends with this.
+    fn too_slow(&self) -> std::io::Error {
+        self.session.shared.counters.slow_subscribers.fetch_add(1, Ordering::Relaxed);
+        std::io::Error::other("the subscriber does not read its messages")
+    }
+
     /// Waits until what was written is safe, then sends the replies.
     async fn flush(&mut self) -> std::io::Result<()> {
         if let Some(position) = self.session.take_written() {
@@ -169,7 +171,12 @@ impl Connection {
             }
         }
         if !self.output.is_empty() {
-            self.stream.write_all(&self.output).await?;
+            let overflowed = overflowed(&self.session.subscriptions.inbox);
+            tokio::select! {
+                written = self.stream.write_all(&self.output) => written?,
+                // A client that does not read its replies does not read its messages either.
+                () = overflowed => return Err(self.too_slow()),
+            }
             let counter = &self.session.shared.counters.bytes_out;
             counter.fetch_add(self.output.len() as u64, Ordering::Relaxed);
             self.output.clear();
@@ -185,6 +192,14 @@ impl Connection {
 async fn next(inbox: &mut Option<Inbox>) -> Option<Message> {
     match inbox {
         Some(inbox) => inbox.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns once an inbox has overflowed; without one never.
+async fn overflowed(inbox: &Option<Inbox>) {
+    match inbox {
+        Some(inbox) => inbox.overflowed().await,
         None => std::future::pending().await,
     }
 }

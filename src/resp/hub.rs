@@ -81,6 +81,11 @@ impl Inbox {
         self.taken(message)
     }
 
+    /// Returns once the mailbox has overflowed.
+    pub async fn overflowed(&self) {
+        self.overflow.notified().await;
+    }
+
     /// A message that is already there.
     pub fn waiting(&mut self) -> Option<Message> {
         let message = self.queue.try_recv().ok();

@@ -245,6 +245,11 @@ impl Store {
         self.log.sync()
     }
 
+    /// Whether writes are taken now, and if not, why.
+    pub fn admits(&self) -> Result<(), AppendError> {
+        self.log.admits()
+    }
+
     /// Sleeps until someone waits for a sync, at most `timeout`; says whether someone does.
     pub fn park_for_sync(&self, timeout: Duration) -> bool {
         self.log.park_for_sync(timeout)

@@ -171,3 +171,41 @@ fn inspect_shows_a_stopped_node() {
     assert!(shown.status.success() && text.contains("log: 1 segments"), "{text}");
     assert!(text.contains("checkpoint: checkpoints/"), "{text}");
 }
+
+#[test]
+fn a_log_that_cannot_be_written_acknowledges_nothing() {
+    let mut node = crate::node::Options::default().largest_file(64).start();
+    let t = now() - 60_000;
+    let long = "x".repeat(1000);
+    let write = |node: &Node, n: i64| {
+        let name = format!("{n}{long}");
+        let request =
+            body(vec![series(&[("__name__", "full"), ("n", &name)], &[(t + n, n as f64)])]);
+        node.post("/api/v1/write", &HEADERS, &request)
+    };
+    let mut acknowledged = 0;
+    let refused = loop {
+        let answer = write(&node, acknowledged);
+        match answer.status {
+            204 => acknowledged += 1,
+            _ => break answer,
+        }
+        assert!(acknowledged < 1_000, "the limit was not met");
+    };
+    assert!(acknowledged > 10, "{acknowledged}: {}", refused.text());
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(node.get("/-/ready").status, 503);
+    assert_eq!(node.get("/-/healthy").status, 200);
+    let count = |node: &Node| {
+        let result = node.query("count(full)", (t + 30_000) as f64 / 1000.0);
+        result[0]["value"][1].as_str().unwrap_or("0").parse::<i64>().unwrap()
+    };
+    assert!(count(&node) >= acknowledged, "reads go on");
+    node.kill();
+    node.with_room();
+    node.restart();
+    let there = count(&node);
+    assert!((acknowledged..=acknowledged + 1).contains(&there), "{acknowledged} {there}");
+    assert_eq!(write(&node, 2_000).status, 204);
+}

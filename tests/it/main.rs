@@ -7,16 +7,19 @@
 )]
 
 mod api;
+mod clients;
 mod config;
 mod demo;
 mod door;
 mod grafana;
+mod layers;
 mod lifecycle;
 mod live;
 mod node;
 mod oracle;
 mod overload;
 mod prometheus;
+mod pushes;
 mod watch;
 mod wire;
 mod write;

@@ -30,6 +30,7 @@ pub struct Options {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     collectors: bool,
+    largest_file: Option<u32>,
 }
 
 impl Options {
@@ -50,6 +51,21 @@ impl Options {
         self
     }
 
+    /// No file of the node may grow beyond this many KiB: writes fail as on a full disk.
+    pub fn largest_file(mut self, kib: u32) -> Options {
+        self.largest_file = Some(kib);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let Some(kib) = self.largest_file else { return command() };
+        // The signal that goes with the limit is ignored, also after exec; the error remains.
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_ringwell")]);
+        without_settings(shell)
+    }
+
     pub fn start(self) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let mut node =
@@ -61,7 +77,10 @@ impl Options {
 
 /// The binary, without any setting of this environment.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringwell"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_ringwell")))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("RINGWELL_") {
             command.env_remove(name);
@@ -76,12 +95,19 @@ impl Node {
         Options::default().start()
     }
 
+    /// Takes the limit of file sizes away for the next start.
+    pub fn with_room(&mut self) {
+        self.options.largest_file = None;
+    }
+
     /// Starts it again on its directory, with new ports.
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "the node still runs");
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let mut child = command()
+        let mut child = self
+            .options
+            .command()
             .arg("serve")
             .args(["--http-listen", "127.0.0.1:0", "--redis-listen", "127.0.0.1:0"])
             .args(["--set", &format!("collect.enabled={}", self.options.collectors)])

@@ -579,3 +579,51 @@ fn a_scan_gives_every_key() {
         assert_eq!(keys, expected, "COUNT {count}");
     }
 }
+
+/// Bounds are refused in Redis's words.
+#[test]
+fn bounds_are_refused() {
+    let node = crate::node::Options::default()
+        .arg("--set")
+        .arg("limits.redis_connections=2")
+        .arg("--set")
+        .arg("limits.redis_bulk=1MiB")
+        .start();
+    let mut first = Connection::open(&node.redis);
+    let mut second = Connection::open(&node.redis);
+    for connection in [&mut first, &mut second] {
+        assert_eq!(connection.call(&["PING"]), Reply::Line('+', "PONG".to_owned()));
+    }
+    let mut third = Connection::open(&node.redis);
+    assert_eq!(third.read_to_end(), r"-ERR max number of clients reached\r\n");
+    first.send_raw(b"*2\r\n$4\r\nECHO\r\n$1048577\r\n");
+    assert_eq!(first.read_to_end(), r"-ERR Protocol error: invalid bulk length\r\n");
+    second.call(&["MULTI"]);
+    let half = "x".repeat(600_000);
+    assert_eq!(second.call(&["SET", "k", &half]), Reply::Line('+', "QUEUED".to_owned()));
+    let refused = second.call(&["SET", "k", &half]);
+    assert_eq!(
+        refused,
+        Reply::Line('-', "ERR a transaction may queue up to 1048576 bytes".to_owned())
+    );
+    assert!(
+        matches!(second.call(&["EXEC"]), Reply::Line('-', text) if text.starts_with("EXECABORT"))
+    );
+    assert_eq!(second.call(&["EXISTS", "k"]), Reply::Line(':', "0".to_owned()));
+}
+
+/// A subscriber that does not read is let go, and everybody else is served.
+#[test]
+fn a_slow_subscriber_is_let_go() {
+    let node = crate::node::Options::default().arg("--set").arg("limits.redis_output=1MiB").start();
+    let mut slow = Connection::open(&node.redis);
+    slow.call(&["SUBSCRIBE", "news"]);
+    let mut publisher = Connection::open(&node.redis);
+    let payload = "x".repeat(100_000);
+    let let_go = (0..2_000).any(|_| {
+        publisher.call(&["PUBLISH", "news", &payload]);
+        publisher.call(&["PUBSUB", "NUMSUB", "news"])
+            == Reply::Nested('*', vec![Reply::Bulk("$news".into()), Reply::Line(':', "0".into())])
+    });
+    assert!(let_go);
+}

@@ -67,7 +67,7 @@ fn of_floats(op: BinaryOp, a: f64, b: f64) -> Outcome {
         BinaryOp::Mul => a * b,
         BinaryOp::Div => a / b,
         BinaryOp::Mod => a % b,
-        BinaryOp::Pow => power(a, b),
+        BinaryOp::Pow => a.powf(b),
         BinaryOp::Atan2 => a.atan2(b),
         BinaryOp::Equal => return Outcome::Holds(a == b),
         BinaryOp::NotEqual => return Outcome::Holds(a != b),
@@ -77,10 +77,6 @@ fn of_floats(op: BinaryOp, a: f64, b: f64) -> Outcome {
         BinaryOp::GreaterEqual => return Outcome::Holds(a >= b),
         _ => return Outcome::Nothing,
     })
-}
-
-fn power(a: f64, b: f64) -> f64 {
-    a.powf(b)
 }
 
 /// Applies an operator to two cells that are there.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ringwell_storage::model::{FloatHistogram, average_histograms, sum_histograms};
+use ringwell_storage::model::{
+    Combined, FloatHistogram, Mismatch, average_histograms, sum_histograms,
+};
 
 use super::rate::{MIXED_SCHEMAS, MIXED_TYPES, RECONCILED_AGGREGATION, RESET_COLLISION, st_reset};
 use super::sums;
@@ -14,7 +16,7 @@ use crate::value::format_general;
 const IGNORED: &str = "ignored histograms in a range containing both floats and histograms";
 
 /// The floats of a window, after a word about histograms beside them. `None` without floats.
-fn only_floats<'a>(
+pub(super) fn only_floats<'a>(
     w: &Window<'a>,
     call: &Call<'_>,
 ) -> Option<impl DoubleEndedIterator<Item = (i64, f64)> + Clone + use<'a>> {
@@ -42,10 +44,7 @@ fn is_mixed(w: &Window<'_>, call: &Call<'_>) -> bool {
     mixed
 }
 
-type Combine =
-    fn(
-        &[&FloatHistogram],
-    ) -> Option<Result<ringwell_storage::model::Combined, ringwell_storage::model::Mismatch>>;
+type Combine = fn(&[&FloatHistogram]) -> Option<Result<Combined, Mismatch>>;
 
 fn combine(w: &Window<'_>, call: &Call<'_>, with: Combine) -> Option<Out> {
     let parts: Vec<&FloatHistogram> = w.histograms().map(Arc::as_ref).collect();

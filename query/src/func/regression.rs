@@ -1,16 +1,12 @@
 //! `deriv`, `predict_linear` and `double_exponential_smoothing`.
 
+use super::over_time::only_floats;
 use super::sums::Sum;
 use crate::exec::{Call, Out, Window};
-use crate::notes::named;
 
-const IGNORED: &str = "ignored histograms in a range containing both floats and histograms";
-
+/// A line needs two points.
 fn floats(w: &Window<'_>, call: &Call<'_>) -> Option<Vec<(i64, f64)>> {
-    let floats: Vec<(i64, f64)> = w.floats().collect();
-    if !floats.is_empty() && w.has_histograms() {
-        call.info(named(IGNORED, call.metric()));
-    }
+    let floats: Vec<(i64, f64)> = only_floats(w, call)?.collect();
     (floats.len() >= 2).then_some(floats)
 }
 

@@ -94,7 +94,6 @@ impl Parser<'_> {
                 height = height.max(parser.height());
                 parser.grown(&mut height)?;
             }
-            let mut height = height;
             parser.grown(&mut height)?;
             Ok(left)
         })

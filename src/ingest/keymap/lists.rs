@@ -16,6 +16,8 @@ use super::{Counters, Options};
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     keys: HashMap<Bytes, ListKey>,
+    /// Series remembered for all of them.
+    series: usize,
 }
 
 #[derive(Debug)]
@@ -48,10 +50,14 @@ impl Lists {
         elements: Strings<'_>,
         sink: &mut Sink<'_>,
     ) {
+        if self.series >= sink.options.max_list_series {
+            self.forget(sink.owners);
+        }
         if !self.keys.contains_key(key) && !self.learn(key, sink) {
             return;
         }
         let Some(list) = self.keys.get_mut(key) else { return };
+        let known = list.series.len();
         let before = Runs::decode(keyspace.mark(0, key));
         let mut runs = before;
         let mut scratch = String::new();
@@ -63,6 +69,7 @@ impl Lists {
                 _ => sink.counters.unparsed.add(1),
             }
         }
+        self.series += list.series.len() - known;
         if !runs.same(before) {
             sink.out.marks.push(Mark { db: 0, key: key.into(), state: runs.encode() });
         }
@@ -81,6 +88,7 @@ impl Lists {
 
     /// Forgets all lists; they are learned again when they are pushed to.
     fn forget(&mut self, owners: &mut Owners) {
+        self.series = 0;
         for (_, list) in self.keys.drain() {
             list.series.values().flatten().for_each(|labels| owners.release(labels));
         }

@@ -43,6 +43,8 @@ pub struct Options {
     pub max_members: usize,
     /// Lists whose series are remembered; past it they are learned anew.
     pub max_list_keys: usize,
+    /// Series remembered for all lists together; past it likewise.
+    pub max_list_series: usize,
     /// Hashes, sets and strings whose state is held; past it further ones are only keys.
     pub max_state_keys: usize,
 }
@@ -53,6 +55,7 @@ impl Default for Options {
             max_future: 600_000,
             max_members: 1_000,
             max_list_keys: 200_000,
+            max_list_series: 1_000_000,
             max_state_keys: 200_000,
         }
     }

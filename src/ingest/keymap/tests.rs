@@ -418,6 +418,17 @@ fn bounds_hold() {
 }
 
 #[test]
+fn labels_that_elements_choose_are_not_remembered_without_end() {
+    let mut world = World::with(Options { max_list_series: 50, ..Options::default() });
+    for i in 0..500 {
+        let element = format!(r#"{{"value":1,"run":"r{i}"}}"#);
+        let lines = world.run(&["LPUSH", "metrics:training:p:loss", &element]);
+        assert_eq!(lines, [format!(r#"training_loss{{project="p",run="r{i}"}} 1"#)]);
+    }
+    assert!(world.keymap.memory().owners.iter().count() <= 51);
+}
+
+#[test]
 fn explains_both_ways() {
     let mut world = World::new();
     let ways = |question: &str, world: &World| {
