@@ -40,7 +40,7 @@ impl FloatHistogram {
         for &(index, count) in self.negative.iter().rev().filter(|b| b.1 != 0.0) {
             out.push(self.negative_bucket(index, count));
         }
-        if self.zero_count != 0.0 {
+        if self.zero_count > 0.0 {
             out.push(Bucket {
                 lower: -self.zero_threshold,
                 upper: self.zero_threshold,
