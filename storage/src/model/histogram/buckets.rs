@@ -40,6 +40,7 @@ impl FloatHistogram {
         for &(index, count) in self.negative.iter().rev().filter(|b| b.1 != 0.0) {
             out.push(self.negative_bucket(index, count));
         }
+        // As in Prometheus, a zero bucket of less than nothing (in a difference) is not shown.
         if self.zero_count > 0.0 {
             out.push(Bucket {
                 lower: -self.zero_threshold,
@@ -78,5 +79,52 @@ impl FloatHistogram {
             upper_inclusive: mirror.lower_inclusive,
             count,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::CounterReset;
+
+    #[test]
+    fn buckets_ascend_and_are_clipped_at_the_zero_bucket() {
+        let h = FloatHistogram {
+            reset: CounterReset::Unknown,
+            schema: Schema::Exponential(0),
+            zero_threshold: 0.75,
+            zero_count: 2.0,
+            count: 6.0,
+            sum: 0.0,
+            positive: vec![(0, 1.0), (1, 2.0)],
+            negative: vec![(1, 1.0)],
+            custom_values: [].into(),
+        };
+        let shown: Vec<_> = h.buckets().iter().map(|b| (b.lower, b.upper, b.count)).collect();
+        let want = [(-2.0, -1.0, 1.0), (-0.75, 0.75, 2.0), (0.75, 1.0, 1.0), (1.0, 2.0, 2.0)];
+        assert_eq!(shown, want);
+        let less = FloatHistogram { zero_count: -2.0, ..h };
+        assert_eq!(less.buckets().len(), 3);
+    }
+
+    #[test]
+    fn custom_buckets_end_at_infinity_and_hdr_ones_are_closed_below() {
+        let of = |schema, positive: &[(i32, f64)], bounds: &[f64]| FloatHistogram {
+            reset: CounterReset::Unknown,
+            schema,
+            zero_threshold: 0.0,
+            zero_count: 0.0,
+            count: 1.0,
+            sum: 0.0,
+            positive: positive.to_vec(),
+            negative: Vec::new(),
+            custom_values: bounds.into(),
+        };
+        let custom = of(Schema::Custom, &[(0, 1.0), (1, 1.0)], &[5.0]).buckets();
+        let ends: Vec<_> = custom.iter().map(|b| (b.lower, b.upper, b.lower_inclusive)).collect();
+        assert_eq!(ends, [(f64::NEG_INFINITY, 5.0, true), (5.0, f64::INFINITY, false)]);
+        let hdr = of(Schema::Hdr(1), &[(2046, 1.0)], &[]).buckets();
+        let ends: Vec<_> = hdr.iter().map(|b| (b.lower_inclusive, b.upper_inclusive)).collect();
+        assert_eq!(ends, [(true, false)]);
     }
 }
