@@ -88,7 +88,7 @@ impl World {
                 0 => SeriesRef::Labels(labels(u64::from(name[0]))),
                 _ => SeriesRef::Raw { bytes: name, parse: raw },
             };
-            batch.series.push(SeriesSamples { series, samples });
+            batch.series.push(SeriesSamples { series, samples: samples.into() });
         }
         let done = self.store.append(&batch, self.now).unwrap();
         let mut refused = 0;
@@ -226,7 +226,8 @@ fn retention_drops_whole_blocks_one_range_at_a_time() {
     let mut now = 1_000 * SPAN;
     for i in 0..5 {
         let samples = vec![Sample { t: now + i * SPAN, start: 0, value: Value::Float(i as f64) }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: samples.into() }];
         store.append(&Batch { series, duplicates: Duplicates::Reject }, now + i * SPAN).unwrap();
     }
     for minutes in [6, 8, 10] {
@@ -238,7 +239,7 @@ fn retention_drops_whole_blocks_one_range_at_a_time() {
     assert_eq!(store.maintain(now).unwrap().dropped, 1);
     assert_eq!(store.stats().blocks, 4);
     let old = vec![Sample { t: now - 11 * SPAN, start: 0, value: Value::Float(0.0) }];
-    let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: old }];
+    let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: old.into() }];
     let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, now).unwrap();
     assert!(matches!(done.rejected[0].reason, Rejection::TooOld { .. }));
 }
@@ -254,7 +255,8 @@ fn limits_name_the_limit_and_the_offender() {
     let send = |pairs: &[(&str, &str)]| {
         let labels = Labels::from_pairs(pairs.iter().copied()).unwrap();
         let samples = vec![Sample { t: 1, start: 0, value: Value::Float(1.0) }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels), samples }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.into() }];
         let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, 1).unwrap();
         done.rejected.first().map(|r| r.reason.to_string())
     };
