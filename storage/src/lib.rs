@@ -8,6 +8,8 @@ pub mod append;
 pub mod block;
 mod checkpoint;
 pub mod chunk;
+pub mod compaction;
+mod delete;
 pub mod disk;
 pub mod head;
 pub mod index;

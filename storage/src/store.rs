@@ -16,6 +16,7 @@ use crate::append::{
     AppendError, Appended, Batch, Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples,
 };
 use crate::checkpoint::Keys;
+use crate::compaction::Retention;
 use crate::disk::Disk;
 use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
@@ -26,6 +27,7 @@ use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
 use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
 
+pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
 pub use crate::recover::{OpenError, Report};
 pub use crate::wal::Ack;
@@ -50,6 +52,10 @@ pub struct Options {
     pub cut_delay: Timestamp,
     /// Bytes of log after which a checkpoint is taken.
     pub checkpoint_bytes: u64,
+    /// What is kept, by bytes and by selector, beside the retention.
+    pub keep: Retention,
+    /// Deletions that may wait for compaction at a time.
+    pub max_tombstones: usize,
     /// Sizes of the log.
     pub log: LogOptions,
 }
@@ -65,6 +71,8 @@ impl Default for Options {
             block_span: 2 * HOUR,
             cut_delay: HOUR,
             checkpoint_bytes: 256 << 20,
+            keep: Retention::default(),
+            max_tombstones: 10_000,
             log: LogOptions::default(),
         }
     }
@@ -88,6 +96,9 @@ pub struct Store {
 pub(crate) struct Counters {
     accepted: AtomicU64,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) checkpoint_bytes: AtomicU64,
+    pub(crate) merges: AtomicU64,
     shifted: AtomicU64,
     commands: AtomicU64,
 }
@@ -134,6 +145,10 @@ pub struct Stats {
     pub checkpoint_bytes: u64,
     /// Checkpoints taken since opening.
     pub checkpoints: u64,
+    /// Merges of blocks since opening.
+    pub merges: u64,
+    /// Deletions that some block does not carry out yet.
+    pub tombstones: u64,
 }
 
 impl Store {
@@ -145,9 +160,10 @@ impl Store {
     ) -> Result<Store, OpenError> {
         let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
         let (recovered, log) = Recovering::begin(disk, head)?.finish(options.log)?;
-        let Recovering { disk, manifest, head, keys, blocks, report } = recovered;
-        let series: usize = (0..SHARDS).map(|i| head.lock(i).iter().count()).sum();
-        head.active.store(series as u64, Ordering::Relaxed);
+        let Recovering { disk, manifest, head, keys, blocks, tombstones, report } = recovered;
+        for shard in 0..SHARDS {
+            head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
+        }
         head.taken_id(SeriesId(manifest.next_series.saturating_sub(1)));
         Ok(Store {
             disk,
@@ -155,7 +171,7 @@ impl Store {
             log,
             head: Arc::new(head),
             keys: Mutex::new(keys),
-            generation: RwLock::new(Arc::new(Generation { blocks })),
+            generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
             report,
@@ -267,7 +283,7 @@ impl Store {
         look(&lock(&self.keys).keyspace)
     }
 
-    /// Does whatever maintenance is due: retention, cuts, a checkpoint.
+    /// Does a step of whatever maintenance is due: retention, cuts, a checkpoint, merges.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
         crate::maintain::run(self, now)
     }
@@ -282,16 +298,12 @@ impl Store {
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
         let generation = self.generation();
-        let (checkpoints, checkpoint_bytes) = {
-            let maintenance = lock(&self.maintenance);
-            (maintenance.checkpoints, maintenance.checkpoint_bytes)
-        };
         let keys = lock(&self.keys);
         let key_count: usize =
             (0..crate::keyspace::DATABASES).map(|db| keys.keyspace.counts(db).0).sum();
         drop(keys);
         Stats {
-            series: self.head.active.load(Ordering::Relaxed),
+            series: self.head.cardinality.series(),
             accepted: self.counters.accepted.load(Ordering::Relaxed),
             rejected: lock(&self.counters.rejected).clone(),
             shifted: self.counters.shifted.load(Ordering::Relaxed),
@@ -303,8 +315,10 @@ impl Store {
             blocks: generation.blocks.len() as u64,
             block_bytes: generation.blocks.iter().map(|b| b.byte_len()).sum(),
             block_samples: generation.blocks.iter().map(|b| b.meta().samples).sum(),
-            checkpoint_bytes,
-            checkpoints,
+            checkpoint_bytes: self.counters.checkpoint_bytes.load(Ordering::Relaxed),
+            checkpoints: self.counters.checkpoints.load(Ordering::Relaxed),
+            merges: self.counters.merges.load(Ordering::Relaxed),
+            tombstones: generation.tombstones.len() as u64,
         }
     }
 
@@ -355,7 +369,7 @@ impl Store {
         let Some(number) = group.routes.first().map(|route| group.shard(route)) else {
             return Ok(());
         };
-        let room = || self.room();
+        let room = |labels: &Labels| self.room(labels);
         let mut admitting = self.admitting(number, group.batch.duplicates, now, &room);
         admitting.rows.floats.reserve(group.routes.len());
         let before = spellings.len();
@@ -389,10 +403,10 @@ impl Store {
         if rows.is_empty() {
             return Ok(());
         }
-        let created = rows.new_series.len() as u64;
+        let created: Vec<Labels> = rows.new_series.iter().map(|s| s.labels.clone()).collect();
         let logged = self.log.append(rows).inspect_err(|_| {
             spellings.truncate(before);
-            self.head.active.fetch_sub(created, Ordering::Relaxed);
+            self.head.cardinality.release(created.iter());
         })?;
         shard.apply(&logged.as_ref());
         appended.position = appended.position.max(logged.end());
@@ -412,9 +426,10 @@ impl Store {
         let (mut shards, batches, refused) = self.admit_derived(&derived.samples, now);
         let mut record = KeysRecord { effects: Vec::new(), batches };
         effects.encode(&mut record.effects);
-        let created: usize = record.batches.iter().map(|b| b.new_series.len()).sum();
+        let created = record.batches.iter().flat_map(|b| &b.new_series);
+        let created: Vec<Labels> = created.map(|s| s.labels.clone()).collect();
         let logged = self.log.append(record).inspect_err(|_| {
-            self.head.active.fetch_sub(created as u64, Ordering::Relaxed);
+            self.head.cardinality.release(created.iter());
         })?;
         keys.keyspace.apply(&effects);
         keys.applied = WalPosition(logged.position().0 + 1);
@@ -432,7 +447,7 @@ impl Store {
         samples: &[DerivedSample],
         now: Timestamp,
     ) -> (BTreeMap<usize, MutexGuard<'_, Shard>>, Vec<ShardBatch>, u64) {
-        let room = || self.room();
+        let room = |labels: &Labels| self.room(labels);
         let routes: Vec<usize> = samples.iter().map(|s| Head::shard_of(&s.labels)).collect();
         let mut shards = BTreeMap::new();
         let mut admitting = BTreeMap::new();
@@ -483,7 +498,7 @@ impl Store {
         shard: usize,
         duplicates: Duplicates,
         now: Timestamp,
-        room: &'a dyn Fn() -> Result<SeriesId, Rejection>,
+        room: &'a dyn Fn(&Labels) -> Result<SeriesId, Rejection>,
     ) -> Admitting<'a> {
         Admitting {
             limits: &self.options.limits,
@@ -501,13 +516,8 @@ impl Store {
     }
 
     /// Room for one more series, or the refusal.
-    fn room(&self) -> Result<SeriesId, Rejection> {
-        let max = self.options.limits.series;
-        if self.head.active.fetch_add(1, Ordering::Relaxed) >= max {
-            self.head.active.fetch_sub(1, Ordering::Relaxed);
-            let offender = "a new series".to_owned();
-            return Err(Rejection::LimitReached { limit: "active series", max, offender });
-        }
+    fn room(&self, labels: &Labels) -> Result<SeriesId, Rejection> {
+        self.head.cardinality.admit(labels, &self.options.limits)?;
         Ok(self.head.new_id())
     }
 
