@@ -85,6 +85,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             name_bytes: config.limits.label_name,
             value_bytes: config.limits.label_value,
         },
+        min_free_disk: config.limits.min_free_disk,
+        reserve_bytes: config.limits.disk_reserve,
         ..Options::default()
     };
     let started = Instant::now();

@@ -11,6 +11,7 @@ use crate::disk::DiskError;
 use crate::head::{HeadChunk, MemSeries, SHARDS};
 use crate::manifest::{Checkpointed, Manifest};
 use crate::model::{Labels, Timestamp, WalPosition};
+use crate::mutants::{Mutant, planted};
 use crate::read::ReadError;
 use crate::snapshot::{Generation, merge_chunks};
 use crate::store::{Options, Store, lock};
@@ -49,6 +50,18 @@ pub enum MaintainError {
     /// The log cannot be synced.
     #[error(transparent)]
     Log(AppendError),
+}
+
+impl MaintainError {
+    /// Whether there was no room on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            MaintainError::Disk(error) | MaintainError::Block(BlockError::Disk(error)) => {
+                error.is_full()
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What maintenance remembers from run to run.
@@ -134,7 +147,8 @@ pub(crate) fn checkpoint_now(store: &Store, _now: Timestamp) -> Result<(), Maint
 /// clock which jumped does not empty the store.
 pub(crate) fn expired(blocks: &[Meta], retention: Option<Timestamp>, now: Timestamp) -> Vec<u64> {
     let Some(retention) = retention else { return Vec::new() };
-    let horizon = now.saturating_sub(retention);
+    let early = if planted(Mutant::DropTooEarly) { retention / 2 } else { 0 };
+    let horizon = now.saturating_sub(retention - early);
     let oldest = blocks.iter().filter(|b| b.max_t < horizon).map(|b| b.max_t).min();
     let goes = |b: &&Meta| Some(b.max_t) == oldest;
     blocks.iter().filter(goes).map(|b| b.number).collect()
@@ -240,8 +254,13 @@ fn publish(
         manifest.checkpoint = written.map(|(live, _)| live);
     }
     // What the manifest refers to must be on the disk before it.
-    store.log.sync().map_err(MaintainError::Log)?;
+    if !planted(Mutant::ManifestBeforeLog) {
+        store.log.sync().map_err(MaintainError::Log)?;
+    }
     let old = state.manifest.checkpoint;
+    if let Some((live, _)) = written {
+        plant_early_removals(store, live, old)?;
+    }
     manifest.store(&*store.disk)?;
     state.manifest = manifest;
     swap_generation(store, state, blocks, moved, dropped);
@@ -252,11 +271,28 @@ fn publish(
         state.checkpointed = live.position.0;
         state.checkpoints += 1;
         state.checkpoint_bytes = bytes;
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|_| !planted(Mutant::CheckpointRemovedEarly)) {
             store.disk.remove(&checkpoint::path_of(old.number))?;
         }
         store.log.trim(live.position)?;
         drop_idle_series(store, live.position);
+    }
+    Ok(())
+}
+
+/// Nothing, in a program without planted bugs.
+fn plant_early_removals(
+    store: &Store,
+    live: Checkpointed,
+    old: Option<Checkpointed>,
+) -> Result<(), MaintainError> {
+    if planted(Mutant::TrimBeforeManifest) {
+        store.log.trim(live.position)?;
+    }
+    if planted(Mutant::CheckpointRemovedEarly)
+        && let Some(old) = old
+    {
+        store.disk.remove(&checkpoint::path_of(old.number))?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::{Block, BlockError, DIR, path_of};
 use crate::chunk::{encode_timestamps, encode_values};
 use crate::disk::{Disk, DiskError};
 use crate::model::{Labels, SampleBuf, Timestamp};
+use crate::mutants::{Mutant, planted};
 
 /// Samples of one chunk at most: the unit of decode.
 const CHUNK_SAMPLES: usize = 1024;
@@ -74,7 +75,9 @@ impl BlockWriter {
             other => other?,
         };
         file.write_at(&bytes, 0)?;
-        file.sync()?;
+        if !planted(Mutant::BlockNotSynced) {
+            file.sync()?;
+        }
         disk.rename(&aside, &path_of(number))?;
         disk.sync_dir(DIR)?;
         let block = Block::open(disk, number)?;
