@@ -61,6 +61,12 @@ fn gather_store(stats: &Stats, out: &mut Families) {
     }
     for (name, help, value) in [
         ("ringwell_store_series", "Series in the head.", stats.series),
+        ("ringwell_disk_free_bytes", "Bytes free on the disk.", stats.disk_free),
+        (
+            "ringwell_ingest_stopped",
+            "1 while samples are refused because too little is free on the disk.",
+            u64::from(stats.ingest_stopped),
+        ),
         ("ringwell_store_keys", "Keys in all databases.", stats.keys),
         ("ringwell_store_blocks", "Live blocks.", stats.blocks),
         ("ringwell_store_block_bytes", "Bytes of the live blocks.", stats.block_bytes),

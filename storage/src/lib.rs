@@ -18,9 +18,12 @@ pub mod keyspace;
 mod maintain;
 pub mod manifest;
 pub mod model;
+#[doc(hidden)]
+pub mod mutants;
 pub mod read;
 mod recover;
 mod snapshot;
+mod space;
 pub mod store;
 pub mod wal;
 pub mod wire;

@@ -13,6 +13,7 @@ use crate::disk::DiskError;
 use crate::head::{HeadChunk, MemSeries, SHARDS};
 use crate::manifest::{Checkpointed, Manifest};
 use crate::model::{Labels, Timestamp, WalPosition};
+use crate::mutants::{Mutant, planted};
 use crate::read::ReadError;
 use crate::snapshot::{Generation, merge_chunks};
 use crate::store::{Options, Store, lock};
@@ -55,6 +56,18 @@ pub enum MaintainError {
     /// The log cannot be synced.
     #[error(transparent)]
     Log(AppendError),
+}
+
+impl MaintainError {
+    /// Whether there was no room on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            MaintainError::Disk(error) | MaintainError::Block(BlockError::Disk(error)) => {
+                error.is_full()
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What maintenance remembers from run to run.
@@ -270,8 +283,13 @@ pub(crate) fn publish(
         manifest.checkpoint = written.map(|(live, _)| live);
     }
     // What the manifest refers to must be on the disk before it.
-    store.log.sync().map_err(MaintainError::Log)?;
+    if !planted(Mutant::ManifestBeforeLog) {
+        store.log.sync().map_err(MaintainError::Log)?;
+    }
     let old = state.manifest.checkpoint;
+    if let Some((live, _)) = written {
+        plant_early_removals(store, live, old)?;
+    }
     manifest.store(&*store.disk)?;
     state.manifest = manifest;
     replace_generation(store, state, next);
@@ -285,11 +303,28 @@ pub(crate) fn publish(
         state.checkpointed = live.position.0;
         store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         store.counters.checkpoint_bytes.store(bytes, Ordering::Relaxed);
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|_| !planted(Mutant::CheckpointRemovedEarly)) {
             store.disk.remove(&checkpoint::path_of(old.number))?;
         }
         store.log.trim(live.position)?;
         drop_idle_series(store, live.position);
+    }
+    Ok(())
+}
+
+/// Nothing, in a program without planted bugs.
+fn plant_early_removals(
+    store: &Store,
+    live: Checkpointed,
+    old: Option<Checkpointed>,
+) -> Result<(), MaintainError> {
+    if planted(Mutant::TrimBeforeManifest) {
+        store.log.trim(live.position)?;
+    }
+    if planted(Mutant::CheckpointRemovedEarly)
+        && let Some(old) = old
+    {
+        store.disk.remove(&checkpoint::path_of(old.number))?;
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
+use crate::space::Space;
 use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
 
 pub use crate::delete::DeleteError;
@@ -34,6 +35,11 @@ pub use crate::wal::Ack;
 
 /// Keys that expire in one tick at most.
 const EXPIRE_PER_TICK: usize = 10_000;
+/// Commands that make room, or change nothing but when: they are taken on a full disk too.
+const FREEING: [&str; 14] = [
+    "DEL", "UNLINK", "GETDEL", "LTRIM", "LPOP", "RPOP", "LREM", "HDEL", "SREM", "SPOP", "EXPIRE",
+    "PEXPIRE", "FLUSHDB", "FLUSHALL",
+];
 
 /// How a store behaves.
 #[derive(Clone, Debug)]
@@ -58,6 +64,10 @@ pub struct Options {
     pub max_tombstones: usize,
     /// Sizes of the log.
     pub log: LogOptions,
+    /// Ingest stops while less than this is free on the disk, and resumes by itself; 0 = never.
+    pub min_free_disk: u64,
+    /// Size of the reserve file that is given up when the disk is full; 0 = none.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -74,6 +84,8 @@ impl Default for Options {
             keep: Retention::default(),
             max_tombstones: 10_000,
             log: LogOptions::default(),
+            min_free_disk: 0,
+            reserve_bytes: 0,
         }
     }
 }
@@ -88,6 +100,7 @@ pub struct Store {
     pub(crate) generation: RwLock<Arc<Generation>>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
+    space: Space,
     report: Report,
 }
 
@@ -149,6 +162,10 @@ pub struct Stats {
     pub merges: u64,
     /// Deletions that some block does not carry out yet.
     pub tombstones: u64,
+    /// Bytes free on the disk at the last look.
+    pub disk_free: u64,
+    /// Whether ingest is stopped for want of room.
+    pub ingest_stopped: bool,
 }
 
 impl Store {
@@ -165,6 +182,7 @@ impl Store {
             head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
         }
         head.taken_id(SeriesId(manifest.next_series.saturating_sub(1)));
+        let space = Space::open(&*disk, options.min_free_disk, options.reserve_bytes);
         Ok(Store {
             disk,
             options,
@@ -174,6 +192,7 @@ impl Store {
             generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
+            space,
             report,
         })
     }
@@ -186,7 +205,7 @@ impl Store {
     /// Takes samples in. A refused sample is a value in the answer; an error means that nothing
     /// may be acknowledged.
     pub fn append(&self, batch: &Batch<'_>, now: Timestamp) -> Result<Appended, AppendError> {
-        self.log.admits()?;
+        self.admits()?;
         let mut appended = Appended { position: WalPosition(0), ..Appended::default() };
         let routed = self.route(batch, &mut appended.rejected);
         let mut spellings = Vec::new();
@@ -216,6 +235,12 @@ impl Store {
         if decision.effects.is_empty() {
             return Executed { reply: decision.reply, position: None, derived_refused: 0 };
         }
+        if let Err(error) = self.space.admits()
+            && !frees(request)
+        {
+            let reply = Reply::Error(format!("MISCONF {error}"));
+            return Executed { reply, position: None, derived_refused: 0 };
+        }
         let mut derived = Derived::default();
         extract.extract(&keys.keyspace, request, &decision.effects, now, &mut derived);
         match self.commit(&mut keys, decision.effects, &derived, now) {
@@ -233,6 +258,7 @@ impl Store {
     /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
     /// that all of it is synced.
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
+        self.watch_space();
         let mut keys = lock(&self.keys);
         let effects = keys.keyspace.due(now, EXPIRE_PER_TICK);
         let mut derived = Derived::default();
@@ -240,7 +266,9 @@ impl Store {
             let expiry = Request { db: 0, args: &[] };
             extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
         }
-        extract.hold(&keys.keyspace, now, &mut derived);
+        if !self.space.is_tight() {
+            extract.hold(&keys.keyspace, now, &mut derived);
+        }
         if effects.is_empty() && derived.samples.is_empty() && derived.marks.is_empty() {
             drop(keys);
             self.log.mark()?;
@@ -265,7 +293,20 @@ impl Store {
 
     /// Whether writes are taken now, and if not, why.
     pub fn admits(&self) -> Result<(), AppendError> {
-        self.log.admits()
+        self.space.admits()?;
+        self.log.admits().inspect_err(|_| self.note_full(self.log.take_met_full()))
+    }
+
+    /// Looks at the room on the disk: ingest stops for want of it, or resumes.
+    fn watch_space(&self) {
+        self.note_full(self.log.take_met_full());
+        self.space.look(&*self.disk);
+    }
+
+    fn note_full(&self, met: bool) {
+        if met {
+            self.space.met_full(&*self.disk);
+        }
     }
 
     /// Sleeps until someone waits for a sync, at most `timeout`; says whether someone does.
@@ -285,13 +326,25 @@ impl Store {
 
     /// Does a step of whatever maintenance is due: retention, cuts, a checkpoint, merges.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
-        crate::maintain::run(self, now)
+        let done = crate::maintain::run(self, now);
+        self.note_full(matches!(&done, Err(error) if error.is_full()));
+        done
     }
 
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
     pub fn close(&self, now: Timestamp) -> Result<(), MaintainError> {
-        self.log.sync().map_err(MaintainError::Log)?;
-        crate::maintain::checkpoint_now(self, now)?;
+        if self.log.sync().is_err() {
+            // Where there was no room, the reserve may be enough.
+            self.note_full(self.log.take_met_full());
+            self.log.sync().map_err(MaintainError::Log)?;
+        }
+        if let Err(error) = crate::maintain::checkpoint_now(self, now) {
+            if !error.is_full() {
+                return Err(error);
+            }
+            self.note_full(true);
+            crate::maintain::checkpoint_now(self, now)?;
+        }
         self.log.mark().map_err(MaintainError::Log)
     }
 
@@ -319,6 +372,8 @@ impl Store {
             checkpoints: self.counters.checkpoints.load(Ordering::Relaxed),
             merges: self.counters.merges.load(Ordering::Relaxed),
             tombstones: generation.tombstones.len() as u64,
+            disk_free: self.space.free(),
+            ingest_stopped: self.space.is_tight(),
         }
     }
 
@@ -606,6 +661,11 @@ impl Group<'_, '_> {
             }
         }
     }
+}
+
+fn frees(request: &Request<'_>) -> bool {
+    let Some(name) = request.args.first() else { return false };
+    FREEING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 fn labels_of(series: &SeriesRef<'_>) -> Result<Labels, Rejection> {

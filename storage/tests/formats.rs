@@ -16,6 +16,7 @@ use ringwell_storage::model::{
 };
 use ringwell_storage::read::Queryable;
 use ringwell_storage::store::{Options, Store};
+use ringwell_storage::wal::LogOptions;
 
 const HOUR: i64 = 3_600_000;
 const START: i64 = 1_700_000_000_000;
@@ -66,11 +67,17 @@ fn histogram(schema: Schema, k: u64) -> Value {
     }))
 }
 
+/// No zeros ahead of the log, which would only make the files larger.
+fn options() -> Options {
+    let log = LogOptions { fill_bytes: 0, ..LogOptions::default() };
+    Options { log, ..Options::default() }
+}
+
 /// Floats of every coding, histograms of every family, late samples, keys; a block, a checkpoint
 /// and a log to replay.
 fn write(dir: &Path) {
     let disk = Arc::new(OsDisk::open(dir).unwrap());
-    let store = Store::open(disk, Options::default(), START).unwrap();
+    let store = Store::open(disk, options(), START).unwrap();
     let append = |name: &str, t: i64, start: i64, value: Value| {
         let samples = vec![Sample { t, start, value }];
         let series = vec![SeriesSamples {

@@ -14,6 +14,7 @@ use super::{Block, BlockError, DIR, aside_of, path_of};
 use crate::chunk::{encode_timestamps, encode_values};
 use crate::disk::{Disk, DiskError, File};
 use crate::model::{Labels, SampleBuf, Timestamp};
+use crate::mutants::{Mutant, planted};
 
 /// Samples of one chunk at most: the unit of decode.
 const CHUNK_SAMPLES: usize = 1024;
@@ -144,7 +145,7 @@ impl BlockWriter {
         }
         self.pending.extend_from_slice(&encode_footer(&footer));
         self.flush()?;
-        if let Some(file) = &self.file {
+        if let Some(file) = self.file.as_ref().filter(|_| !planted(Mutant::BlockNotSynced)) {
             file.sync()?;
         }
         self.disk.rename(&aside_of(number), &path_of(number))?;

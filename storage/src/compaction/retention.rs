@@ -3,6 +3,7 @@
 
 use super::plan::Candidate;
 use crate::model::{Labels, Matcher, Timestamp};
+use crate::mutants::{Mutant, planted};
 
 /// How much is kept of what.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,8 @@ pub(crate) fn expired(
     bytes: Option<u64>,
     now: Timestamp,
 ) -> Vec<u64> {
-    let horizon = age.map(|age| now.saturating_sub(age));
+    let early = if planted(Mutant::DropTooEarly) { 2 } else { 1 };
+    let horizon = age.map(|age| now.saturating_sub(age / early));
     let too_old = |end: &Timestamp| horizon.is_some_and(|horizon| *end < horizon);
     let total: u64 = blocks.iter().map(|b| b.bytes).sum();
     let too_many = bytes.is_some_and(|most| total > most);
