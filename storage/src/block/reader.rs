@@ -1,5 +1,6 @@
 //! Opens, checks and serves a block.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::layout::{
@@ -10,6 +11,7 @@ use super::path_of;
 use crate::chunk::{decode_timestamps, decode_values};
 use crate::disk::{Disk, DiskError, File};
 use crate::index::Postings;
+use crate::inspect::Encoded;
 use crate::model::{SampleBuf, TimeRange};
 use crate::read::ReadError;
 use crate::wire::FormatError;
@@ -157,6 +159,17 @@ impl Block {
             number += 1;
         }
         Ok(None)
+    }
+
+    /// Adds up what the chunks of each encoding hold; chunks that do not read are left out.
+    pub(crate) fn encodings(&self, sums: &mut BTreeMap<&'static str, Encoded>) {
+        for chunk in (0..).map_while(|n| self.series(n)).flat_map(|s| &s.chunks) {
+            let Ok(values) = self.column(chunk.values) else { continue };
+            let sum = sums.entry(crate::chunk::encoding_of(&values)).or_default();
+            sum.chunks += 1;
+            sum.samples += u64::from(chunk.count);
+            sum.bytes += u64::from(chunk.values.1);
+        }
     }
 
     /// Appends the samples of a chunk to `out`.
