@@ -343,7 +343,15 @@ fn handles(
     shutdown: &Shutdown,
 ) -> Handles {
     let limits = &config.limits;
-    let engine = EngineOptions { max_samples: limits.query_samples, ..EngineOptions::default() };
+    for (name, reason) in &config.features.idle {
+        tracing::info!(feature = name, "--enable-feature changes nothing: {reason}");
+    }
+    let engine = EngineOptions {
+        max_samples: limits.query_samples,
+        delayed_name_removal: config.features.delayed_name_removal,
+        start_timestamps: config.features.start_timestamps,
+        ..EngineOptions::default()
+    };
     Handles {
         ingest: Arc::new(Ingest::new(Arc::clone(store), config.samples_sync, limits)),
         engine: Arc::new(Engine::new(engine)),

@@ -4,6 +4,7 @@
 //! each setting once, and [`reference`] prints `docs/config.md` from there.
 
 mod error;
+mod features;
 mod knobs;
 mod limits;
 mod raw;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use features::Features;
 pub use knobs::{KNOBS, Kind, Knob};
 pub use limits::Limits;
 pub use raw::{Place, Setting, Settings, printable};
@@ -57,6 +59,10 @@ pub struct Config {
     pub log_level: String,
     /// Whether the log is JSON.
     pub log_json: bool,
+    /// What of Prometheus's feature switches is on.
+    pub features: Features,
+    /// Queries that take longer are logged; `None` = none are.
+    pub slow_query: Option<Duration>,
     /// How much of everything.
     pub limits: Limits,
 }
@@ -133,6 +139,9 @@ impl Config {
             )?),
             log_level: read(settings, "log.level", non_empty)?,
             log_json: read(settings, "log.format", log_format)?,
+            features: read(settings, "enable_feature", Features::mean)?,
+            slow_query: read(settings, "log.slow_query", duration)
+                .map(|long| (!long.is_zero()).then_some(long))?,
             limits: Limits::mean(settings)?,
         };
         config.refuse_open_doors()?;

@@ -19,7 +19,7 @@ use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
 use crate::compaction::Retention;
 use crate::disk::Disk;
-use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Target, Window};
+use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
@@ -199,15 +199,17 @@ impl Store {
     pub fn append(&self, batch: &Batch<'_>, now: Timestamp) -> Result<Appended, AppendError> {
         self.log.admits()?;
         let mut appended = Appended { position: WalPosition(0), ..Appended::default() };
-        let mut routed = self.route(batch, &mut appended.rejected);
-        routed.sort_by_key(|r| r.shard);
+        let routed = self.route(batch, &mut appended.rejected);
+        let mut spellings = Vec::new();
         let mut failed = None;
-        for group in routed.chunk_by(|a, b| a.shard == b.shard) {
-            if let Err(error) = self.append_shard(batch, group, now, &mut appended) {
+        for group in routed.by_shard.iter().filter(|group| !group.is_empty()) {
+            let group = Group { batch, fresh: &routed.fresh, routes: group };
+            if let Err(error) = self.append_shard(&group, now, &mut appended, &mut spellings) {
                 failed = Some(error);
                 break;
             }
         }
+        self.head.aliases.remember(&spellings);
         self.count(&appended.rejected);
         self.counters.accepted.fetch_add(appended.accepted, Ordering::Relaxed);
         failed.map_or(Ok(appended), Err)
@@ -337,67 +339,75 @@ impl Store {
     }
 
     /// Finds the shard of every series of a batch; what has no labels is refused here.
-    fn route<'b>(&self, batch: &'b Batch<'_>, rejected: &mut Vec<Rejected>) -> Vec<Routed<'b>> {
-        let mut routed = Vec::with_capacity(batch.series.len());
+    fn route(&self, batch: &Batch<'_>, rejected: &mut Vec<Rejected>) -> Routed {
+        let expected = batch.series.len() / SHARDS * 5 / 4;
+        let mut routed = Routed {
+            by_shard: std::array::from_fn(|_| Vec::with_capacity(expected)),
+            fresh: Vec::new(),
+        };
+        let mut lookup = self.head.aliases.lookup();
         for (index, SeriesSamples { series, .. }) in batch.series.iter().enumerate() {
-            let (hash, known) = match series {
-                SeriesRef::Labels(_) => (0, None),
-                SeriesRef::Raw { bytes, .. } => {
-                    let hash = Aliases::hash(bytes);
-                    (hash, self.head.aliases.get(hash, bytes))
-                }
+            let found = match series {
+                SeriesRef::Labels(_) => Err(0),
+                SeriesRef::Raw { bytes, .. } => lookup.find(bytes),
             };
-            if let Some(target) = known {
-                let shard = usize::from(target.shard);
-                routed.push(Routed { index, shard, hash, known, labels: None, series });
-                continue;
-            }
-            match labels_of(series) {
-                Ok(labels) => {
-                    let shard = Head::shard_of(&labels);
-                    let labels = Some(labels);
-                    routed.push(Routed { index, shard, hash, known, labels, series });
-                }
-                Err(reason) => rejected.push(Rejected { series: index, sample: None, reason }),
-            }
+            let (shard, to) = match found {
+                Ok(target) => (usize::from(target.shard), To::Known(target)),
+                Err(hash) => match labels_of(series) {
+                    Ok(labels) => {
+                        let shard = Head::shard_of(&labels);
+                        routed.fresh.push(Fresh { hash, labels });
+                        (shard, To::Fresh(routed.fresh.len() as u32 - 1))
+                    }
+                    Err(reason) => {
+                        rejected.push(Rejected { series: index, sample: None, reason });
+                        continue;
+                    }
+                },
+            };
+            routed.by_shard[shard % SHARDS].push(Route { index: index as u32, to });
         }
         routed
     }
 
     /// Admits, logs and applies what a batch has for one shard.
-    fn append_shard(
+    fn append_shard<'b>(
         &self,
-        batch: &Batch<'_>,
-        group: &[Routed<'_>],
+        group: &Group<'b, '_>,
         now: Timestamp,
         appended: &mut Appended,
+        spellings: &mut Vec<Spelling<'b>>,
     ) -> Result<(), AppendError> {
-        let Some(number) = group.first().map(|r| r.shard) else { return Ok(()) };
+        let Some(number) = group.routes.first().map(|route| group.shard(route)) else {
+            return Ok(());
+        };
         let room = |labels: &Labels| self.room(labels);
-        let mut admitting = self.admitting(number, batch.duplicates, now, &room);
+        let mut admitting = self.admitting(number, group.batch.duplicates, now, &room);
+        admitting.rows.floats.reserve(group.routes.len());
+        let before = spellings.len();
         let mut shard = self.head.lock(number);
-        let mut aliases = Vec::new();
-        for routed in group {
-            let target = match routed.resolve(&shard, &mut admitting) {
-                Ok(target) => target,
+        for route in group.routes {
+            let index = route.index as usize;
+            let series = &group.batch.series[index];
+            let target = match group.resolve(route, &shard, &mut admitting) {
+                Ok((target, None)) => target,
+                Ok((target, Some(hash))) => {
+                    if let SeriesRef::Raw { bytes, .. } = series.series {
+                        spellings.push(Spelling { hash, bytes, target });
+                    }
+                    target
+                }
                 Err(reason) => {
-                    appended.rejected.push(Rejected { series: routed.index, sample: None, reason });
+                    appended.rejected.push(Rejected { series: index, sample: None, reason });
                     continue;
                 }
             };
-            if routed.known != Some(target)
-                && let SeriesRef::Raw { bytes, .. } = routed.series
-            {
-                aliases.push((routed.hash, *bytes, target));
-            }
-            for (i, sample) in batch.series[routed.index].samples.iter().enumerate() {
+            for (i, sample) in series.samples.iter().enumerate() {
                 match shard.admit(target, sample, &mut admitting) {
                     Ok(_) => appended.accepted += 1,
-                    Err(reason) => appended.rejected.push(Rejected {
-                        series: routed.index,
-                        sample: Some(i),
-                        reason,
-                    }),
+                    Err(reason) => {
+                        appended.rejected.push(Rejected { series: index, sample: Some(i), reason });
+                    }
                 }
             }
         }
@@ -407,12 +417,11 @@ impl Store {
         }
         let created: Vec<Labels> = rows.new_series.iter().map(|s| s.labels.clone()).collect();
         let logged = self.log.append(rows).inspect_err(|_| {
+            spellings.truncate(before);
             self.head.cardinality.release(created.iter());
         })?;
         shard.apply(&logged.as_ref());
-        drop(shard);
         appended.position = appended.position.max(logged.end());
-        aliases.into_iter().for_each(|(hash, bytes, t)| self.head.aliases.set(hash, bytes, t));
         Ok(())
     }
 
@@ -541,27 +550,72 @@ impl Queryable for Store {
     }
 }
 
-/// A series of a batch on its way to its shard.
-struct Routed<'a> {
-    index: usize,
-    shard: usize,
-    hash: u64,
-    known: Option<Target>,
-    labels: Option<Labels>,
-    series: &'a SeriesRef<'a>,
+/// The series of a batch, by shard and in the sender's order.
+struct Routed {
+    by_shard: [Vec<Route>; SHARDS],
+    /// Series that no alias knows.
+    fresh: Vec<Fresh>,
 }
 
-impl Routed<'_> {
-    fn resolve(&self, shard: &Shard, admitting: &mut Admitting<'_>) -> Result<Target, Rejection> {
-        if let Some(target) = self.known
-            && shard.follow(target).is_some()
-        {
-            return Ok(target);
+/// A series of a batch on its way to its shard.
+struct Route {
+    /// Its place in the batch.
+    index: u32,
+    to: To,
+}
+
+/// Where a series goes.
+#[derive(Clone, Copy)]
+enum To {
+    /// To this series, if it is still there.
+    Known(Target),
+    /// To the series with the labels at this place of [`Routed::fresh`].
+    Fresh(u32),
+}
+
+/// A series that came by its labels, or by a spelling not seen before.
+struct Fresh {
+    hash: u64,
+    labels: Labels,
+}
+
+/// What a batch has for one shard.
+struct Group<'b, 'r> {
+    batch: &'b Batch<'b>,
+    fresh: &'r [Fresh],
+    routes: &'r [Route],
+}
+
+impl Group<'_, '_> {
+    fn shard(&self, route: &Route) -> usize {
+        match route.to {
+            To::Known(target) => usize::from(target.shard),
+            To::Fresh(at) => Head::shard_of(&self.fresh[at as usize].labels),
         }
-        match &self.labels {
-            Some(labels) => shard.resolve(labels, None, admitting),
+    }
+
+    /// The series a route leads to, and the spelling's hash if it is to be remembered.
+    fn resolve(
+        &self,
+        route: &Route,
+        shard: &Shard,
+        admitting: &mut Admitting<'_>,
+    ) -> Result<(Target, Option<u64>), Rejection> {
+        match route.to {
+            To::Known(target) if shard.follow(target).is_some() => Ok((target, None)),
             // The series an alias pointed to has left the head.
-            None => shard.resolve(&labels_of(self.series)?, None, admitting),
+            To::Known(_) => {
+                let series = &self.batch.series[route.index as usize].series;
+                let hash = match series {
+                    SeriesRef::Labels(_) => None,
+                    SeriesRef::Raw { bytes, .. } => Some(Aliases::hash(bytes)),
+                };
+                Ok((shard.resolve(&labels_of(series)?, None, admitting)?, hash))
+            }
+            To::Fresh(at) => {
+                let Fresh { hash, labels } = &self.fresh[at as usize];
+                Ok((shard.resolve(labels, None, admitting)?, Some(*hash)))
+            }
         }
     }
 }

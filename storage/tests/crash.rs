@@ -92,7 +92,10 @@ impl Oracle {
     fn append(&mut self, store: &Store, name: &str, t: i64, v: f64) -> Result<(), AppendError> {
         let value = if name == "h" { histogram(v) } else { Value::Float(v) };
         let samples = vec![Sample { t, start: 0, value }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(name)), samples }];
+        let series = vec![SeriesSamples {
+            series: SeriesRef::Labels(labels(name)),
+            samples: samples.into(),
+        }];
         self.samples.insert((name.to_owned(), t), v);
         let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, t)?;
         assert!(done.rejected.is_empty(), "{:?}", done.rejected);

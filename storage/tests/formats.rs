@@ -73,7 +73,10 @@ fn write(dir: &Path) {
     let store = Store::open(disk, Options::default(), START).unwrap();
     let append = |name: &str, t: i64, start: i64, value: Value| {
         let samples = vec![Sample { t, start, value }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(name)), samples }];
+        let series = vec![SeriesSamples {
+            series: SeriesRef::Labels(labels(name)),
+            samples: samples.into(),
+        }];
         let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, t).unwrap();
         assert!(done.rejected.is_empty());
     };

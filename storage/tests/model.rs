@@ -89,7 +89,7 @@ impl World {
                 0 => SeriesRef::Labels(labels(u64::from(name[0]))),
                 _ => SeriesRef::Raw { bytes: name, parse: raw },
             };
-            batch.series.push(SeriesSamples { series, samples });
+            batch.series.push(SeriesSamples { series, samples: samples.into() });
         }
         let done = self.store.append(&batch, self.now).unwrap();
         let mut refused = 0;
@@ -262,7 +262,8 @@ fn filled(
                     t,
                     start: 0,
                     value: Value::Float((t * 7 + i as i64) as f64),
-                }],
+                }]
+                .into(),
             };
             let batch = Batch { series: (0..series).map(one).collect(), ..Batch::default() };
             assert!(store.append(&batch, t).unwrap().rejected.is_empty());
@@ -318,7 +319,8 @@ fn what_is_deleted_is_hidden_at_once_and_gone_after_compaction() {
     assert_eq!(read_all(&*held), all, "a held snapshot sees the same");
     // A sample that comes after a deletion stays.
     let again = Sample { t: 4 * SPAN, start: 0, value: Value::Float(1.0) };
-    let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(1)), samples: vec![again] }];
+    let series =
+        vec![SeriesSamples { series: SeriesRef::Labels(labels(1)), samples: vec![again].into() }];
     store.append(&Batch { series, ..Batch::default() }, 4 * SPAN).unwrap();
     let (_, samples) = wanted.iter_mut().find(|(l, _)| *l == labels(1)).unwrap();
     let at = samples.partition_point(|(t, _)| *t < 4 * SPAN);
@@ -374,7 +376,8 @@ fn retention_drops_whole_blocks_one_range_at_a_time() {
     let mut now = 1_000 * SPAN;
     for i in 0..5 {
         let samples = vec![Sample { t: now + i * SPAN, start: 0, value: Value::Float(i as f64) }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: samples.into() }];
         store.append(&Batch { series, duplicates: Duplicates::Reject }, now + i * SPAN).unwrap();
     }
     for minutes in [6, 8, 10] {
@@ -386,7 +389,7 @@ fn retention_drops_whole_blocks_one_range_at_a_time() {
     assert_eq!(store.maintain(now).unwrap().dropped, 1);
     assert_eq!(store.stats().blocks, 4);
     let old = vec![Sample { t: now - 11 * SPAN, start: 0, value: Value::Float(0.0) }];
-    let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: old }];
+    let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: old.into() }];
     let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, now).unwrap();
     assert!(matches!(done.rejected[0].reason, Rejection::TooOld { .. }));
 }
@@ -402,7 +405,8 @@ fn limits_name_the_limit_and_the_offender() {
     let send = |pairs: &[(&str, &str)]| {
         let labels = Labels::from_pairs(pairs.iter().copied()).unwrap();
         let samples = vec![Sample { t: 1, start: 0, value: Value::Float(1.0) }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels), samples }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.into() }];
         let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, 1).unwrap();
         done.rejected.first().map(|r| r.reason.to_string())
     };
@@ -432,7 +436,8 @@ fn cardinality_is_limited_by_metric_and_by_label() {
         let host = format!("h{host}");
         let labels = Labels::from_pairs([("__name__", name), ("host", host.as_str())]).unwrap();
         let samples = vec![Sample { t: 1, start: 0, value: Value::Float(1.0) }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels), samples }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.into() }];
         let done = store.append(&Batch { series, ..Batch::default() }, 1).unwrap();
         done.rejected.first().map(|r| r.reason.to_string())
     };
@@ -471,7 +476,7 @@ fn churn_leaves_nothing_behind() {
         let now = generation * SPAN;
         let one = |i| SeriesSamples {
             series: SeriesRef::Labels(pod(generation, i)),
-            samples: vec![Sample { t: now + i, start: 0, value: Value::Float(i as f64) }],
+            samples: vec![Sample { t: now + i, start: 0, value: Value::Float(i as f64) }].into(),
         };
         let batch = Batch { series: (0..50).map(one).collect(), ..Batch::default() };
         assert_eq!(store.append(&batch, now).unwrap().accepted, 50);
@@ -487,4 +492,30 @@ fn churn_leaves_nothing_behind() {
         let (generation, i): (i64, i64) = (generation.parse().unwrap(), i.parse().unwrap());
         assert_eq!(samples, [(generation * SPAN + i, (i as f64).to_bits())]);
     }
+}
+
+#[test]
+fn a_burst_of_elements_fills_every_millisecond_and_no_more() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+    let store = Store::open(Arc::clone(&disk), options(), 0).unwrap();
+    let push = |t: i64, n: usize| {
+        let samples = vec![Sample { t, start: 0, value: Value::Float(1.0) }; n];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: samples.into() }];
+        let batch = Batch { series, duplicates: Duplicates::NextFree };
+        store.append(&batch, t).unwrap().rejected.len()
+    };
+    // One by one and many at once, in two bursts with a gap that stays free.
+    assert_eq!((0..300).map(|_| push(1000, 1)).sum::<usize>(), 0);
+    assert_eq!(push(1000, 900), 200, "at most 999 ms on");
+    assert_eq!(push(1500, 10), 0);
+    assert_eq!(push(3000, 2), 0);
+    assert_eq!(push(2500, 1), 0);
+    assert_eq!(push(3000, 1), 0);
+    let mut times = Vec::new();
+    for (_, samples) in read_all(&*store.snapshot()) {
+        times.extend(samples.into_iter().map(|(t, _)| t));
+    }
+    let expected: Vec<i64> = (1000..2010).chain([2500]).chain(3000..3003).collect();
+    assert_eq!(times, expected);
 }

@@ -13,7 +13,7 @@ mod shard;
 
 pub use admit::Limits;
 pub(crate) use admit::Window;
-pub(crate) use alias::{Aliases, Target};
+pub(crate) use alias::{Aliases, Spelling, Target};
 pub(crate) use chunk::HeadChunk;
 pub(crate) use series::{Captured, MemSeries};
 pub(crate) use shard::{Admitting, Shard};

@@ -7,6 +7,7 @@
 pub mod commit;
 pub mod record;
 pub mod replay;
+mod rows;
 pub(crate) mod segment;
 
 pub(crate) use commit::DIR as DIRECTORY;

@@ -1,5 +1,6 @@
 //! Records: pure.
 
+use super::rows::{get_floats, put_floats};
 use crate::block::Deletion;
 use crate::chunk::{get_histogram, put_histogram};
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value};
@@ -135,20 +136,7 @@ impl Encode for ShardBatch {
             put_zigzag(out, series.lookback.unwrap_or(-1));
             put_prefixed(out, series.labels.encoded().as_bytes());
         }
-        put_varint(out, self.floats.len() as u64);
-        let mut before = 0;
-        for row in &self.floats {
-            put_zigzag(out, row.id.0.wrapping_sub(before) as i64);
-            before = row.id.0;
-        }
-        let mut before = 0;
-        for row in &self.floats {
-            put_zigzag(out, row.t.wrapping_sub(before));
-            before = row.t;
-        }
-        for row in &self.floats {
-            put_f64(out, row.v);
-        }
+        put_floats(&self.floats, out);
         put_varint(out, self.others.len() as u64);
         for row in &self.others {
             row.encode(out);
@@ -162,20 +150,7 @@ impl ShardBatch {
         for _ in 0..reader.count(3)? {
             batch.new_series.push(NewSeries::decode(reader)?);
         }
-        let rows = reader.count(10)?;
-        let mut id = 0_u64;
-        for _ in 0..rows {
-            id = id.wrapping_add(reader.zigzag()? as u64);
-            batch.floats.push(FloatRow { slot: 0, id: SeriesId(id), t: 0, v: 0.0 });
-        }
-        let mut t = 0_i64;
-        for row in &mut batch.floats {
-            t = t.wrapping_add(reader.zigzag()?);
-            row.t = t;
-        }
-        for row in &mut batch.floats {
-            row.v = reader.f64()?;
-        }
+        batch.floats = get_floats(reader)?;
         for _ in 0..reader.count(4)? {
             batch.others.push(OtherRow::decode(reader)?);
         }
