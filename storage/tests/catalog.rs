@@ -33,7 +33,7 @@ fn append(store: &Store, from: u64, t: i64) {
         let (name, host) = (format!("m{}", i % 5), format!("h{}", i / 5));
         let labels =
             Labels::from_pairs([("__name__", name.as_str()), ("host", host.as_str())]).unwrap();
-        let samples = vec![Sample { t, start: 0, value: Value::Float(i as f64) }];
+        let samples = [Sample { t, start: 0, value: Value::Float(i as f64) }].into();
         SeriesSamples { series: SeriesRef::Labels(labels), samples }
     };
     let batch = Batch { series: (from..from + 60).map(one).collect(), ..Batch::default() };

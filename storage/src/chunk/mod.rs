@@ -92,6 +92,20 @@ pub fn stats_of(bytes: &[u8]) -> Result<Option<ChunkStats>, FormatError> {
     ChunkStats::decode(&mut reader).map(Some)
 }
 
+/// Encodes bare floats.
+pub(crate) fn encode_floats(values: &[f64], out: &mut Vec<u8>) {
+    float::encode(values, out);
+}
+
+/// Appends `n` bare floats.
+pub(crate) fn decode_floats(
+    reader: &mut Reader<'_>,
+    n: usize,
+    out: &mut Vec<f64>,
+) -> Result<(), FormatError> {
+    float::decode(reader, n, out)
+}
+
 /// How a value column is encoded, for people who look.
 pub(crate) fn encoding_of(bytes: &[u8]) -> &'static str {
     let mut reader = Reader::new(bytes);
