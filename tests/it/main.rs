@@ -20,6 +20,7 @@ mod oracle;
 mod overload;
 mod prometheus;
 mod pushes;
+mod query_api;
 mod watch;
 mod wire;
 mod write;
