@@ -10,6 +10,7 @@ mod api;
 mod clients;
 mod config;
 mod demo;
+mod differential;
 mod door;
 mod grafana;
 mod layers;

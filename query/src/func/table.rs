@@ -127,7 +127,7 @@ static FUNCTIONS: &[Function] = &[
     of_time("day_of_week", time::day_of_week),
     of_time("day_of_year", time::day_of_year),
     of_time("days_in_month", time::days_in_month),
-    math("deg", f64::to_degrees),
+    math("deg", instant::deg),
     of_range("delta", rate::delta),
     of_range("deriv", regression::deriv),
     ranged(
@@ -181,7 +181,7 @@ static FUNCTIONS: &[Function] = &[
     ranged("predict_linear", &[Matrix, Scalar], regression::predict_linear),
     of_range("present_over_time", over_time::present),
     ranged("quantile_over_time", &[Scalar, Matrix], over_time::quantile),
-    math("rad", f64::to_radians),
+    math("rad", instant::rad),
     fixed("range", &[], Scalar),
     of_range("rate", rate::rate),
     of_range("resets", over_time::resets),
