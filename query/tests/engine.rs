@@ -318,7 +318,7 @@ fn names_go_at_once_or_at_the_end() {
         // Of different times, so that both can be one series.
         let at = if name == "a" { 0 } else { 600_000 };
         let samples = vec![sample(at, 1.0), sample(at + 10_000, 2.0)];
-        SeriesSamples { series: SeriesRef::Labels(labels), samples }
+        SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.into() }
     });
     let batch = Batch { series: series.to_vec(), duplicates: Duplicates::Reject };
     store.append(&batch, 0).expect("the batch is taken");

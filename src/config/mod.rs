@@ -22,7 +22,9 @@ pub use limits::Limits;
 pub use raw::{Place, Setting, Settings, printable};
 pub use reference::reference;
 
-use units::{address, duration, list, switch};
+use ringwell_storage::compaction::Rule;
+
+use units::{address, bytes, duration, list, rules, switch};
 
 /// What a node is told.
 #[derive(Clone, Debug)]
@@ -31,6 +33,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long samples are kept; `None` = for ever.
     pub retention: Option<Duration>,
+    /// Bytes of blocks; `None` = any.
+    pub retention_size: Option<u64>,
+    /// Shorter times for some series.
+    pub retention_rules: Vec<Rule>,
     /// Whether the simulated fleet runs.
     pub demo: bool,
     /// Where HTTP answers.
@@ -116,6 +122,8 @@ impl Config {
             data_dir: read(settings, "data_dir", non_empty)?.into(),
             retention: read(settings, "retention", duration)
                 .map(|kept| (!kept.is_zero()).then_some(kept))?,
+            retention_size: Some(read(settings, "retention_size", bytes)?).filter(|n| *n > 0),
+            retention_rules: read(settings, "retention_rules", rules)?,
             demo: read(settings, "demo", switch)?,
             http_listen: read(settings, "http.listen", address)?,
             allowed_hosts: read(settings, "http.allowed_hosts", |text| Ok(list(text)))?,

@@ -161,7 +161,7 @@ fn read_series<'a>(
     };
     if !samples.is_empty() || !refused.is_empty() {
         request.refused.append(&mut refused);
-        request.batch.series.push(SeriesSamples { series, samples });
+        request.batch.series.push(SeriesSamples { series, samples: samples.into() });
     }
     Ok(())
 }
