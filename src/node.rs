@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use crate::blocking::Pool;
 use crate::collect::{Collector, host, process};
 use crate::config::{Config, Sync};
-use crate::http::{About, DemoSwitch, Handles, Server};
+use crate::http::{About, DemoSwitch, Handles, Journal, Server};
 use crate::ingest::Ingest;
 use crate::ingest::ack_of;
 use crate::ingest::keymap::{self, Keymap};
@@ -348,6 +348,20 @@ fn handles(
     for (name, reason) in &config.features.idle {
         tracing::info!(feature = name, "--enable-feature changes nothing: {reason}");
     }
+    let path = config.data_dir.join("queries.active");
+    // Pool and journal have the same size, and live queries come through the pool too.
+    let journal = match Journal::open(&path, limits.query_concurrency) {
+        Ok((journal, unfinished)) => {
+            for query in unfinished {
+                tracing::warn!(%query, "this query ran when the node last ended unexpectedly");
+            }
+            journal
+        }
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "running queries are not journaled");
+            Journal::none()
+        }
+    };
     let engine = EngineOptions {
         max_samples: limits.query_samples,
         delayed_name_removal: config.features.delayed_name_removal,
@@ -358,6 +372,7 @@ fn handles(
         ingest: Arc::new(Ingest::new(Arc::clone(store), config.samples_sync, limits)),
         engine: Arc::new(Engine::new(engine)),
         pool: Arc::new(Pool::new(limits.query_concurrency, limits.query_queue)),
+        journal: Arc::new(journal),
         registry: Arc::default(),
         demo: Arc::new(DemoSwitch::new(config.demo)),
         metrics: Arc::default(),
