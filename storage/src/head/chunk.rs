@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::chunk::{decode_timestamps, decode_values, encode_timestamps, encode_values};
+use crate::chunk::{
+    Effort, decode_timestamps, decode_values, encode_timestamps_quick, encode_values_with,
+};
 use crate::model::{SampleBuf, Timestamp};
 use crate::wire::FormatError;
 
@@ -24,8 +26,8 @@ impl HeadChunk {
             count: samples.len() as u32,
             min_t: samples.t.first().copied().unwrap_or(0),
             max_t: samples.t.last().copied().unwrap_or(0),
-            timestamps: columns.share(encode_timestamps(&samples.t)),
-            values: encode_values(samples).into(),
+            timestamps: columns.share(encode_timestamps_quick(&samples.t)),
+            values: encode_values_with(samples, Effort::Quick).into(),
         }
     }
 
