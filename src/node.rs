@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ringwell_query::{Engine, EngineOptions};
+use ringwell_storage::compaction::Retention;
 use ringwell_storage::disk::OsDisk;
 use ringwell_storage::store::{Options, Store, StoreLimits};
 use tokio::net::TcpListener;
@@ -81,12 +82,15 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
         max_future: config.retention.map(|_| millis(config.limits.max_future)),
         limits: StoreLimits {
             series: config.limits.series,
+            metric_series: config.limits.metric_series,
+            label_values: config.limits.label_values,
             labels: config.limits.labels,
             name_bytes: config.limits.label_name,
             value_bytes: config.limits.label_value,
         },
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
+        keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
         ..Options::default()
     };
     let started = Instant::now();
@@ -165,8 +169,20 @@ fn maintenance(
             if let Err(error) = store.tick(clock::now_ms(), keymap.as_ref()) {
                 tracing::warn!(%error, "expiry and held state could not be written");
             }
-            if let Err(error) = store.maintain(clock::now_ms()) {
+            maintain(&store, due, &end);
+        }
+    }
+}
+
+/// Does maintenance step by step until nothing is due, or the next tick is.
+fn maintain(store: &Store, until: Instant, end: &Shutdown) {
+    while !end.is_raised() && Instant::now() < until {
+        match store.maintain(clock::now_ms()) {
+            Ok(done) if done.more => {}
+            Ok(_) => break,
+            Err(error) => {
                 tracing::error!(%error, "maintenance failed and is tried again");
+                break;
             }
         }
     }
@@ -317,7 +333,15 @@ fn handles(
     shutdown: &Shutdown,
 ) -> Handles {
     let limits = &config.limits;
-    let engine = EngineOptions { max_samples: limits.query_samples, ..EngineOptions::default() };
+    for (name, reason) in &config.features.idle {
+        tracing::info!(feature = name, "--enable-feature changes nothing: {reason}");
+    }
+    let engine = EngineOptions {
+        max_samples: limits.query_samples,
+        delayed_name_removal: config.features.delayed_name_removal,
+        start_timestamps: config.features.start_timestamps,
+        ..EngineOptions::default()
+    };
     Handles {
         ingest: Arc::new(Ingest::new(Arc::clone(store), config.samples_sync, limits)),
         engine: Arc::new(Engine::new(engine)),

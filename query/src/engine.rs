@@ -34,6 +34,11 @@ pub struct EngineOptions {
     pub parallelism: usize,
     /// Steps a range query may have.
     pub max_steps: u64,
+    /// Keep the metric's name until the whole query is done, so that a later function can still
+    /// read it; otherwise each operator drops it at once, as plain Prometheus does.
+    pub delayed_name_removal: bool,
+    /// Let what is known about the starts of counters speak in `rate` and its kin.
+    pub start_timestamps: bool,
 }
 
 impl Default for EngineOptions {
@@ -45,6 +50,8 @@ impl Default for EngineOptions {
             subquery_step: 60_000,
             parallelism: std::thread::available_parallelism().map_or(1, usize::from),
             max_steps: 1_000_000,
+            delayed_name_removal: false,
+            start_timestamps: false,
         }
     }
 }

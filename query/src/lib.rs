@@ -4,8 +4,8 @@
 //! rewrites) and `exec` (operators over all steps, every one drawing from a budget). [`Engine`]
 //! runs it and gives an [`Answer`] with Prometheus's values, texts and annotations.
 //!
-//! Metric names are dropped late: functions only mark a series, so that a later `label_replace`
-//! can still read the name, as Prometheus does with delayed name removal.
+//! Functions only mark a series whose metric name is to go. It goes after each operator, or, with
+//! `delayed_name_removal`, at the very end, so that a later `label_replace` can still read it.
 
 mod engine;
 pub mod error;

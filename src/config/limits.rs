@@ -11,6 +11,8 @@ use super::{ConfigError, interval, read};
 #[expect(missing_docs, reason = "each is documented once, in the table of knobs")]
 pub struct Limits {
     pub series: u64,
+    pub metric_series: u64,
+    pub label_values: u64,
     pub labels: usize,
     pub label_name: usize,
     pub label_value: usize,
@@ -41,6 +43,8 @@ impl Limits {
         let concurrency = read(s, "limits.query_concurrency", size_count)?;
         Ok(Limits {
             series: read(s, "limits.series", count)?,
+            metric_series: read(s, "limits.metric_series", count)?,
+            label_values: read(s, "limits.label_values", count)?,
             labels: read(s, "limits.labels", size_count)?,
             label_name: read(s, "limits.label_name", size)?,
             label_value: read(s, "limits.label_value", size)?,

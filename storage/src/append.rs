@@ -20,8 +20,11 @@ pub struct SeriesSamples<'a> {
     /// Whose samples these are.
     pub series: SeriesRef<'a>,
     /// The samples; in order of time is the fast path.
-    pub samples: Vec<Sample>,
+    pub samples: Samples,
 }
+
+/// Samples of one series; one, as a scraper sends them, needs no allocation of its own.
+pub type Samples = smallvec::SmallVec<[Sample; 1]>;
 
 /// How a sender names a series.
 #[derive(Clone, Debug)]

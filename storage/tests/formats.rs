@@ -11,8 +11,8 @@ use ringwell_storage::append::{Batch, Duplicates, SeriesRef, SeriesSamples};
 use ringwell_storage::disk::OsDisk;
 use ringwell_storage::keyspace::{Derived, DerivedSample, Effects, Extract, Keyspace, Request};
 use ringwell_storage::model::{
-    CounterReset, Counts, Histogram, Labels, STALE_NAN, Sample, SampleBuf, Schema, Span, TimeRange,
-    Value,
+    CounterReset, Counts, Histogram, Labels, Matcher, STALE_NAN, Sample, SampleBuf, Schema, Span,
+    TimeRange, Value,
 };
 use ringwell_storage::read::Queryable;
 use ringwell_storage::store::{Options, Store};
@@ -80,7 +80,10 @@ fn write(dir: &Path) {
     let store = Store::open(disk, options(), START).unwrap();
     let append = |name: &str, t: i64, start: i64, value: Value| {
         let samples = vec![Sample { t, start, value }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(name)), samples }];
+        let series = vec![SeriesSamples {
+            series: SeriesRef::Labels(labels(name)),
+            samples: samples.into(),
+        }];
         let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, t).unwrap();
         assert!(done.rejected.is_empty());
     };
@@ -114,6 +117,8 @@ fn write(dir: &Path) {
     // What only the log has.
     append("decimal", START + 11 * HOUR, 0, Value::Float(0.25));
     command("LPUSH list three", START + 11 * HOUR);
+    let name = Matcher::equal("__name__", "decimal");
+    store.delete(vec![name], TimeRange::new(START + 60_000, START + 90_000).unwrap()).unwrap();
     store.sync().unwrap();
 }
 

@@ -23,3 +23,4 @@ mod pushes;
 mod watch;
 mod wire;
 mod write;
+mod write_v2;

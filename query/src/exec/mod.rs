@@ -34,6 +34,20 @@ use crate::value::{Cell, Evaluated, Row, Steps};
 /// Evaluates a node over `steps`.
 pub(crate) fn eval(ctx: &Context<'_>, node: &Node, steps: Steps) -> Result<Evaluated, QueryError> {
     ctx.budget.check()?;
+    let value = operate(ctx, node, steps)?;
+    if ctx.options.delayed_name_removal {
+        return Ok(value);
+    }
+    match value {
+        Evaluated::Vector(rows) if rows.iter().any(|row| row.drop_name) => {
+            let ranged = matches!(&node.op, Op::Call { function, .. } if function.is_ranged());
+            answer::named(rows, ranged).map(Evaluated::Vector)
+        }
+        value => Ok(value),
+    }
+}
+
+fn operate(ctx: &Context<'_>, node: &Node, steps: Steps) -> Result<Evaluated, QueryError> {
     match &node.op {
         Op::Number(number) => Ok(Evaluated::Scalar(vec![*number; steps.count])),
         Op::Text { value, .. } => Ok(Evaluated::Text(value.clone())),

@@ -99,6 +99,7 @@ impl RangeCall<'_> {
             from: first.saturating_sub(window.range).saturating_sub(before).saturating_add(1),
             to: last.saturating_add(after),
             stats: select.stats,
+            starts: ctx.options.start_timestamps,
             keep_stale: false,
         };
         let series = ctx.series(select.source, reading.from, reading.to)?;

@@ -29,6 +29,8 @@ pub(crate) struct Reading {
     pub(crate) to: i64,
     /// Only count and sum of histograms matter.
     pub(crate) stats: bool,
+    /// The starts of counters matter.
+    pub(crate) starts: bool,
     /// Keep stale markers: instant selectors end at them, ranges pass over them.
     pub(crate) keep_stale: bool,
 }
@@ -47,6 +49,9 @@ impl Samples {
         loop {
             let more = cursor.next(&mut buffer)?;
             ctx.budget.charge_read(buffer.len())?;
+            if !reading.starts {
+                buffer.start.clear();
+            }
             out.take(&buffer, reading.keep_stale);
             buffer.clear();
             if !more {

@@ -17,6 +17,13 @@ pub struct Function {
     pub(crate) does: Does,
 }
 
+impl Function {
+    /// Whether it works window by window.
+    pub(crate) fn is_ranged(&self) -> bool {
+        matches!(self.does, Does::Range(..))
+    }
+}
+
 /// How a function is computed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Does {

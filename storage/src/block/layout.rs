@@ -7,7 +7,7 @@ use crate::wire::{FormatError, Reader, put_varint, put_zigzag};
 
 pub(super) const HEADER: usize = 16;
 pub(super) const VERSION: u32 = 1;
-pub(super) const PARTS: usize = 5;
+pub(super) const PARTS: usize = 4;
 /// Offset, length, checksum for each part; then checksum, version, magic.
 pub(super) const FOOTER: usize = PARTS * 20 + 16;
 
@@ -33,6 +33,8 @@ pub struct Meta {
     pub level: u64,
     /// Highest log position whose samples it holds.
     pub position: u64,
+    /// Deletions up to this log position are carried out in it.
+    pub cleaned: u64,
 }
 
 /// Where a chunk stands.
@@ -243,7 +245,9 @@ impl Meta {
         put_varint(&mut out, self.number);
         put_zigzag(&mut out, self.min_t);
         put_zigzag(&mut out, self.max_t);
-        for n in [self.samples, self.series, self.chunks, self.level, self.position] {
+        let counts =
+            [self.samples, self.series, self.chunks, self.level, self.position, self.cleaned];
+        for n in counts {
             put_varint(&mut out, n);
         }
         out
@@ -260,6 +264,7 @@ impl Meta {
             chunks: reader.varint()?,
             level: reader.varint()?,
             position: reader.varint()?,
+            cleaned: reader.varint()?,
         })
     }
 }

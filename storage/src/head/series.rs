@@ -5,6 +5,8 @@
 //! the side buffer, have the same timestamp, the later one (in `sealed` order, then the side buffer)
 //! holds.
 
+mod delete;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
