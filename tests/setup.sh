@@ -35,6 +35,9 @@ if [ "${#packages[@]}" -gt 0 ]; then
 fi
 
 if [ ! -x "$tools/venv/bin/python" ] || ! "$tools/venv/bin/python" -c 'import redis' 2>/dev/null; then
+  # Debian's own python3 has venv in a package of its own.
+  python3 -c 'import ensurepip' 2>/dev/null ||
+    DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -q --no-install-recommends python3-venv
   python3 -m venv "$tools/venv"
   "$tools/venv/bin/pip" install -q --disable-pip-version-check -r requirements.txt
 fi

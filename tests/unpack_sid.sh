@@ -5,7 +5,10 @@
 # plainly what it does; ends with 1 and one line if unstable cannot be had.
 set -euo pipefail
 package=$1 dir=$2
-if compgen -G "$dir/usr/bin/*" >/dev/null; then exit 0; fi
+if compgen -G "$dir/usr/bin/*" >/dev/null; then
+  "$dir/usr/bin/$package" --version 2>&1 | head -n 1
+  exit 0
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/parts"
@@ -37,3 +40,4 @@ fi
 mkdir -p "$dir"
 dpkg-deb -x "$work"/"$package"_*.deb "$dir"
 echo "unpacked $(basename "$work"/"$package"_*.deb)"
+"$dir/usr/bin/$package" --version 2>&1 | head -n 1

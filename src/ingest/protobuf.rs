@@ -210,6 +210,19 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
+    /// Appends one unsigned number, or a packed run of them.
+    pub(super) fn uints(&self, out: &mut Vec<u64>) -> Result<(), Malformed> {
+        if let FieldValue::Varint(value) = self.value {
+            out.push(value);
+            return Ok(());
+        }
+        let mut run = self.message()?;
+        while run.at < run.bytes.len() {
+            out.push(run.varint()?);
+        }
+        Ok(())
+    }
+
     /// Appends one zigzag number, or a packed run of them.
     pub(super) fn sints(&self, out: &mut Vec<i64>) -> Result<(), Malformed> {
         if let FieldValue::Varint(value) = self.value {

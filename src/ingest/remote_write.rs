@@ -1,10 +1,11 @@
-//! Prometheus remote write 1.0: snappy, then protobuf, walked in place.
+//! Prometheus remote write: snappy, then protobuf, walked in place. Here is 1.0, [`v2`] is 2.0.
 //!
 //! Nothing is allocated from a length that is only declared: the decompressed size is checked
 //! against the limit and against what snappy can do. Labels stay the sender's bytes, which the
 //! store maps to a known series without parsing. Exemplars and metadata are counted.
 
 mod histogram;
+pub mod v2;
 
 use std::borrow::Cow;
 

@@ -7,6 +7,7 @@ use crate::disk::{Disk, DiskError, read_all};
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
 use crate::keyspace::{Keyspace, View};
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
+use crate::mutants::{Mutant, planted};
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint, put_zigzag};
 
 pub(crate) const DIR: &str = "checkpoints";
@@ -151,7 +152,8 @@ fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<
         (shard.applied, shard.iter().map(take).collect::<Vec<_>>())
     };
     put_varint(out, number as u64);
-    put_varint(out, applied.0);
+    let boast = if planted(Mutant::CheckpointBoasts) { 300 } else { 0 };
+    put_varint(out, applied.0 + boast);
     put_varint(out, series.len() as u64);
     let mut chunks = Chunks::default();
     for taken in &series {

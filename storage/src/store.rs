@@ -15,7 +15,9 @@ use std::time::Duration;
 use crate::append::{
     AppendError, Appended, Batch, Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples,
 };
+use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
+use crate::compaction::Retention;
 use crate::disk::Disk;
 use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
@@ -24,14 +26,21 @@ use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
+use crate::space::Space;
 use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
 
+pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
 pub use crate::recover::{OpenError, Report};
 pub use crate::wal::Ack;
 
 /// Keys that expire in one tick at most.
 const EXPIRE_PER_TICK: usize = 10_000;
+/// Commands that make room, or change nothing but when: they are taken on a full disk too.
+const FREEING: [&str; 14] = [
+    "DEL", "UNLINK", "GETDEL", "LTRIM", "LPOP", "RPOP", "LREM", "HDEL", "SREM", "SPOP", "EXPIRE",
+    "PEXPIRE", "FLUSHDB", "FLUSHALL",
+];
 
 /// How a store behaves.
 #[derive(Clone, Debug)]
@@ -50,8 +59,16 @@ pub struct Options {
     pub cut_delay: Timestamp,
     /// Bytes of log after which a checkpoint is taken.
     pub checkpoint_bytes: u64,
+    /// What is kept, by bytes and by selector, beside the retention.
+    pub keep: Retention,
+    /// Deletions that may wait for compaction at a time.
+    pub max_tombstones: usize,
     /// Sizes of the log.
     pub log: LogOptions,
+    /// Ingest stops while less than this is free on the disk, and resumes by itself; 0 = never.
+    pub min_free_disk: u64,
+    /// Size of the reserve file that is given up when the disk is full; 0 = none.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -65,7 +82,11 @@ impl Default for Options {
             block_span: 2 * HOUR,
             cut_delay: HOUR,
             checkpoint_bytes: 256 << 20,
+            keep: Retention::default(),
+            max_tombstones: 10_000,
             log: LogOptions::default(),
+            min_free_disk: 0,
+            reserve_bytes: 0,
         }
     }
 }
@@ -75,11 +96,13 @@ pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) log: Arc<Log>,
+    pub(crate) catalog: Box<dyn Catalog>,
     pub(crate) head: Arc<Head>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) generation: RwLock<Arc<Generation>>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
+    space: Space,
     report: Report,
 }
 
@@ -88,6 +111,9 @@ pub struct Store {
 pub(crate) struct Counters {
     accepted: AtomicU64,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) checkpoint_bytes: AtomicU64,
+    pub(crate) merges: AtomicU64,
     shifted: AtomicU64,
     commands: AtomicU64,
 }
@@ -134,30 +160,50 @@ pub struct Stats {
     pub checkpoint_bytes: u64,
     /// Checkpoints taken since opening.
     pub checkpoints: u64,
+    /// Merges of blocks since opening.
+    pub merges: u64,
+    /// Times the catalogue had to be set aside and begun anew.
+    pub catalog_rebuilds: u64,
+    /// Deletions that some block does not carry out yet.
+    pub tombstones: u64,
+    /// Bytes free on the disk at the last look.
+    pub disk_free: u64,
+    /// Whether ingest is stopped for want of room.
+    pub ingest_stopped: bool,
 }
 
 impl Store {
     /// Opens a directory, or makes it a store.
-    pub fn open(
+    pub fn open(disk: Arc<dyn Disk>, options: Options, now: Timestamp) -> Result<Store, OpenError> {
+        Store::open_with(disk, Box::<MemoryCatalog>::default(), options, now)
+    }
+
+    /// The same with a catalogue that outlives the process.
+    pub fn open_with(
         disk: Arc<dyn Disk>,
+        catalog: Box<dyn Catalog>,
         options: Options,
         _now: Timestamp,
     ) -> Result<Store, OpenError> {
         let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
         let (recovered, log) = Recovering::begin(disk, head)?.finish(options.log)?;
-        let Recovering { disk, manifest, head, keys, blocks, report } = recovered;
-        let series: usize = (0..SHARDS).map(|i| head.lock(i).iter().count()).sum();
-        head.active.store(series as u64, Ordering::Relaxed);
+        let Recovering { disk, manifest, head, keys, blocks, tombstones, report } = recovered;
+        for shard in 0..SHARDS {
+            head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
+        }
         head.taken_id(SeriesId(manifest.next_series.saturating_sub(1)));
+        let space = Space::open(&*disk, options.min_free_disk, options.reserve_bytes);
         Ok(Store {
             disk,
             options,
             log,
+            catalog,
             head: Arc::new(head),
             keys: Mutex::new(keys),
-            generation: RwLock::new(Arc::new(Generation { blocks })),
+            generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
+            space,
             report,
         })
     }
@@ -170,7 +216,7 @@ impl Store {
     /// Takes samples in. A refused sample is a value in the answer; an error means that nothing
     /// may be acknowledged.
     pub fn append(&self, batch: &Batch<'_>, now: Timestamp) -> Result<Appended, AppendError> {
-        self.log.admits()?;
+        self.admits()?;
         let mut appended = Appended { position: WalPosition(0), ..Appended::default() };
         let routed = self.route(batch, &mut appended.rejected);
         let mut spellings = Vec::new();
@@ -200,6 +246,12 @@ impl Store {
         if decision.effects.is_empty() {
             return Executed { reply: decision.reply, position: None, derived_refused: 0 };
         }
+        if let Err(error) = self.space.admits()
+            && !frees(request)
+        {
+            let reply = Reply::Error(format!("MISCONF {error}"));
+            return Executed { reply, position: None, derived_refused: 0 };
+        }
         let mut derived = Derived::default();
         extract.extract(&keys.keyspace, request, &decision.effects, now, &mut derived);
         match self.commit(&mut keys, decision.effects, &derived, now) {
@@ -217,6 +269,7 @@ impl Store {
     /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
     /// that all of it is synced.
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
+        self.watch_space();
         let mut keys = lock(&self.keys);
         let effects = keys.keyspace.due(now, EXPIRE_PER_TICK);
         let mut derived = Derived::default();
@@ -224,7 +277,9 @@ impl Store {
             let expiry = Request { db: 0, args: &[] };
             extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
         }
-        extract.hold(&keys.keyspace, now, &mut derived);
+        if !self.space.is_tight() {
+            extract.hold(&keys.keyspace, now, &mut derived);
+        }
         if effects.is_empty() && derived.samples.is_empty() && derived.marks.is_empty() {
             drop(keys);
             self.log.mark()?;
@@ -249,7 +304,20 @@ impl Store {
 
     /// Whether writes are taken now, and if not, why.
     pub fn admits(&self) -> Result<(), AppendError> {
-        self.log.admits()
+        self.space.admits()?;
+        self.log.admits().inspect_err(|_| self.note_full(self.log.take_met_full()))
+    }
+
+    /// Looks at the room on the disk: ingest stops for want of it, or resumes.
+    fn watch_space(&self) {
+        self.note_full(self.log.take_met_full());
+        self.space.look(&*self.disk);
+    }
+
+    fn note_full(&self, met: bool) {
+        if met {
+            self.space.met_full(&*self.disk);
+        }
     }
 
     /// Sleeps until someone waits for a sync, at most `timeout`; says whether someone does.
@@ -267,31 +335,39 @@ impl Store {
         look(&lock(&self.keys).keyspace)
     }
 
-    /// Does whatever maintenance is due: retention, cuts, a checkpoint.
+    /// Does a step of whatever maintenance is due: retention, cuts, a checkpoint, merges.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
-        crate::maintain::run(self, now)
+        let done = crate::maintain::run(self, now);
+        self.note_full(matches!(&done, Err(error) if error.is_full()));
+        done
     }
 
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
     pub fn close(&self, now: Timestamp) -> Result<(), MaintainError> {
-        self.log.sync().map_err(MaintainError::Log)?;
-        crate::maintain::checkpoint_now(self, now)?;
+        if self.log.sync().is_err() {
+            // Where there was no room, the reserve may be enough.
+            self.note_full(self.log.take_met_full());
+            self.log.sync().map_err(MaintainError::Log)?;
+        }
+        if let Err(error) = crate::maintain::checkpoint_now(self, now) {
+            if !error.is_full() {
+                return Err(error);
+            }
+            self.note_full(true);
+            crate::maintain::checkpoint_now(self, now)?;
+        }
         self.log.mark().map_err(MaintainError::Log)
     }
 
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
         let generation = self.generation();
-        let (checkpoints, checkpoint_bytes) = {
-            let maintenance = lock(&self.maintenance);
-            (maintenance.checkpoints, maintenance.checkpoint_bytes)
-        };
         let keys = lock(&self.keys);
         let key_count: usize =
             (0..crate::keyspace::DATABASES).map(|db| keys.keyspace.counts(db).0).sum();
         drop(keys);
         Stats {
-            series: self.head.active.load(Ordering::Relaxed),
+            series: self.head.cardinality.series(),
             accepted: self.counters.accepted.load(Ordering::Relaxed),
             rejected: lock(&self.counters.rejected).clone(),
             shifted: self.counters.shifted.load(Ordering::Relaxed),
@@ -303,8 +379,13 @@ impl Store {
             blocks: generation.blocks.len() as u64,
             block_bytes: generation.blocks.iter().map(|b| b.byte_len()).sum(),
             block_samples: generation.blocks.iter().map(|b| b.meta().samples).sum(),
-            checkpoint_bytes,
-            checkpoints,
+            checkpoint_bytes: self.counters.checkpoint_bytes.load(Ordering::Relaxed),
+            checkpoints: self.counters.checkpoints.load(Ordering::Relaxed),
+            merges: self.counters.merges.load(Ordering::Relaxed),
+            catalog_rebuilds: self.catalog.rebuilds(),
+            tombstones: generation.tombstones.len() as u64,
+            disk_free: self.space.free(),
+            ingest_stopped: self.space.is_tight(),
         }
     }
 
@@ -355,7 +436,7 @@ impl Store {
         let Some(number) = group.routes.first().map(|route| group.shard(route)) else {
             return Ok(());
         };
-        let room = || self.room();
+        let room = |labels: &Labels| self.room(labels);
         let mut admitting = self.admitting(number, group.batch.duplicates, now, &room);
         admitting.rows.floats.reserve(group.routes.len());
         let before = spellings.len();
@@ -389,10 +470,10 @@ impl Store {
         if rows.is_empty() {
             return Ok(());
         }
-        let created = rows.new_series.len() as u64;
+        let created: Vec<Labels> = rows.new_series.iter().map(|s| s.labels.clone()).collect();
         let logged = self.log.append(rows).inspect_err(|_| {
             spellings.truncate(before);
-            self.head.active.fetch_sub(created, Ordering::Relaxed);
+            self.head.cardinality.release(created.iter());
         })?;
         shard.apply(&logged.as_ref());
         appended.position = appended.position.max(logged.end());
@@ -412,9 +493,10 @@ impl Store {
         let (mut shards, batches, refused) = self.admit_derived(&derived.samples, now);
         let mut record = KeysRecord { effects: Vec::new(), batches };
         effects.encode(&mut record.effects);
-        let created: usize = record.batches.iter().map(|b| b.new_series.len()).sum();
+        let created = record.batches.iter().flat_map(|b| &b.new_series);
+        let created: Vec<Labels> = created.map(|s| s.labels.clone()).collect();
         let logged = self.log.append(record).inspect_err(|_| {
-            self.head.active.fetch_sub(created as u64, Ordering::Relaxed);
+            self.head.cardinality.release(created.iter());
         })?;
         keys.keyspace.apply(&effects);
         keys.applied = WalPosition(logged.position().0 + 1);
@@ -432,7 +514,7 @@ impl Store {
         samples: &[DerivedSample],
         now: Timestamp,
     ) -> (BTreeMap<usize, MutexGuard<'_, Shard>>, Vec<ShardBatch>, u64) {
-        let room = || self.room();
+        let room = |labels: &Labels| self.room(labels);
         let routes: Vec<usize> = samples.iter().map(|s| Head::shard_of(&s.labels)).collect();
         let mut shards = BTreeMap::new();
         let mut admitting = BTreeMap::new();
@@ -483,7 +565,7 @@ impl Store {
         shard: usize,
         duplicates: Duplicates,
         now: Timestamp,
-        room: &'a dyn Fn() -> Result<SeriesId, Rejection>,
+        room: &'a dyn Fn(&Labels) -> Result<SeriesId, Rejection>,
     ) -> Admitting<'a> {
         Admitting {
             limits: &self.options.limits,
@@ -501,13 +583,8 @@ impl Store {
     }
 
     /// Room for one more series, or the refusal.
-    fn room(&self) -> Result<SeriesId, Rejection> {
-        let max = self.options.limits.series;
-        if self.head.active.fetch_add(1, Ordering::Relaxed) >= max {
-            self.head.active.fetch_sub(1, Ordering::Relaxed);
-            let offender = "a new series".to_owned();
-            return Err(Rejection::LimitReached { limit: "active series", max, offender });
-        }
+    fn room(&self, labels: &Labels) -> Result<SeriesId, Rejection> {
+        self.head.cardinality.admit(labels, &self.options.limits)?;
         Ok(self.head.new_id())
     }
 
@@ -596,6 +673,11 @@ impl Group<'_, '_> {
             }
         }
     }
+}
+
+fn frees(request: &Request<'_>) -> bool {
+    let Some(name) = request.args.first() else { return false };
+    FREEING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 fn labels_of(series: &SeriesRef<'_>) -> Result<Labels, Rejection> {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use ringwell::demo::Fleet;
+
 use crate::node::{Node, Options};
-use crate::oracle::{Connection, Reply};
+use crate::oracle::{Connection, Redis, Reply};
 
 fn seconds() -> f64 {
     ringwell::clock::now_seconds()
@@ -72,4 +74,36 @@ fn every_push_is_a_sample_and_a_kill_changes_nothing() {
     assert_eq!(samples_after, rounds_after);
     let agents = node.query(r#"count(agent_current_tasks{agent=~"demo-.*"})"#, seconds());
     assert_eq!(agents[0]["value"][1], "8");
+}
+
+#[test]
+fn the_fleet_s_lists_are_redis_s_byte_for_byte() {
+    let Some(redis) = Redis::start() else { return };
+    let node = Node::start();
+    let now = ringwell::clock::now_ms();
+    let fleet = Fleet::new(1, now - 3_600_000);
+    let rounds: Vec<i64> = (0..1200).map(|i| now - 1_200_000 + i * 1000).collect();
+    let contents = [node.redis.clone(), redis.address()].map(|address| {
+        let mut connection = Connection::open(&address);
+        for t in &rounds {
+            let commands = fleet.round(t - 1000, *t);
+            connection.send(&commands);
+            commands.iter().for_each(|_| drop(connection.reply()));
+        }
+        let Reply::Nested(_, mut keys) = connection.call(&["KEYS", "metrics:*"]) else { panic!() };
+        keys.sort();
+        let mut contents = Vec::new();
+        for key in keys {
+            let Reply::Bulk(key) = key else { panic!() };
+            let key = key.trim_start_matches('$');
+            contents.push((key.to_owned(), connection.call(&["LRANGE", key, "0", "-1"])));
+            contents.push((key.to_owned(), connection.call(&["HGET", key, "tasks_completed"])));
+        }
+        contents
+    });
+    assert!(contents[0].len() > 20);
+    assert_eq!(contents[0], contents[1]);
+    let loss = "metrics:training:demo-vision:loss";
+    let length = Connection::open(&node.redis).call(&["LLEN", loss]);
+    assert_eq!(length, Reply::Line(':', "1000".to_owned()));
 }

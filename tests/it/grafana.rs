@@ -1,8 +1,12 @@
 //! The requests that Grafana's Prometheus data source sends, and what it reads of the answers.
 
+use std::path::{Path, PathBuf};
+
+use ringwell::client;
 use serde_json::Value;
 
 use crate::node::{Node, data};
+use crate::prometheus::{alike, free_address, installed, start};
 use crate::wire::{HEADERS, body, now, series};
 
 fn node() -> (Node, i64) {
@@ -67,4 +71,94 @@ fn variables_and_the_metric_browser() {
     let form = [("match[]", "http_requests_total{job=~\"j.*\"}"), range[0], range[1]];
     let found: Value = data(&node.post_form("/api/v1/series", &form));
     assert_eq!(found[0]["instance"], "i");
+}
+
+/// Names and values of a form.
+type Form<'a> = &'a [(&'a str, &'a str)];
+
+/// The newest Prometheus on this machine.
+fn prometheus() -> Option<PathBuf> {
+    let unpacked =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.tools/prometheus3/usr/bin/prometheus");
+    if unpacked.is_file() { Some(unpacked) } else { installed("prometheus") }
+}
+
+#[test]
+fn prometheus_gives_the_same_answers() {
+    let Some(program) = prometheus() else {
+        return eprintln!("skipped: there is no prometheus on this machine");
+    };
+    let node = Node::start();
+    let (own, dir) = (free_address(), node.dir().to_owned());
+    std::fs::write(dir.join("empty.yml"), "").unwrap();
+    let _peer = start(
+        &program,
+        &[
+            format!("--config.file={}", dir.join("empty.yml").display()),
+            format!("--storage.tsdb.path={}", dir.join("peer").display()),
+            format!("--web.listen-address={own}"),
+            "--web.enable-remote-write-receiver".to_owned(),
+        ],
+    );
+    let ready = || client::send(&own, "GET", "/-/ready", &[], b"").is_ok_and(|a| a.status == 200);
+    node.wait_for("prometheus", |_| ready().then_some(()));
+    let t = now() / 1000 * 1000 - 1000;
+    let series: Vec<_> = (0..6)
+        .map(|i| {
+            let (path, code) = (format!("/p{}", i % 3), format!("{}00", 2 + i % 2 * 3));
+            let labels = [("__name__", "http_requests_total"), ("code", &*code), ("path", &*path)];
+            let samples: Vec<(i64, f64)> =
+                (0..120).map(|k| (t - 119_000 + k * 1000, (k * (i + 1)) as f64)).collect();
+            crate::wire::series(&labels, &samples)
+        })
+        .collect();
+    let request = body(series);
+    for address in [&node.http, &own] {
+        let answer = client::send(address, "POST", "/api/v1/write", &HEADERS, &request).unwrap();
+        assert_eq!(answer.status / 100, 2, "{}", answer.text());
+    }
+    let (start, end) = ((t / 1000 - 110).to_string(), (t / 1000).to_string());
+    let range = [("start", &*start), ("end", &*end)];
+    let at = [("time", &*end)];
+    let stepped = [range[0], range[1], ("step", "15")];
+    let asked: &[(&str, Form<'_>, Form<'_>)] = &[
+        ("/api/v1/query", &[("query", "1+1")], &at),
+        ("/api/v1/query", &[("query", "sum by (code) (http_requests_total)")], &at),
+        ("/api/v1/query", &[("query", "http_requests_total[30s]")], &at),
+        ("/api/v1/query", &[("query", "rate(http_requests_total[")], &at),
+        ("/api/v1/query_range", &[("query", "rate(http_requests_total[1m])")], &stepped),
+        ("/api/v1/query_range", &[("query", "sum(rate(http_requests_total[1m]))")], &stepped),
+        ("/api/v1/query_exemplars", &[("query", "http_requests_total")], &range),
+        ("/api/v1/labels", &[], &range),
+        ("/api/v1/labels", &[("match[]", "http_requests_total{code=\"200\"}")], &range),
+        ("/api/v1/series", &[("match[]", "{path=~\"/p[01]\"}")], &range),
+        ("/api/v1/series", &[], &range),
+    ];
+    for (path, form, more) in asked {
+        let form: Vec<(&str, &str)> = form.iter().chain(*more).copied().collect();
+        let encode = |(name, value): &(&str, &str)| format!("{name}={}", client::encode(value));
+        let form = form.iter().map(encode).collect::<Vec<_>>().join("&");
+        let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+        let [ours, theirs] = [&node.http, &own]
+            .map(|address| client::send(address, "POST", path, &kind, form.as_bytes()).unwrap());
+        assert_eq!(ours.status, theirs.status, "{path} {form}");
+        let [ours, theirs] =
+            [ours, theirs].map(|a| sorted(serde_json::from_slice(&a.body).unwrap()));
+        assert!(alike(&ours, &theirs), "{path} {form}:\nours   {ours}\ntheirs {theirs}");
+    }
+    for path in ["/api/v1/label/code/values", "/api/v1/label/__name__/values", "/api/v1/rules"] {
+        let [ours, theirs] =
+            [&node.http, &own].map(|a| data(&client::send(a, "GET", path, &[], b"").unwrap()));
+        assert_eq!(ours, theirs, "{path}");
+    }
+}
+
+/// Series and the results of an instant query come in no particular order.
+fn sorted(mut answer: Value) -> Value {
+    for place in ["/data/result", "/data"] {
+        if let Some(list) = answer.pointer_mut(place).and_then(Value::as_array_mut) {
+            list.sort_by_key(ToString::to_string);
+        }
+    }
+    answer
 }

@@ -27,7 +27,7 @@ const EXPRESSIONS: [&str; 12] = [
 ];
 
 /// A process that ends with the test.
-struct Peer(Child);
+pub struct Peer(Child);
 
 impl Drop for Peer {
     fn drop(&mut self) {
@@ -36,7 +36,7 @@ impl Drop for Peer {
     }
 }
 
-fn start(program: &Path, arguments: &[String]) -> Peer {
+pub fn start(program: &Path, arguments: &[String]) -> Peer {
     let child = Command::new(program)
         .args(arguments)
         .stdout(Stdio::null())
@@ -46,11 +46,11 @@ fn start(program: &Path, arguments: &[String]) -> Peer {
     Peer(child)
 }
 
-fn free_address() -> String {
+pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-fn installed(name: &str) -> Option<PathBuf> {
+pub fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
@@ -68,7 +68,7 @@ fn range(address: &str, expression: &str, start: i64, end: i64) -> Value {
 }
 
 /// Equal but for the last digits of numbers: older releases add up less exactly.
-fn alike(ours: &Value, theirs: &Value) -> bool {
+pub fn alike(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Array(ours), Value::Array(theirs)) => {
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| alike(a, b))

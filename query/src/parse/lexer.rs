@@ -34,11 +34,14 @@ impl Lexer<'_> {
         if self.braces {
             return Err(ParseError::at(span, "unexpected end of input inside braces"));
         }
-        if self.brackets {
-            return Err(ParseError::at(span, "unexpected end of input inside brackets"));
+        if matches!(self.out.last(), Some(Lexeme { token: Token::LeftBracket, .. })) {
+            return Err(ParseError::at(span, "unexpected end of input in duration expression"));
         }
         if self.parens > 0 {
             return Err(ParseError::at(span, "unclosed left parenthesis"));
+        }
+        if self.brackets {
+            return Err(ParseError::at(span, "unclosed left bracket"));
         }
         self.out.push(Lexeme { token: Token::End, span });
         Ok(())

@@ -15,6 +15,18 @@ const RUN_LENGTH: usize = 4;
 /// Values looked at first to guess the exponent of a column.
 const GUESSES: usize = 16;
 
+/// What a tag is called.
+pub(super) fn name_of(tag: u8) -> &'static str {
+    match tag {
+        RAW => "raw",
+        CONSTANT => "constant",
+        DECIMAL => "decimal",
+        BITS => "bits",
+        RUNS => "stretches",
+        _ => "unknown",
+    }
+}
+
 /// Powers of ten that a double holds exactly enough for the division to be checked.
 const MAX_EXPONENT: usize = 17;
 const POWERS: [f64; MAX_EXPONENT + 1] = [

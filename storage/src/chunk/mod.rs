@@ -136,6 +136,38 @@ pub fn stats_of(bytes: &[u8]) -> Result<Option<ChunkStats>, FormatError> {
     ChunkStats::decode(&mut reader).map(Some)
 }
 
+/// Encodes bare floats.
+pub(crate) fn encode_floats(values: &[f64], out: &mut Vec<u8>) {
+    float::encode(values, Effort::Small, out);
+}
+
+/// Appends `n` bare floats.
+pub(crate) fn decode_floats(
+    reader: &mut Reader<'_>,
+    n: usize,
+    out: &mut Vec<f64>,
+) -> Result<(), FormatError> {
+    float::decode(reader, n, out)
+}
+
+/// How a value column is encoded, for people who look.
+pub(crate) fn encoding_of(bytes: &[u8]) -> &'static str {
+    let mut reader = Reader::new(bytes);
+    let Ok(flags) = reader.u8() else { return "damaged" };
+    if flags & HAS_HISTOGRAMS != 0 {
+        return "histogram";
+    }
+    let passed = match flags & (HAS_STATS | EQUAL_STATS) {
+        0 => Ok(()),
+        EQUAL_STATS => reader.varint().map(|_| ()),
+        _ => ChunkStats::decode(&mut reader).map(|_| ()),
+    };
+    if passed.is_err() {
+        return "damaged";
+    }
+    reader.u8().map_or("damaged", float::name_of)
+}
+
 /// A column of histograms, one slot a sample.
 type Histograms = Vec<Option<Arc<Histogram>>>;
 

@@ -46,6 +46,29 @@ impl ChunkStats {
         stats
     }
 
+    /// The statistics of these values and of `later` ones behind them.
+    pub(crate) fn join(&self, later: &ChunkStats) -> ChunkStats {
+        if self.count == 0 || later.count == 0 {
+            return if self.count == 0 { *later } else { *self };
+        }
+        let fell = later.first < self.last;
+        let between = if fell { later.first } else { later.first - self.last };
+        let (a, b) = (self.sum.0, later.sum.0);
+        let total = a + b;
+        let lost = if a.abs() >= b.abs() { a - total + b } else { b - total + a };
+        let lost = if total.is_finite() { lost } else { 0.0 };
+        ChunkStats {
+            count: self.count + later.count,
+            nans: self.nans + later.nans,
+            min: self.min.min(later.min),
+            max: self.max.max(later.max),
+            first: self.first,
+            last: later.last,
+            increase: self.increase + between + later.increase,
+            sum: (total, self.sum.1 + later.sum.1 + lost),
+        }
+    }
+
     fn add(&mut self, value: f64) {
         if self.count == 0 {
             self.first = value;

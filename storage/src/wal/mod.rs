@@ -2,16 +2,17 @@
 //! this module makes them.
 //!
 //! [`record`] and [`segment`] are pure codecs of `docs/format/wal.md`; [`commit`] appends, writes and
-//! syncs in groups; [`replay`] reads back and tells a torn tail from damage.
+//! syncs in groups; `file` makes, fills and recycles the files; [`replay`] reads back and tells a torn tail from damage.
 
 pub mod commit;
+pub(crate) mod file;
 pub mod record;
 pub mod replay;
 mod rows;
 pub(crate) mod segment;
 
-pub(crate) use commit::DIR as DIRECTORY;
 pub use commit::{Ack, Durable, Log, LogOptions};
+pub(crate) use file::DIR as DIRECTORY;
 pub use record::{FloatRow, KeysRecord, NewSeries, OtherRow, Record, ShardBatch};
 pub use replay::{OpenLogError, Recovered};
 

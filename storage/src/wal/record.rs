@@ -1,6 +1,7 @@
 //! Records: pure.
 
 use super::rows::{get_floats, put_floats};
+use crate::block::Deletion;
 use crate::chunk::{get_histogram, put_histogram};
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value};
 use crate::wire::{FormatError, Reader, put_f64, put_prefixed, put_varint, put_zigzag};
@@ -11,6 +12,7 @@ pub(crate) const RECORD_HEADER: usize = 6;
 
 const KIND_BATCH: u8 = 1;
 const KIND_KEYS: u8 = 2;
+const KIND_DELETION: u8 = 6;
 const SKIPPABLE: u8 = 1;
 
 const TAG_FLOAT: u8 = 0;
@@ -23,6 +25,8 @@ pub enum Record {
     Batch(ShardBatch),
     /// One command's effects and derived samples.
     Keys(KeysRecord),
+    /// Samples deleted.
+    Deletion(Deletion),
 }
 
 /// Admitted samples of one shard, in the order they are applied.
@@ -114,6 +118,7 @@ pub(crate) fn get_record(reader: &mut Reader<'_>) -> Result<Option<Record>, Form
     let record = match kind {
         KIND_BATCH => Record::Batch(ShardBatch::decode(&mut payload)?),
         KIND_KEYS => Record::Keys(KeysRecord::decode(&mut payload)?),
+        KIND_DELETION => Record::Deletion(Deletion::decode(&mut payload)?),
         _ if flags & SKIPPABLE != 0 => return Ok(None),
         _ => return Err(reader.error("unknown record kind, written by a newer release")),
     };
@@ -208,6 +213,14 @@ impl Encode for KeysRecord {
             batch.encode(&mut bytes);
             put_prefixed(out, &bytes);
         }
+    }
+}
+
+impl Encode for Deletion {
+    const KIND: u8 = KIND_DELETION;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        Deletion::encode(self, out);
     }
 }
 
