@@ -15,17 +15,19 @@ const RUN_LENGTH: usize = 4;
 /// Values looked at first to guess the exponent of a column.
 const GUESSES: usize = 16;
 
-/// Powers of ten that a double holds exactly enough for the division to be checked.
 /// What a tag is called.
 pub(super) fn name_of(tag: u8) -> &'static str {
     match tag {
         RAW => "raw",
         CONSTANT => "constant",
         DECIMAL => "decimal",
+        BITS => "bits",
+        RUNS => "stretches",
         _ => "unknown",
     }
 }
 
+/// Powers of ten that a double holds exactly enough for the division to be checked.
 const MAX_EXPONENT: usize = 17;
 const POWERS: [f64; MAX_EXPONENT + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,

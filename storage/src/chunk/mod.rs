@@ -157,7 +157,12 @@ pub(crate) fn encoding_of(bytes: &[u8]) -> &'static str {
     if flags & HAS_HISTOGRAMS != 0 {
         return "histogram";
     }
-    if flags & HAS_STATS != 0 && ChunkStats::decode(&mut reader).is_err() {
+    let passed = match flags & (HAS_STATS | EQUAL_STATS) {
+        0 => Ok(()),
+        EQUAL_STATS => reader.varint().map(|_| ()),
+        _ => ChunkStats::decode(&mut reader).map(|_| ()),
+    };
+    if passed.is_err() {
         return "damaged";
     }
     reader.u8().map_or("damaged", float::name_of)
