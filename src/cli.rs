@@ -74,6 +74,9 @@ struct Serve {
     /// Allow addresses beyond loopback without a secret: everybody there may read and write
     #[arg(long)]
     insecure_allow_open: bool,
+    /// Switch on a feature of Prometheus's, such as use-start-timestamps; repeatable, or with commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    enable_feature: Vec<String>,
     /// Set anything else, such as limits.series=500000; see docs/config.md
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -126,6 +129,11 @@ impl Serve {
             ("redis.listen", "--redis-listen", self.redis_listen.clone()),
             ("retention", "--retention", self.retention.clone()),
             ("demo", "--demo", switch(self.demo)),
+            (
+                "enable_feature",
+                "--enable-feature",
+                (!self.enable_feature.is_empty()).then(|| self.enable_feature.join(",")),
+            ),
             ("auth.token_file", "--auth-token-file", self.auth_token_file.clone()),
             ("auth.insecure_allow_open", "--insecure-allow-open", switch(self.insecure_allow_open)),
         ] {

@@ -55,15 +55,28 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ("ringwell_wal_synced_bytes_total", "Bytes of them on the disk.", stats.log_synced),
         ("ringwell_wal_syncs_total", "Syncs of the log.", stats.log_syncs),
         ("ringwell_checkpoints_total", "Checkpoints taken.", stats.checkpoints),
+        (
+            "ringwell_catalog_rebuilds_total",
+            "Times the catalogue was begun anew.",
+            stats.catalog_rebuilds,
+        ),
+        ("ringwell_compactions_total", "Merges of blocks.", stats.merges),
     ] {
         out.counter(name, help, value as f64);
     }
     for (name, help, value) in [
         ("ringwell_store_series", "Series in the head.", stats.series),
+        ("ringwell_disk_free_bytes", "Bytes free on the disk.", stats.disk_free),
+        (
+            "ringwell_ingest_stopped",
+            "1 while samples are refused because too little is free on the disk.",
+            u64::from(stats.ingest_stopped),
+        ),
         ("ringwell_store_keys", "Keys in all databases.", stats.keys),
         ("ringwell_store_blocks", "Live blocks.", stats.blocks),
         ("ringwell_store_block_bytes", "Bytes of the live blocks.", stats.block_bytes),
         ("ringwell_store_block_samples", "Samples in the live blocks.", stats.block_samples),
+        ("ringwell_store_tombstones", "Deletions that wait for compaction.", stats.tombstones),
         ("ringwell_checkpoint_bytes", "Bytes of the live checkpoint.", stats.checkpoint_bytes),
     ] {
         out.gauge(name, help, value as f64);

@@ -302,3 +302,43 @@ fn random_queries_at_any_time_never_panic() {
     }
     assert!(answered > 2 * refused, "{answered} answered, {refused} refused");
 }
+
+/// Plain Prometheus drops the name at each operator; delayed, a later function still reads it.
+#[test]
+fn names_go_at_once_or_at_the_end() {
+    let store = Store::open(
+        Arc::new(SimDisk::new()),
+        Options { max_future: None, ..Options::default() },
+        0,
+    )
+    .expect("a new store opens");
+    let series = ["a", "b"].map(|name| {
+        let labels = Labels::from_pairs([("__name__", name), ("job", "j")]).expect("two labels");
+        let sample = |t, v| Sample { t, start: 0, value: Value::Float(v) };
+        // Of different times, so that both can be one series.
+        let at = if name == "a" { 0 } else { 600_000 };
+        let samples = vec![sample(at, 1.0), sample(at + 10_000, 2.0)];
+        SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.into() }
+    });
+    let batch = Batch { series: series.to_vec(), duplicates: Duplicates::Reject };
+    store.append(&batch, 0).expect("the batch is taken");
+    let snapshot = store.snapshot();
+    let clash = "vector cannot contain metrics with the same labelset";
+    let when = When::Range { start: 0, end: 700_000, step: 10_000 };
+    for (text, at_once, delayed) in [
+        ("label_replace(-a, \"n\", \"$1\", \"__name__\", \"(.*)\")", "{job=\"j\"}", "n=\"a\""),
+        ("rate({job=\"j\"}[1m])", clash, "{job=\"j\"}"),
+        ("-{job=\"j\"}", "{job=\"j\"}", "{job=\"j\"}"),
+    ] {
+        for (delayed_name_removal, want) in [(false, at_once), (true, delayed)] {
+            let options = EngineOptions { delayed_name_removal, ..EngineOptions::default() };
+            let got =
+                Engine::new(options).run(snapshot.as_ref(), &query(text, when), &Uninterrupted);
+            let got = match got {
+                Err(error) => error.message,
+                Ok(answer) => format!("{:?}", answer.value),
+            };
+            assert!(got.contains(want), "{text} delayed={delayed_name_removal}: {got}");
+        }
+    }
+}

@@ -100,8 +100,8 @@ impl Collector {
         let mut batch = Batch { series: Vec::new(), duplicates: Duplicates::Last };
         let mut add = |labels: Result<Labels, LabelError>, value| -> Result<(), String> {
             let series = SeriesRef::Labels(labels.map_err(|error| error.to_string())?);
-            let samples = vec![Sample { t: at, start: 0, value: Value::Float(value) }];
-            batch.series.push(SeriesSamples { series, samples });
+            let sample = Sample { t: at, start: 0, value: Value::Float(value) };
+            batch.series.push(SeriesSamples { series, samples: [sample].into_iter().collect() });
             Ok(())
         };
         for family in self.registry.gather().iter() {

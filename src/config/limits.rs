@@ -11,6 +11,8 @@ use super::{ConfigError, interval, read};
 #[expect(missing_docs, reason = "each is documented once, in the table of knobs")]
 pub struct Limits {
     pub series: u64,
+    pub metric_series: u64,
+    pub label_values: u64,
     pub labels: usize,
     pub label_name: usize,
     pub label_value: usize,
@@ -19,6 +21,8 @@ pub struct Limits {
     pub body_decoded: usize,
     pub ingest_in_flight: usize,
     pub ingest_queue: Duration,
+    pub min_free_disk: u64,
+    pub disk_reserve: u64,
     pub query_time: Duration,
     pub query_samples: u64,
     pub query_concurrency: usize,
@@ -39,6 +43,8 @@ impl Limits {
         let concurrency = read(s, "limits.query_concurrency", size_count)?;
         Ok(Limits {
             series: read(s, "limits.series", count)?,
+            metric_series: read(s, "limits.metric_series", count)?,
+            label_values: read(s, "limits.label_values", count)?,
             labels: read(s, "limits.labels", size_count)?,
             label_name: read(s, "limits.label_name", size)?,
             label_value: read(s, "limits.label_value", size)?,
@@ -47,6 +53,8 @@ impl Limits {
             body_decoded: read(s, "limits.body_decoded", size)?,
             ingest_in_flight: read(s, "limits.ingest_in_flight", size)?,
             ingest_queue: read(s, "limits.ingest_queue", duration)?,
+            min_free_disk: read(s, "limits.min_free_disk", bytes)?,
+            disk_reserve: read(s, "limits.disk_reserve", bytes)?,
             query_time: read(s, "limits.query_time", interval)?,
             query_samples: read(s, "limits.query_samples", count)?,
             query_concurrency: if concurrency == 0 { cores * 2 } else { concurrency },

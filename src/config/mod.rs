@@ -4,6 +4,7 @@
 //! each setting once, and [`reference`] prints `docs/config.md` from there.
 
 mod error;
+mod features;
 mod knobs;
 mod limits;
 mod raw;
@@ -15,12 +16,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use features::Features;
 pub use knobs::{KNOBS, Kind, Knob};
 pub use limits::Limits;
 pub use raw::{Place, Setting, Settings, printable};
 pub use reference::reference;
 
-use units::{address, duration, list, switch};
+use ringwell_storage::compaction::Rule;
+
+use units::{address, bytes, duration, list, rules, switch};
 
 /// What a node is told.
 #[derive(Clone, Debug)]
@@ -29,6 +33,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How long samples are kept; `None` = for ever.
     pub retention: Option<Duration>,
+    /// Bytes of blocks; `None` = any.
+    pub retention_size: Option<u64>,
+    /// Shorter times for some series.
+    pub retention_rules: Vec<Rule>,
     /// Whether the simulated fleet runs.
     pub demo: bool,
     /// Where HTTP answers.
@@ -53,6 +61,10 @@ pub struct Config {
     pub log_level: String,
     /// Whether the log is JSON.
     pub log_json: bool,
+    /// What of Prometheus's feature switches is on.
+    pub features: Features,
+    /// Queries that take longer are logged; `None` = none are.
+    pub slow_query: Option<Duration>,
     /// How much of everything.
     pub limits: Limits,
 }
@@ -112,6 +124,8 @@ impl Config {
             data_dir: read(settings, "data_dir", non_empty)?.into(),
             retention: read(settings, "retention", duration)
                 .map(|kept| (!kept.is_zero()).then_some(kept))?,
+            retention_size: Some(read(settings, "retention_size", bytes)?).filter(|n| *n > 0),
+            retention_rules: read(settings, "retention_rules", rules)?,
             demo: read(settings, "demo", switch)?,
             http_listen: read(settings, "http.listen", address)?,
             allowed_hosts: read(settings, "http.allowed_hosts", |text| Ok(list(text)))?,
@@ -128,6 +142,9 @@ impl Config {
             )?),
             log_level: read(settings, "log.level", non_empty)?,
             log_json: read(settings, "log.format", log_format)?,
+            features: read(settings, "enable_feature", Features::mean)?,
+            slow_query: read(settings, "log.slow_query", duration)
+                .map(|long| (!long.is_zero()).then_some(long))?,
             limits: Limits::mean(settings)?,
         };
         config.refuse_open_doors()?;

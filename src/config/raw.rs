@@ -178,7 +178,7 @@ fn unknown(key: &str, place: &Place) -> ConfigError {
 }
 
 /// The candidate with the fewest edits, if it is near enough to be meant: a third of the word.
-fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn nearest(word: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
     candidates
         .map(|candidate| (edits(word, &candidate), candidate))
         .min()

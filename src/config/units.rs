@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use ringwell_storage::compaction::Rule;
+
 /// A time span: `0`, or Prometheus's spelling (`90d`, `1h30m`, `500ms`).
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
@@ -67,6 +69,40 @@ pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
+/// Rules of retention: `SELECTOR DURATION`, separated by `;`.
+pub(super) fn rules(text: &str) -> Result<Vec<Rule>, String> {
+    let mut rules = Vec::new();
+    let (mut quote, mut start) = (None, 0);
+    let mut ends: Vec<usize> = Vec::new();
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        if std::mem::take(&mut escaped) {
+            continue;
+        }
+        escaped = c == '\\';
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            None if c == ';' => ends.push(at),
+            _ => {}
+        }
+    }
+    for end in ends.into_iter().chain([text.len()]) {
+        let one = text[start..end].trim();
+        start = end + 1;
+        if one.is_empty() {
+            continue;
+        }
+        let (selector, kept) =
+            one.rsplit_once(' ').ok_or("not a rule; write it like {job=\"lab\"} 30d")?;
+        let matchers = ringwell_query::parse_selector(selector).map_err(|e| e.to_string())?;
+        let kept = duration(kept)?;
+        let keep = i64::try_from(kept.as_millis()).map_err(|_| "too long a time".to_owned())?;
+        rules.push(Rule { matchers, keep });
+    }
+    Ok(rules)
+}
+
 /// An address to listen on: `IP:PORT`, `localhost:PORT`, or `:PORT` for every interface.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
@@ -106,6 +142,17 @@ mod tests {
         assert_eq!(duration("0"), Ok(Duration::ZERO));
         for text in ["", "90", "d", "-5m", "5 m", "1x"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn retention_rules() {
+        let found = rules("up 7d; {job=\"a;b\",x!=\"1\"} 1h ;").unwrap();
+        let keeps: Vec<_> = found.iter().map(|r| (r.matchers.len(), r.keep)).collect();
+        assert_eq!(keeps, [(1, 7 * 86_400_000), (2, 3_600_000)]);
+        assert_eq!(found[1].matchers[0].value(), "a;b");
+        for text in ["up", "7d", "{job= 7d", "up seven"] {
+            assert!(rules(text).is_err(), "{text}");
         }
     }
 

@@ -9,9 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
@@ -34,6 +34,35 @@ pub(super) async fn door(
     if let Err(refusal) = names.check(request.headers()) {
         return plain(StatusCode::FORBIDDEN, refusal);
     }
+    // The origin has passed, so its pages may read the answer, refusals included.
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = if request.method() == Method::OPTIONS {
+        // Browsers ask before they send the secret.
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        admit(&handles, open, request, next).await
+    };
+    if let Some(origin) = origin {
+        share(response.headers_mut(), origin);
+    }
+    response
+}
+
+/// Lets pages of an origin read an answer.
+fn share(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, Origin"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Asks for the secret, where there is one.
+async fn admit(handles: &Handles, open: bool, request: Request, next: Next) -> Response {
     if let Some(secret) = &handles.config.secret
         && !open
         && !has_secret(request.headers(), secret)

@@ -1,14 +1,18 @@
 //! `/api/v1/write` and `/api/v1/import/prometheus`: bodies in, one batch each, 204 or a reason.
 
+use std::collections::HashSet;
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
+use ringwell_storage::model::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::plain;
 use super::{Handles, State};
 use crate::clock;
+use crate::ingest::remote_write::v2::Symbols;
 use crate::ingest::remote_write::{self, BodyError};
 use crate::ingest::{Refusals, Source, exposition};
 
@@ -16,18 +20,29 @@ use crate::ingest::{Refusals, Source, exposition};
 const LARGE: usize = 256 << 10;
 
 pub(super) async fn remote_write(state: State, headers: HeaderMap, body: Body) -> Response {
-    match take_remote_write(&state, &headers, body).await {
+    let version = match Version::of(&headers) {
+        Ok(version) => version,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let mut written = Written::default();
+    let taken = take_remote_write(&state, &headers, body, version, &mut written).await;
+    let mut response = match taken {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(refusal) => refusal.into_response(),
+    };
+    if version == Version::Two {
+        written.tell(response.headers_mut());
     }
+    response
 }
 
 async fn take_remote_write(
     handles: &Handles,
     headers: &HeaderMap,
     body: Body,
+    version: Version,
+    written: &mut Written,
 ) -> Result<(), Refusal> {
-    check_protocol(headers)?;
     let (body, _room) = read_body(handles, headers, body, handles.config.limits.body).await?;
     let ingest = &handles.ingest;
     let size = remote_write::decompressed_size(&body, ingest.max_decoded()).map_err(bad_body)?;
@@ -35,11 +50,62 @@ async fn take_remote_write(
     let message = on_large(body.len(), || remote_write::decompress(&body, ingest.max_decoded()))
         .map_err(bad_body)?;
     drop(body);
-    let request = on_large(message.len(), || remote_write::read(&message)).map_err(bad_body)?;
+    let (spelling, _label_room);
+    let request = match version {
+        Version::One => on_large(message.len(), || remote_write::read(&message)),
+        Version::Two => {
+            let symbols = on_large(message.len(), || Symbols::read(&message, ingest.max_decoded()))
+                .map_err(bad_body)?;
+            let size = symbols.spelled_size();
+            _label_room = ingest.room_for(size).await.ok_or_else(no_room)?;
+            spelling = on_large(size, || symbols.spell(&message)).map_err(bad_body)?;
+            on_large(message.len(), || remote_write::v2::read(&message, &spelling))
+        }
+    }
+    .map_err(bad_body)?;
     ingest.count_skipped(Source::RemoteWrite, request.exemplars, request.metadata);
     ingest.count_refused(Source::RemoteWrite, &request.batch, &request.refused);
     let appended = ingest.append(Source::RemoteWrite, &request.batch).await;
+    if let Ok(appended) = &appended {
+        written.count(&request.batch, &appended.rejected);
+    }
     conclude(&request.batch, request.refused, appended)
+}
+
+/// What a 2.0 sender is told of its request, in headers.
+#[derive(Debug, Default)]
+struct Written {
+    samples: u64,
+    histograms: u64,
+}
+
+impl Written {
+    fn count(&mut self, batch: &Batch<'_>, rejected: &[Rejected]) {
+        let gone: HashSet<_> = rejected.iter().map(|r| (r.series, r.sample)).collect();
+        for (at, series) in batch.series.iter().enumerate() {
+            if gone.contains(&(at, None)) {
+                continue;
+            }
+            for (i, sample) in series.samples.iter().enumerate() {
+                let counter = match sample.value {
+                    Value::Float(_) => &mut self.samples,
+                    Value::Histogram(_) => &mut self.histograms,
+                };
+                *counter += u64::from(!gone.contains(&(at, Some(i))));
+            }
+        }
+    }
+
+    /// Exemplars are not kept, and the sender is told so.
+    fn tell(&self, headers: &mut HeaderMap) {
+        for (name, count) in [
+            ("x-prometheus-remote-write-samples-written", self.samples),
+            ("x-prometheus-remote-write-histograms-written", self.histograms),
+            ("x-prometheus-remote-write-exemplars-written", 0),
+        ] {
+            headers.insert(name, header::HeaderValue::from(count));
+        }
+    }
 }
 
 pub(super) async fn import(state: State, headers: HeaderMap, body: Body) -> Response {
@@ -62,29 +128,40 @@ async fn take_import(handles: &Handles, headers: &HeaderMap, body: Body) -> Resu
     conclude(&batch, Vec::new(), appended)
 }
 
-/// Only remote write 1.0 in snappy is spoken here, said as senders understand it.
-fn check_protocol(headers: &HeaderMap) -> Result<(), Refusal> {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let unsupported =
-        |message: String| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-    let encoding = header(header::CONTENT_ENCODING);
-    if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("snappy") {
-        return unsupported(format!("content encoding {encoding:?} is not taken, only snappy"));
-    }
-    let content_type = header(header::CONTENT_TYPE);
-    let mut parts = content_type.split(';').map(str::trim);
-    let media = parts.next().unwrap_or("");
-    if !media.is_empty() && !media.eq_ignore_ascii_case("application/x-protobuf") {
-        return unsupported(format!(
-            "content type {content_type:?} is not taken, only application/x-protobuf"
-        ));
-    }
-    let proto = parts.find_map(|part| part.strip_prefix("proto="));
-    match proto {
-        None | Some("prometheus.WriteRequest") => Ok(()),
-        Some(proto) => unsupported(format!(
-            "protobuf message {proto:?} is not taken, only prometheus.WriteRequest (remote write 1.0)"
-        )),
+/// The version of the protocol a sender speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Version {
+    /// From the headers; what is neither is refused as senders understand it, so that they fall
+    /// back to what is taken.
+    fn of(headers: &HeaderMap) -> Result<Version, Refusal> {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let unsupported =
+            |message: String| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        let encoding = header(header::CONTENT_ENCODING);
+        if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("snappy") {
+            return unsupported(format!("content encoding {encoding:?} is not taken, only snappy"));
+        }
+        let content_type = header(header::CONTENT_TYPE);
+        let mut parts = content_type.split(';').map(str::trim);
+        let media = parts.next().unwrap_or("");
+        if !media.is_empty() && !media.eq_ignore_ascii_case("application/x-protobuf") {
+            return unsupported(format!(
+                "content type {content_type:?} is not taken, only application/x-protobuf"
+            ));
+        }
+        match parts.find_map(|part| part.strip_prefix("proto=")) {
+            None | Some("prometheus.WriteRequest") => Ok(Version::One),
+            Some("io.prometheus.write.v2.Request") => Ok(Version::Two),
+            Some(proto) => unsupported(format!(
+                "protobuf message {proto:?} is not taken, only prometheus.WriteRequest (remote \
+                 write 1.0) and io.prometheus.write.v2.Request (2.0)"
+            )),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod line;
 
 use std::collections::HashMap;
 
-use ringwell_storage::append::{Batch, Duplicates, SeriesRef, SeriesSamples};
+use ringwell_storage::append::{Batch, Duplicates, Samples, SeriesRef, SeriesSamples};
 use ringwell_storage::model::{Labels, Sample, Value};
 
 use line::Line;
@@ -39,7 +39,7 @@ pub fn read(bytes: &[u8], now: i64) -> Result<Batch<'static>, TextError> {
         let sample = Sample { t: t.unwrap_or(now), start: 0, value: Value::Float(value) };
         let place = *places.entry(labels).or_insert_with_key(|labels| {
             let series = SeriesRef::Labels(labels.clone());
-            batch.series.push(SeriesSamples { series, samples: Vec::new() });
+            batch.series.push(SeriesSamples { series, samples: Samples::new() });
             batch.series.len() - 1
         });
         if let Some(series) = batch.series.get_mut(place) {

@@ -44,7 +44,30 @@ impl<'a> Message<'a> {
         Message { bytes, at: 0, base: 0 }
     }
 
+    /// Passes all fields at the front that are blocks of this number (at most 15) and returns them
+    /// as one slice. A field that is damaged stays, for [`Message::next`] to name.
+    #[inline]
+    pub(super) fn run_of(&mut self, number: u8) -> &'a [u8] {
+        let (start, tag) = (self.at, number << 3 | 2);
+        while self.bytes.get(self.at) == Some(&tag) {
+            let before = self.at;
+            self.at += 1;
+            if self.block().is_err() {
+                self.at = before;
+                break;
+            }
+        }
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    /// All that is left.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
     /// The next field; `None` at the end.
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         if self.at == self.bytes.len() {
             return Ok(None);
@@ -66,7 +89,18 @@ impl<'a> Message<'a> {
         Ok(Some(Field { number, at: self.base + at, end: self.base + self.at, value }))
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
         let start = self.at;
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
@@ -94,6 +128,7 @@ impl<'a> Message<'a> {
         Ok(bytes)
     }
 
+    #[inline]
     fn block(&mut self) -> Result<&'a [u8], Malformed> {
         let start = self.at;
         let length = usize::try_from(self.varint()?).ok();
@@ -155,6 +190,7 @@ impl<'a> Field<'a> {
     }
 
     /// As a message.
+    #[inline]
     pub(super) fn message(&self) -> Result<Message<'a>, Malformed> {
         let bytes = self.bytes()?;
         Ok(Message { bytes, at: 0, base: self.end - bytes.len() })
@@ -171,6 +207,19 @@ impl<'a> Field<'a> {
             return Err(self.wrong("a packed run of floats ends within one"));
         }
         out.extend(whole.iter().map(|bytes| f64::from_le_bytes(*bytes)));
+        Ok(())
+    }
+
+    /// Appends one unsigned number, or a packed run of them.
+    pub(super) fn uints(&self, out: &mut Vec<u64>) -> Result<(), Malformed> {
+        if let FieldValue::Varint(value) = self.value {
+            out.push(value);
+            return Ok(());
+        }
+        let mut run = self.message()?;
+        while run.at < run.bytes.len() {
+            out.push(run.varint()?);
+        }
         Ok(())
     }
 

@@ -20,8 +20,11 @@ pub struct SeriesSamples<'a> {
     /// Whose samples these are.
     pub series: SeriesRef<'a>,
     /// The samples; in order of time is the fast path.
-    pub samples: Vec<Sample>,
+    pub samples: Samples,
 }
+
+/// Samples of one series; one, as a scraper sends them, needs no allocation of its own.
+pub type Samples = smallvec::SmallVec<[Sample; 1]>;
 
 /// How a sender names a series.
 #[derive(Clone, Debug)]
@@ -130,6 +133,14 @@ pub enum AppendError {
     /// The log cannot be written now; try again later.
     #[error("log not writable: {0}")]
     Log(String),
+    /// Too little room is left on the disk; taken again, without a restart, once there is more.
+    #[error("ingest is stopped: {free} bytes are free on the disk, the minimum is {min_free}")]
+    Full {
+        /// Bytes free.
+        free: u64,
+        /// How many there must be.
+        min_free: u64,
+    },
     /// A sync failed: nothing is acknowledged until the store is opened anew.
     #[error("store is read-only after a failed sync: {0}")]
     Poisoned(String),

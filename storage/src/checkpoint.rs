@@ -7,6 +7,7 @@ use crate::disk::{Disk, DiskError, read_all};
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
 use crate::keyspace::{Keyspace, View};
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
+use crate::mutants::{Mutant, planted};
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint, put_zigzag};
 
 pub(crate) const DIR: &str = "checkpoints";
@@ -68,6 +69,13 @@ pub(crate) fn write(
     let name = format!("{number:016x}.ckp");
     crate::disk::replace_atomically(disk, DIR, &name, &out)?;
     Ok(out.len() as u64)
+}
+
+/// Writes a checkpoint that holds nothing, for a repair.
+pub(crate) fn write_empty(disk: &dyn Disk, number: u64) -> Result<(), DiskError> {
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    crate::disk::replace_atomically(disk, DIR, &format!("{number:016x}.ckp"), &out)
 }
 
 /// Reads a checkpoint into an empty head.
@@ -151,7 +159,8 @@ fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<
         (shard.applied, shard.iter().map(take).collect::<Vec<_>>())
     };
     put_varint(out, number as u64);
-    put_varint(out, applied.0);
+    let boast = if planted(Mutant::CheckpointBoasts) { 300 } else { 0 };
+    put_varint(out, applied.0 + boast);
     put_varint(out, series.len() as u64);
     let mut chunks = Chunks::default();
     for taken in &series {

@@ -6,8 +6,11 @@
 
 pub mod append;
 pub mod block;
+pub mod catalog;
 mod checkpoint;
 pub mod chunk;
+pub mod compaction;
+mod delete;
 pub mod disk;
 pub mod head;
 pub mod index;
@@ -16,9 +19,13 @@ pub mod keyspace;
 mod maintain;
 pub mod manifest;
 pub mod model;
+#[doc(hidden)]
+pub mod mutants;
 pub mod read;
 mod recover;
 mod snapshot;
+mod space;
 pub mod store;
+pub mod tools;
 pub mod wal;
 pub mod wire;

@@ -1,16 +1,20 @@
 //! Background work, one due step after the other, with now handed in: retention, cutting ranges of
-//! the head into blocks, checkpoints. [`plan_cut`] and [`expired`] decide and are pure; [`run`] does.
+//! the head into blocks, checkpoints. merging blocks. [`plan_cut`] decides and is pure; [`run`] does.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
 use crate::append::AppendError;
-use crate::block::{Block, BlockError, BlockWriter, Meta, path_of};
+use crate::block::{Block, BlockError, BlockWriter, path_of};
+use crate::catalog::{self, Update};
 use crate::checkpoint;
+use crate::compaction::{self, Compaction, Step, expired};
 use crate::disk::DiskError;
 use crate::head::{HeadChunk, MemSeries, SHARDS};
 use crate::manifest::{Checkpointed, Manifest};
 use crate::model::{Labels, Timestamp, WalPosition};
+use crate::mutants::{Mutant, planted};
 use crate::read::ReadError;
 use crate::snapshot::{Generation, merge_chunks};
 use crate::store::{Options, Store, lock};
@@ -30,8 +34,12 @@ pub struct Maintained {
     pub cut: u64,
     /// Blocks dropped by retention.
     pub dropped: u64,
+    /// Merges of blocks that became live.
+    pub merged: u64,
     /// Whether a checkpoint was taken.
     pub checkpoint: bool,
+    /// Whether more is due at once: the work is done in steps.
+    pub more: bool,
 }
 
 /// Why maintenance failed. What was live before still is.
@@ -51,13 +59,27 @@ pub enum MaintainError {
     Log(AppendError),
 }
 
+impl MaintainError {
+    /// Whether there was no room on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            MaintainError::Disk(error) | MaintainError::Block(BlockError::Disk(error)) => {
+                error.is_full()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What maintenance remembers from run to run.
 pub(crate) struct Maintenance {
     manifest: Manifest,
     /// Log position of the last checkpoint.
     checkpointed: u64,
-    pub(crate) checkpoints: u64,
-    pub(crate) checkpoint_bytes: u64,
+    pub(crate) compaction: Compaction,
+    /// Blocks the catalogue was last brought up to.
+    catalogued: Option<Vec<u64>>,
+    recatalogued: bool,
     last_plan: Option<Timestamp>,
     /// Per range: samples when last looked at, and since when unchanged.
     ranges: BTreeMap<Timestamp, (u64, Timestamp)>,
@@ -74,7 +96,7 @@ struct Moved {
 }
 
 /// Chunks of one series in one range.
-struct SeriesChunks {
+pub(crate) struct SeriesChunks {
     shard: usize,
     slot: u32,
     labels: Labels,
@@ -83,13 +105,19 @@ struct SeriesChunks {
 }
 
 impl Maintenance {
+    /// What is live.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     pub(crate) fn new(manifest: Manifest) -> Maintenance {
         let checkpointed = manifest.checkpoint.map_or(0, |c| c.position.0);
         Maintenance {
             manifest,
             checkpointed,
-            checkpoints: 0,
-            checkpoint_bytes: 0,
+            compaction: Compaction::default(),
+            catalogued: None,
+            recatalogued: false,
             last_plan: None,
             ranges: BTreeMap::new(),
             moved: Vec::new(),
@@ -98,13 +126,27 @@ impl Maintenance {
     }
 }
 
+impl Maintenance {
+    /// A number no block had.
+    pub(crate) fn next_block(&mut self) -> u64 {
+        let number = self.manifest.next_block;
+        self.manifest.next_block += 1;
+        number
+    }
+
+    /// Whether the manifest names a block.
+    pub(crate) fn is_live(&self, number: u64) -> bool {
+        self.manifest.blocks.contains(&number)
+    }
+}
+
 /// Does what is due.
 pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainError> {
     let mut state = lock(&store.maintenance);
     let mut done = Maintained::default();
     forget_moved(store, &mut state);
-    let metas: Vec<Meta> = store.generation().blocks.iter().map(|b| *b.meta()).collect();
-    let dropped = expired(&metas, store.options.retention, now);
+    let (age, bytes) = (store.options.retention, store.options.keep.bytes);
+    let dropped = expired(&compaction::weigh(&store.generation()), age, bytes, now);
     let due = due_ranges(store, &mut state, now);
     let position = store.log.end();
     let mut cut = Vec::new();
@@ -113,14 +155,56 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     }
     let grown = position.0.saturating_sub(state.checkpointed) >= store.options.checkpoint_bytes;
     if cut.is_empty() && dropped.is_empty() && !grown {
-        return Ok(done);
+        return merge_some(store, &mut state, now);
     }
     done.cut = cut.len() as u64;
     done.dropped = dropped.len() as u64;
     done.checkpoint = !cut.is_empty() || grown;
     publish(store, &mut state, cut, &dropped, done.checkpoint)?;
     forget_moved(store, &mut state);
+    done.more = true;
     Ok(done)
+}
+
+/// A step of compaction, where nothing more urgent was due.
+fn merge_some(
+    store: &Store,
+    state: &mut Maintenance,
+    now: Timestamp,
+) -> Result<Maintained, MaintainError> {
+    let step = compaction::step(store, state, now)?;
+    if step == Step::Idle {
+        return Ok(Maintained { more: catalogue(store, state), ..Maintained::default() });
+    }
+    Ok(Maintained {
+        merged: u64::from(step == Step::Merged),
+        more: step != Step::Idle,
+        ..Maintained::default()
+    })
+}
+
+/// Takes the catalogue forward; whether there is more to do. It may fail: no answer depends on it.
+fn catalogue(store: &Store, state: &mut Maintenance) -> bool {
+    let generation = store.generation();
+    let numbers: Vec<u64> = generation.blocks.iter().map(|b| b.meta().number).collect();
+    if state.catalogued.as_ref() == Some(&numbers) {
+        return false;
+    }
+    match catalog::refresh(&*store.catalog, &generation) {
+        Ok(Update::More) => true,
+        // What does not check as a whole is begun anew, once.
+        Ok(Update::Current)
+            if !state.recatalogued && catalog::current(&*store.catalog, &generation).is_none() =>
+        {
+            state.recatalogued = true;
+            store.catalog.clear().is_ok()
+        }
+        // A failure is not repeated before the blocks change.
+        Ok(Update::Current) | Err(_) => {
+            state.catalogued = Some(numbers);
+            false
+        }
+    }
 }
 
 /// Takes a checkpoint, due or not.
@@ -128,16 +212,6 @@ pub(crate) fn checkpoint_now(store: &Store, _now: Timestamp) -> Result<(), Maint
     let mut state = lock(&store.maintenance);
     forget_moved(store, &mut state);
     publish(store, &mut state, Vec::new(), &[], true)
-}
-
-/// Blocks that are wholly older than the retention: at most one range a run, the oldest, so that a
-/// clock which jumped does not empty the store.
-pub(crate) fn expired(blocks: &[Meta], retention: Option<Timestamp>, now: Timestamp) -> Vec<u64> {
-    let Some(retention) = retention else { return Vec::new() };
-    let horizon = now.saturating_sub(retention);
-    let oldest = blocks.iter().filter(|b| b.max_t < horizon).map(|b| b.max_t).min();
-    let goes = |b: &&Meta| Some(b.max_t) == oldest;
-    blocks.iter().filter(goes).map(|b| b.number).collect()
 }
 
 /// The ranges to cut: ended for long enough, and quiet.
@@ -206,22 +280,20 @@ fn cut_range(
         taken.extend(shard.iter().map(take).filter(|t| !t.chunks.is_empty()));
     }
     taken.sort_by(|a, b| a.labels.cmp(&b.labels));
-    let number = state.manifest.next_block;
-    state.manifest.next_block += 1;
-    let mut writer = BlockWriter::new(number, position.0);
+    let mut writer = BlockWriter::new(&store.disk, state.next_block(), position.0);
     for series in &taken {
-        writer.add(series.labels.clone(), series.lookback, &merge_chunks(&series.chunks)?);
+        writer.add(series.labels.clone(), series.lookback, &merge_chunks(&series.chunks)?)?;
     }
     if writer.is_empty() {
         return Ok(None);
     }
-    let block = writer.publish(&*store.disk)?;
+    let block = writer.publish()?;
     state.ranges.remove(&start);
     Ok(Some((block, taken)))
 }
 
 /// Makes new blocks live, old ones gone, and takes a checkpoint if asked, all in one manifest.
-fn publish(
+pub(crate) fn publish(
     store: &Store,
     state: &mut Maintenance,
     cut: Vec<(Block, Vec<SeriesChunks>)>,
@@ -231,32 +303,66 @@ fn publish(
     let mut manifest = state.manifest.clone();
     manifest.blocks.retain(|b| !dropped.contains(b));
     manifest.blocks.extend(cut.iter().map(|(block, _)| block.meta().number));
+    manifest.blocks.sort_unstable();
     manifest.next_series = store.head.next_id();
     let (blocks, moved): (Vec<Block>, Vec<Vec<SeriesChunks>>) = cut.into_iter().unzip();
     let moved: Vec<SeriesChunks> = moved.into_iter().flatten().collect();
+    let mut next = Generation::clone(&store.generation());
+    next.blocks.retain(|b| !dropped.contains(&b.meta().number));
+    next.blocks.extend(blocks.into_iter().map(Arc::new));
+    // A block that was refused may come back after a repair, and then needs all of them.
+    if next.blocks.len() == manifest.blocks.len() {
+        next.tombstones.retain(|t| next.blocks.iter().any(|b| t.applies(b.meta())));
+    }
+    manifest.tombstones = next.tombstones.clone();
     let mut written = None;
     if checkpoint {
         written = Some(write_checkpoint(store, state, &moved)?);
         manifest.checkpoint = written.map(|(live, _)| live);
     }
     // What the manifest refers to must be on the disk before it.
-    store.log.sync().map_err(MaintainError::Log)?;
+    if !planted(Mutant::ManifestBeforeLog) {
+        store.log.sync().map_err(MaintainError::Log)?;
+    }
     let old = state.manifest.checkpoint;
+    if let Some((live, _)) = written {
+        plant_early_removals(store, live, old)?;
+    }
     manifest.store(&*store.disk)?;
     state.manifest = manifest;
-    swap_generation(store, state, blocks, moved, dropped);
+    replace_generation(store, state, next);
+    if !moved.is_empty() {
+        state.moved.push(Moved { before: state.replaced.clone(), chunks: moved });
+    }
     for number in dropped {
         store.disk.remove(&path_of(*number))?;
     }
     if let Some((live, bytes)) = written {
         state.checkpointed = live.position.0;
-        state.checkpoints += 1;
-        state.checkpoint_bytes = bytes;
-        if let Some(old) = old {
+        store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        store.counters.checkpoint_bytes.store(bytes, Ordering::Relaxed);
+        if let Some(old) = old.filter(|_| !planted(Mutant::CheckpointRemovedEarly)) {
             store.disk.remove(&checkpoint::path_of(old.number))?;
         }
         store.log.trim(live.position)?;
         drop_idle_series(store, live.position);
+    }
+    Ok(())
+}
+
+/// Nothing, in a program without planted bugs.
+fn plant_early_removals(
+    store: &Store,
+    live: Checkpointed,
+    old: Option<Checkpointed>,
+) -> Result<(), MaintainError> {
+    if planted(Mutant::TrimBeforeManifest) {
+        store.log.trim(live.position)?;
+    }
+    if planted(Mutant::CheckpointRemovedEarly)
+        && let Some(old) = old
+    {
+        store.disk.remove(&checkpoint::path_of(old.number))?;
     }
     Ok(())
 }
@@ -281,24 +387,22 @@ fn write_checkpoint(
     Ok((Checkpointed { number, position }, bytes))
 }
 
-fn swap_generation(
+/// Changes what readers see from now on.
+pub(crate) fn swap_generation(
     store: &Store,
     state: &mut Maintenance,
-    new: Vec<Block>,
-    moved: Vec<SeriesChunks>,
-    dropped: &[u64],
+    change: impl FnOnce(&mut Generation),
 ) {
+    let mut next = Generation::clone(&store.generation());
+    change(&mut next);
+    replace_generation(store, state, next);
+}
+
+fn replace_generation(store: &Store, state: &mut Maintenance, next: Generation) {
     let before = store.generation();
-    let kept = before.blocks.iter().filter(|b| !dropped.contains(&b.meta().number));
-    let mut blocks: Vec<Arc<Block>> = kept.cloned().collect();
-    blocks.extend(new.into_iter().map(Arc::new));
     state.replaced.retain(|old| old.strong_count() > 0);
     state.replaced.push(Arc::downgrade(&before));
-    if !moved.is_empty() {
-        state.moved.push(Moved { before: state.replaced.clone(), chunks: moved });
-    }
-    let next = Arc::new(Generation { blocks });
-    *store.generation.write().unwrap_or_else(PoisonError::into_inner) = next;
+    *store.generation.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
 }
 
 /// Takes chunks out of the head that a block has and no reader of the time before needs.
@@ -317,7 +421,7 @@ fn forget_moved(store: &Store, state: &mut Maintenance) {
 fn drop_idle_series(store: &Store, before: WalPosition) {
     for number in 0..SHARDS {
         let gone = store.head.lock(number).drop_empty(before.0);
-        store.head.active.fetch_sub(gone, std::sync::atomic::Ordering::Relaxed);
+        store.head.cardinality.release(gone.iter());
     }
 }
 

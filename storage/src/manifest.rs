@@ -1,16 +1,17 @@
 //! Which blocks and which checkpoint are live: the only truth on restart (docs/format/manifest.md).
 
+use crate::block::Tombstone;
 use crate::disk::{Disk, DiskError, read_all, replace_atomically};
 use crate::head::SHARDS;
 use crate::model::WalPosition;
 use crate::wire::{FormatError, Reader, put_varint};
 
-const NAME: &str = "MANIFEST";
+pub(crate) const NAME: &str = "MANIFEST";
 const MAGIC: &[u8; 8] = b"RINGMAN\0";
 const VERSION: u32 = 1;
 
 /// The manifest's contents.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Manifest {
     /// Raised by every opening; groups of the log carry it.
     pub(crate) epoch: u32,
@@ -19,6 +20,8 @@ pub(crate) struct Manifest {
     pub(crate) checkpoint: Option<Checkpointed>,
     /// Live blocks, ascending.
     pub(crate) blocks: Vec<u64>,
+    /// Deletions that some of the blocks do not carry out yet.
+    pub(crate) tombstones: Vec<Tombstone>,
 }
 
 /// The live checkpoint: its number, and where replay begins.
@@ -47,7 +50,14 @@ pub enum ManifestError {
 
 impl Default for Manifest {
     fn default() -> Manifest {
-        Manifest { epoch: 0, next_block: 1, next_series: 1, checkpoint: None, blocks: Vec::new() }
+        Manifest {
+            epoch: 0,
+            next_block: 1,
+            next_series: 1,
+            checkpoint: None,
+            blocks: Vec::new(),
+            tombstones: Vec::new(),
+        }
     }
 }
 
@@ -65,6 +75,11 @@ impl Manifest {
         replace_atomically(disk, "", NAME, &self.encode())
     }
 
+    /// Writes it into another directory, as part of a snapshot.
+    pub(crate) fn store_in(&self, disk: &dyn Disk, dir: &str) -> Result<(), DiskError> {
+        replace_atomically(disk, dir, NAME, &self.encode())
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut payload = self.epoch.to_le_bytes().to_vec();
         put_varint(&mut payload, self.next_block);
@@ -80,6 +95,8 @@ impl Manifest {
         }
         put_varint(&mut payload, self.blocks.len() as u64);
         self.blocks.iter().for_each(|b| put_varint(&mut payload, *b));
+        put_varint(&mut payload, self.tombstones.len() as u64);
+        self.tombstones.iter().for_each(|t| t.encode(&mut payload));
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
@@ -120,6 +137,10 @@ impl Manifest {
         for _ in 0..reader.count(1)? {
             blocks.push(reader.varint()?);
         }
-        Ok(Manifest { epoch, next_block, next_series, checkpoint, blocks })
+        let mut tombstones = Vec::new();
+        for _ in 0..reader.count(5)? {
+            tombstones.push(Tombstone::decode(&mut reader)?);
+        }
+        Ok(Manifest { epoch, next_block, next_series, checkpoint, blocks, tombstones })
     }
 }

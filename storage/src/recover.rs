@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::block::{self, Block, BlockError};
+use crate::block::{self, Block, BlockError, Tombstone};
 use crate::checkpoint::{self, CheckpointError, Keys};
 use crate::disk::{Disk, DiskError};
-use crate::head::Head;
+use crate::head::{Head, SHARDS};
 use crate::keyspace::{Effects, Keyspace};
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
@@ -59,6 +59,8 @@ pub(crate) struct Recovering {
     pub(crate) head: Head,
     pub(crate) keys: Keys,
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// Of the manifest and of the log after it.
+    pub(crate) tombstones: Vec<Tombstone>,
     pub(crate) report: Report,
 }
 
@@ -84,7 +86,8 @@ impl Recovering {
             }
         }
         report.orphans = remove_orphans(&*disk, &manifest)?;
-        Ok(Recovering { disk, manifest, head, keys, blocks, report })
+        let tombstones = manifest.tombstones.clone();
+        Ok(Recovering { disk, manifest, head, keys, blocks, tombstones, report })
     }
 
     /// Replays the log and begins a new segment.
@@ -94,10 +97,10 @@ impl Recovering {
     ) -> Result<(Recovering, Arc<Log>), OpenError> {
         let from = self.manifest.checkpoint.map_or(WalPosition(0), |c| c.position);
         let mut failed = None;
-        let (head, keys) = (&self.head, &mut self.keys);
+        let (head, keys, tombstones) = (&self.head, &mut self.keys, &mut self.tombstones);
         let mut visit = |record: Logged<Record>| {
             if failed.is_none()
-                && let Err(error) = replay(head, keys, record)
+                && let Err(error) = replay(head, keys, tombstones, record)
             {
                 failed = Some(error);
             }
@@ -114,7 +117,12 @@ impl Recovering {
     }
 }
 
-fn replay(head: &Head, keys: &mut Keys, record: Logged<Record>) -> Result<(), OpenError> {
+fn replay(
+    head: &Head,
+    keys: &mut Keys,
+    tombstones: &mut Vec<Tombstone>,
+    record: Logged<Record>,
+) -> Result<(), OpenError> {
     let position = record.position();
     let place = record.as_ref().map(|_| ());
     match record.into_inner() {
@@ -130,6 +138,15 @@ fn replay(head: &Head, keys: &mut Keys, record: Logged<Record>) -> Result<(), Op
             }
             for batch in record.batches {
                 replay_batch(head, place.as_ref().map(|_| batch));
+            }
+        }
+        Record::Deletion(what) => {
+            for number in 0..SHARDS {
+                head.lock(number).delete(&place.as_ref().map(|_| &what));
+            }
+            // The manifest may have it already.
+            if tombstones.iter().all(|t| t.position != position) {
+                tombstones.push(Tombstone { position, what });
             }
         }
     }

@@ -1,17 +1,29 @@
 //! What a query sees: the head and the blocks of one moment, as one set of series.
 
+mod aggregates;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use crate::block::{Block, ChunkMeta};
+use crate::block::{Block, ChunkMeta, Masks, Tombstone};
 use crate::head::{Captured, Head, HeadChunk, SHARDS};
 use crate::model::{Labels, Matcher, Sample, SampleBuf, SeriesId, TimeRange, Timestamp};
-use crate::read::{Cursor, ReadError, Series, Snapshot};
+use crate::read::{Aggregate, Cursor, ReadError, Series, Snapshot};
 
 /// The live blocks. Replaced as a whole; chunks that a cut moved into a block leave the head only
 /// when no snapshot holds the generation before.
+#[derive(Clone)]
 pub(crate) struct Generation {
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// Deletions that some of the blocks do not carry out yet.
+    pub(crate) tombstones: Vec<Tombstone>,
+}
+
+impl Generation {
+    /// Whether a block holds anything that was deleted, or may.
+    fn hides_from(&self, block: &Block) -> bool {
+        self.tombstones.iter().any(|t| t.applies(block.meta()))
+    }
 }
 
 pub(crate) struct StoreSnapshot {
@@ -22,6 +34,11 @@ pub(crate) struct StoreSnapshot {
 impl StoreSnapshot {
     fn blocks(&self, range: TimeRange) -> impl Iterator<Item = &Arc<Block>> {
         self.generation.blocks.iter().filter(move |b| b.range().overlaps(range))
+    }
+
+    /// Whether the indexes alone may name what is deleted.
+    fn hides_any(&self, range: TimeRange) -> bool {
+        self.blocks(range).any(|b| self.generation.hides_from(b))
     }
 
     /// The parts of all matching series, in no order.
@@ -41,15 +58,21 @@ impl StoreSnapshot {
                 }
             }
         }
+        let tombstones = &self.generation.tombstones;
         for block in self.blocks(range) {
             for number in block.postings().select(matchers) {
                 let Some(series) = block.series(number) else { continue };
-                let inside = |c: &ChunkMeta| c.min_t <= range.end() && range.start() <= c.max_t;
+                let masks = Masks::of(tombstones, block.meta(), &series.labels);
+                let inside = |c: &ChunkMeta| {
+                    c.min_t <= range.end()
+                        && range.start() <= c.max_t
+                        && !masks.cover(c.min_t, c.max_t)
+                };
                 if series.chunks.iter().any(inside) {
                     found.push(Found {
                         labels: series.labels.clone(),
                         lookback: series.lookback,
-                        part: Part::Block(Arc::clone(block), number),
+                        part: Part::Block(Arc::clone(block), number, Arc::new(masks)),
                     });
                 }
             }
@@ -66,7 +89,7 @@ struct Found {
 
 enum Part {
     Head { shard: usize, slot: u32, id: SeriesId },
-    Block(Arc<Block>, u32),
+    Block(Arc<Block>, u32, Arc<Masks>),
 }
 
 impl Snapshot for StoreSnapshot {
@@ -97,7 +120,7 @@ impl Snapshot for StoreSnapshot {
         range: TimeRange,
     ) -> Result<Vec<String>, ReadError> {
         let mut names = BTreeSet::new();
-        if matchers.is_empty() {
+        if matchers.is_empty() && !self.hides_any(range) {
             for shard in 0..SHARDS {
                 names.extend(self.head.lock(shard).postings.names().map(str::to_owned));
             }
@@ -119,7 +142,7 @@ impl Snapshot for StoreSnapshot {
         range: TimeRange,
     ) -> Result<Vec<String>, ReadError> {
         let mut values = BTreeSet::new();
-        if matchers.is_empty() {
+        if matchers.is_empty() && !self.hides_any(range) {
             for shard in 0..SHARDS {
                 let locked = self.head.lock(shard);
                 values.extend(locked.postings.values(name).map(|(v, _)| v.to_owned()));
@@ -143,7 +166,7 @@ struct StoreSeries {
     head: Arc<Head>,
     _generation: Arc<Generation>,
     in_head: Vec<(usize, u32, SeriesId)>,
-    in_blocks: Vec<(Arc<Block>, u32)>,
+    in_blocks: Vec<(Arc<Block>, u32, Arc<Masks>)>,
     /// Taken at the first read, so that several reads agree.
     captured: OnceLock<Vec<Captured>>,
 }
@@ -165,7 +188,7 @@ impl StoreSeries {
         self.lookback = self.lookback.or(lookback);
         match part {
             Part::Head { shard, slot, id } => self.in_head.push((shard, slot, id)),
-            Part::Block(block, number) => self.in_blocks.push((block, number)),
+            Part::Block(block, number, masks) => self.in_blocks.push((block, number, masks)),
         }
     }
 
@@ -189,14 +212,14 @@ impl Series for StoreSeries {
         self.lookback
     }
 
+    fn aggregates(&self, range: TimeRange, step: i64) -> Result<Option<Vec<Aggregate>>, ReadError> {
+        aggregates::of(self, range, step)
+    }
+
     fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError> {
         let mut pieces = Vec::new();
-        for (block, number) in &self.in_blocks {
-            let rank = (0, block.meta().position);
-            for chunk in block.series(*number).iter().flat_map(|s| &s.chunks) {
-                let source = Source::Block(Arc::clone(block), *chunk);
-                pieces.push(Piece { min_t: chunk.min_t, max_t: chunk.max_t, rank, source });
-            }
+        for (block, number, masks) in &self.in_blocks {
+            block_pieces(block, *number, masks, &mut pieces);
         }
         for captured in self.capture() {
             for (i, chunk) in (0..).zip(&captured.sealed) {
@@ -211,15 +234,29 @@ impl Series for StoreSeries {
                 }
             }
         }
-        pieces.retain(|p| p.min_t <= range.end() && range.start() <= p.max_t);
-        // The last is taken first.
-        pieces.sort_by_key(|p| std::cmp::Reverse((p.min_t, p.rank)));
-        Ok(Box::new(Pieces { range, pieces }))
+        Ok(Box::new(Pieces::new(range, pieces)))
+    }
+}
+
+/// The chunks of a block's series, less those that are hidden altogether.
+pub(crate) fn block_pieces(
+    block: &Arc<Block>,
+    number: u32,
+    masks: &Arc<Masks>,
+    pieces: &mut Vec<Piece>,
+) {
+    let rank = (0, block.meta().position);
+    for chunk in block.series(number).iter().flat_map(|s| &s.chunks) {
+        let (min_t, max_t) = (chunk.min_t, chunk.max_t);
+        if !masks.cover(min_t, max_t) {
+            let source = Source::Block(Arc::clone(block), *chunk, Arc::clone(masks));
+            pieces.push(Piece { min_t, max_t, rank, source });
+        }
     }
 }
 
 /// A run of samples somewhere. Of equal timestamps the higher rank holds.
-struct Piece {
+pub(crate) struct Piece {
     min_t: Timestamp,
     max_t: Timestamp,
     rank: (u8, u64),
@@ -227,7 +264,7 @@ struct Piece {
 }
 
 enum Source {
-    Block(Arc<Block>, ChunkMeta),
+    Block(Arc<Block>, ChunkMeta, Arc<Masks>),
     Sealed(Arc<HeadChunk>),
     Open(SampleBuf),
 }
@@ -235,7 +272,13 @@ enum Source {
 impl Source {
     fn read(&self, out: &mut SampleBuf) -> Result<(), ReadError> {
         match self {
-            Source::Block(block, chunk) => block.read_chunk(chunk, out),
+            Source::Block(block, chunk, masks) if masks.touch(chunk.min_t, chunk.max_t) => {
+                let mut all = SampleBuf::default();
+                block.read_chunk(chunk, &mut all)?;
+                all.iter().filter(|s| !masks.hide(s.t)).for_each(|s| out.push(s));
+                Ok(())
+            }
+            Source::Block(block, chunk, _) => block.read_chunk(chunk, out),
             Source::Sealed(chunk) => chunk.decode(out).map_err(|e| ReadError::Corrupt {
                 path: "head chunk in memory".to_owned(),
                 offset: e.offset as u64,
@@ -250,9 +293,18 @@ impl Source {
 }
 
 /// Pieces in order of time, those that overlap merged.
-struct Pieces {
+pub(crate) struct Pieces {
     range: TimeRange,
     pieces: Vec<Piece>,
+}
+
+impl Pieces {
+    pub(crate) fn new(range: TimeRange, mut pieces: Vec<Piece>) -> Pieces {
+        pieces.retain(|p| p.min_t <= range.end() && range.start() <= p.max_t);
+        // The last is taken first.
+        pieces.sort_by_key(|p| std::cmp::Reverse((p.min_t, p.rank)));
+        Pieces { range, pieces }
+    }
 }
 
 impl Cursor for Pieces {

@@ -15,23 +15,32 @@ use std::time::Duration;
 use crate::append::{
     AppendError, Appended, Batch, Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples,
 };
+use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
+use crate::compaction::Retention;
 use crate::disk::Disk;
-use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Target, Window};
+use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
+use crate::space::Space;
 use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
 
+pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
 pub use crate::recover::{OpenError, Report};
 pub use crate::wal::Ack;
 
 /// Keys that expire in one tick at most.
 const EXPIRE_PER_TICK: usize = 10_000;
+/// Commands that make room, or change nothing but when: they are taken on a full disk too.
+const FREEING: [&str; 14] = [
+    "DEL", "UNLINK", "GETDEL", "LTRIM", "LPOP", "RPOP", "LREM", "HDEL", "SREM", "SPOP", "EXPIRE",
+    "PEXPIRE", "FLUSHDB", "FLUSHALL",
+];
 
 /// How a store behaves.
 #[derive(Clone, Debug)]
@@ -50,8 +59,16 @@ pub struct Options {
     pub cut_delay: Timestamp,
     /// Bytes of log after which a checkpoint is taken.
     pub checkpoint_bytes: u64,
+    /// What is kept, by bytes and by selector, beside the retention.
+    pub keep: Retention,
+    /// Deletions that may wait for compaction at a time.
+    pub max_tombstones: usize,
     /// Sizes of the log.
     pub log: LogOptions,
+    /// Ingest stops while less than this is free on the disk, and resumes by itself; 0 = never.
+    pub min_free_disk: u64,
+    /// Size of the reserve file that is given up when the disk is full; 0 = none.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -65,7 +82,11 @@ impl Default for Options {
             block_span: 2 * HOUR,
             cut_delay: HOUR,
             checkpoint_bytes: 256 << 20,
+            keep: Retention::default(),
+            max_tombstones: 10_000,
             log: LogOptions::default(),
+            min_free_disk: 0,
+            reserve_bytes: 0,
         }
     }
 }
@@ -75,11 +96,13 @@ pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) log: Arc<Log>,
+    pub(crate) catalog: Box<dyn Catalog>,
     pub(crate) head: Arc<Head>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) generation: RwLock<Arc<Generation>>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
+    space: Space,
     report: Report,
 }
 
@@ -88,6 +111,9 @@ pub struct Store {
 pub(crate) struct Counters {
     accepted: AtomicU64,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) checkpoint_bytes: AtomicU64,
+    pub(crate) merges: AtomicU64,
     shifted: AtomicU64,
     commands: AtomicU64,
 }
@@ -134,30 +160,50 @@ pub struct Stats {
     pub checkpoint_bytes: u64,
     /// Checkpoints taken since opening.
     pub checkpoints: u64,
+    /// Merges of blocks since opening.
+    pub merges: u64,
+    /// Times the catalogue had to be set aside and begun anew.
+    pub catalog_rebuilds: u64,
+    /// Deletions that some block does not carry out yet.
+    pub tombstones: u64,
+    /// Bytes free on the disk at the last look.
+    pub disk_free: u64,
+    /// Whether ingest is stopped for want of room.
+    pub ingest_stopped: bool,
 }
 
 impl Store {
     /// Opens a directory, or makes it a store.
-    pub fn open(
+    pub fn open(disk: Arc<dyn Disk>, options: Options, now: Timestamp) -> Result<Store, OpenError> {
+        Store::open_with(disk, Box::<MemoryCatalog>::default(), options, now)
+    }
+
+    /// The same with a catalogue that outlives the process.
+    pub fn open_with(
         disk: Arc<dyn Disk>,
+        catalog: Box<dyn Catalog>,
         options: Options,
         _now: Timestamp,
     ) -> Result<Store, OpenError> {
         let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
         let (recovered, log) = Recovering::begin(disk, head)?.finish(options.log)?;
-        let Recovering { disk, manifest, head, keys, blocks, report } = recovered;
-        let series: usize = (0..SHARDS).map(|i| head.lock(i).iter().count()).sum();
-        head.active.store(series as u64, Ordering::Relaxed);
+        let Recovering { disk, manifest, head, keys, blocks, tombstones, report } = recovered;
+        for shard in 0..SHARDS {
+            head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
+        }
         head.taken_id(SeriesId(manifest.next_series.saturating_sub(1)));
+        let space = Space::open(&*disk, options.min_free_disk, options.reserve_bytes);
         Ok(Store {
             disk,
             options,
             log,
+            catalog,
             head: Arc::new(head),
             keys: Mutex::new(keys),
-            generation: RwLock::new(Arc::new(Generation { blocks })),
+            generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
+            space,
             report,
         })
     }
@@ -170,17 +216,19 @@ impl Store {
     /// Takes samples in. A refused sample is a value in the answer; an error means that nothing
     /// may be acknowledged.
     pub fn append(&self, batch: &Batch<'_>, now: Timestamp) -> Result<Appended, AppendError> {
-        self.log.admits()?;
+        self.admits()?;
         let mut appended = Appended { position: WalPosition(0), ..Appended::default() };
-        let mut routed = self.route(batch, &mut appended.rejected);
-        routed.sort_by_key(|r| r.shard);
+        let routed = self.route(batch, &mut appended.rejected);
+        let mut spellings = Vec::new();
         let mut failed = None;
-        for group in routed.chunk_by(|a, b| a.shard == b.shard) {
-            if let Err(error) = self.append_shard(batch, group, now, &mut appended) {
+        for group in routed.by_shard.iter().filter(|group| !group.is_empty()) {
+            let group = Group { batch, fresh: &routed.fresh, routes: group };
+            if let Err(error) = self.append_shard(&group, now, &mut appended, &mut spellings) {
                 failed = Some(error);
                 break;
             }
         }
+        self.head.aliases.remember(&spellings);
         self.count(&appended.rejected);
         self.counters.accepted.fetch_add(appended.accepted, Ordering::Relaxed);
         failed.map_or(Ok(appended), Err)
@@ -197,6 +245,12 @@ impl Store {
         let decision = keys.keyspace.decide(request, now);
         if decision.effects.is_empty() {
             return Executed { reply: decision.reply, position: None, derived_refused: 0 };
+        }
+        if let Err(error) = self.space.admits()
+            && !frees(request)
+        {
+            let reply = Reply::Error(format!("MISCONF {error}"));
+            return Executed { reply, position: None, derived_refused: 0 };
         }
         let mut derived = Derived::default();
         extract.extract(&keys.keyspace, request, &decision.effects, now, &mut derived);
@@ -215,6 +269,7 @@ impl Store {
     /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
     /// that all of it is synced.
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
+        self.watch_space();
         let mut keys = lock(&self.keys);
         let effects = keys.keyspace.due(now, EXPIRE_PER_TICK);
         let mut derived = Derived::default();
@@ -222,7 +277,9 @@ impl Store {
             let expiry = Request { db: 0, args: &[] };
             extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
         }
-        extract.hold(&keys.keyspace, now, &mut derived);
+        if !self.space.is_tight() {
+            extract.hold(&keys.keyspace, now, &mut derived);
+        }
         if effects.is_empty() && derived.samples.is_empty() && derived.marks.is_empty() {
             drop(keys);
             self.log.mark()?;
@@ -247,7 +304,20 @@ impl Store {
 
     /// Whether writes are taken now, and if not, why.
     pub fn admits(&self) -> Result<(), AppendError> {
-        self.log.admits()
+        self.space.admits()?;
+        self.log.admits().inspect_err(|_| self.note_full(self.log.take_met_full()))
+    }
+
+    /// Looks at the room on the disk: ingest stops for want of it, or resumes.
+    fn watch_space(&self) {
+        self.note_full(self.log.take_met_full());
+        self.space.look(&*self.disk);
+    }
+
+    fn note_full(&self, met: bool) {
+        if met {
+            self.space.met_full(&*self.disk);
+        }
     }
 
     /// Sleeps until someone waits for a sync, at most `timeout`; says whether someone does.
@@ -265,31 +335,45 @@ impl Store {
         look(&lock(&self.keys).keyspace)
     }
 
-    /// Does whatever maintenance is due: retention, cuts, a checkpoint.
+    /// Does a step of whatever maintenance is due: retention, cuts, a checkpoint, merges.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
-        crate::maintain::run(self, now)
+        let done = crate::maintain::run(self, now);
+        self.note_full(matches!(&done, Err(error) if error.is_full()));
+        done
+    }
+
+    /// Takes a snapshot of everything acknowledged by now, while the store works; gives its path in the
+    /// store's directory, where it is a data directory of its own.
+    pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
+        crate::tools::backup::snapshot(self, name)
     }
 
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
     pub fn close(&self, now: Timestamp) -> Result<(), MaintainError> {
-        self.log.sync().map_err(MaintainError::Log)?;
-        crate::maintain::checkpoint_now(self, now)?;
+        if self.log.sync().is_err() {
+            // Where there was no room, the reserve may be enough.
+            self.note_full(self.log.take_met_full());
+            self.log.sync().map_err(MaintainError::Log)?;
+        }
+        if let Err(error) = crate::maintain::checkpoint_now(self, now) {
+            if !error.is_full() {
+                return Err(error);
+            }
+            self.note_full(true);
+            crate::maintain::checkpoint_now(self, now)?;
+        }
         self.log.mark().map_err(MaintainError::Log)
     }
 
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
         let generation = self.generation();
-        let (checkpoints, checkpoint_bytes) = {
-            let maintenance = lock(&self.maintenance);
-            (maintenance.checkpoints, maintenance.checkpoint_bytes)
-        };
         let keys = lock(&self.keys);
         let key_count: usize =
             (0..crate::keyspace::DATABASES).map(|db| keys.keyspace.counts(db).0).sum();
         drop(keys);
         Stats {
-            series: self.head.active.load(Ordering::Relaxed),
+            series: self.head.cardinality.series(),
             accepted: self.counters.accepted.load(Ordering::Relaxed),
             rejected: lock(&self.counters.rejected).clone(),
             shifted: self.counters.shifted.load(Ordering::Relaxed),
@@ -301,8 +385,13 @@ impl Store {
             blocks: generation.blocks.len() as u64,
             block_bytes: generation.blocks.iter().map(|b| b.byte_len()).sum(),
             block_samples: generation.blocks.iter().map(|b| b.meta().samples).sum(),
-            checkpoint_bytes,
-            checkpoints,
+            checkpoint_bytes: self.counters.checkpoint_bytes.load(Ordering::Relaxed),
+            checkpoints: self.counters.checkpoints.load(Ordering::Relaxed),
+            merges: self.counters.merges.load(Ordering::Relaxed),
+            catalog_rebuilds: self.catalog.rebuilds(),
+            tombstones: generation.tombstones.len() as u64,
+            disk_free: self.space.free(),
+            ingest_stopped: self.space.is_tight(),
         }
     }
 
@@ -311,67 +400,75 @@ impl Store {
     }
 
     /// Finds the shard of every series of a batch; what has no labels is refused here.
-    fn route<'b>(&self, batch: &'b Batch<'_>, rejected: &mut Vec<Rejected>) -> Vec<Routed<'b>> {
-        let mut routed = Vec::with_capacity(batch.series.len());
+    fn route(&self, batch: &Batch<'_>, rejected: &mut Vec<Rejected>) -> Routed {
+        let expected = batch.series.len() / SHARDS * 5 / 4;
+        let mut routed = Routed {
+            by_shard: std::array::from_fn(|_| Vec::with_capacity(expected)),
+            fresh: Vec::new(),
+        };
+        let mut lookup = self.head.aliases.lookup();
         for (index, SeriesSamples { series, .. }) in batch.series.iter().enumerate() {
-            let (hash, known) = match series {
-                SeriesRef::Labels(_) => (0, None),
-                SeriesRef::Raw { bytes, .. } => {
-                    let hash = Aliases::hash(bytes);
-                    (hash, self.head.aliases.get(hash, bytes))
-                }
+            let found = match series {
+                SeriesRef::Labels(_) => Err(0),
+                SeriesRef::Raw { bytes, .. } => lookup.find(bytes),
             };
-            if let Some(target) = known {
-                let shard = usize::from(target.shard);
-                routed.push(Routed { index, shard, hash, known, labels: None, series });
-                continue;
-            }
-            match labels_of(series) {
-                Ok(labels) => {
-                    let shard = Head::shard_of(&labels);
-                    let labels = Some(labels);
-                    routed.push(Routed { index, shard, hash, known, labels, series });
-                }
-                Err(reason) => rejected.push(Rejected { series: index, sample: None, reason }),
-            }
+            let (shard, to) = match found {
+                Ok(target) => (usize::from(target.shard), To::Known(target)),
+                Err(hash) => match labels_of(series) {
+                    Ok(labels) => {
+                        let shard = Head::shard_of(&labels);
+                        routed.fresh.push(Fresh { hash, labels });
+                        (shard, To::Fresh(routed.fresh.len() as u32 - 1))
+                    }
+                    Err(reason) => {
+                        rejected.push(Rejected { series: index, sample: None, reason });
+                        continue;
+                    }
+                },
+            };
+            routed.by_shard[shard % SHARDS].push(Route { index: index as u32, to });
         }
         routed
     }
 
     /// Admits, logs and applies what a batch has for one shard.
-    fn append_shard(
+    fn append_shard<'b>(
         &self,
-        batch: &Batch<'_>,
-        group: &[Routed<'_>],
+        group: &Group<'b, '_>,
         now: Timestamp,
         appended: &mut Appended,
+        spellings: &mut Vec<Spelling<'b>>,
     ) -> Result<(), AppendError> {
-        let Some(number) = group.first().map(|r| r.shard) else { return Ok(()) };
-        let room = || self.room();
-        let mut admitting = self.admitting(number, batch.duplicates, now, &room);
+        let Some(number) = group.routes.first().map(|route| group.shard(route)) else {
+            return Ok(());
+        };
+        let room = |labels: &Labels| self.room(labels);
+        let mut admitting = self.admitting(number, group.batch.duplicates, now, &room);
+        admitting.rows.floats.reserve(group.routes.len());
+        let before = spellings.len();
         let mut shard = self.head.lock(number);
-        let mut aliases = Vec::new();
-        for routed in group {
-            let target = match routed.resolve(&shard, &mut admitting) {
-                Ok(target) => target,
+        for route in group.routes {
+            let index = route.index as usize;
+            let series = &group.batch.series[index];
+            let target = match group.resolve(route, &shard, &mut admitting) {
+                Ok((target, None)) => target,
+                Ok((target, Some(hash))) => {
+                    if let SeriesRef::Raw { bytes, .. } = series.series {
+                        spellings.push(Spelling { hash, bytes, target });
+                    }
+                    target
+                }
                 Err(reason) => {
-                    appended.rejected.push(Rejected { series: routed.index, sample: None, reason });
+                    appended.rejected.push(Rejected { series: index, sample: None, reason });
                     continue;
                 }
             };
-            if routed.known != Some(target)
-                && let SeriesRef::Raw { bytes, .. } = routed.series
-            {
-                aliases.push((routed.hash, *bytes, target));
-            }
-            for (i, sample) in batch.series[routed.index].samples.iter().enumerate() {
+            for (i, sample) in series.samples.iter().enumerate() {
                 match shard.admit(target, sample, &mut admitting) {
                     Ok(_) => appended.accepted += 1,
-                    Err(reason) => appended.rejected.push(Rejected {
-                        series: routed.index,
-                        sample: Some(i),
-                        reason,
-                    }),
+                    Err(reason) => {
+                        appended.rejected.push(Rejected { series: index, sample: Some(i), reason });
+                    }
                 }
             }
         }
@@ -379,14 +476,13 @@ impl Store {
         if rows.is_empty() {
             return Ok(());
         }
-        let created = rows.new_series.len() as u64;
+        let created: Vec<Labels> = rows.new_series.iter().map(|s| s.labels.clone()).collect();
         let logged = self.log.append(rows).inspect_err(|_| {
-            self.head.active.fetch_sub(created, Ordering::Relaxed);
+            spellings.truncate(before);
+            self.head.cardinality.release(created.iter());
         })?;
         shard.apply(&logged.as_ref());
-        drop(shard);
         appended.position = appended.position.max(logged.end());
-        aliases.into_iter().for_each(|(hash, bytes, t)| self.head.aliases.set(hash, bytes, t));
         Ok(())
     }
 
@@ -403,9 +499,10 @@ impl Store {
         let (mut shards, batches, refused) = self.admit_derived(&derived.samples, now);
         let mut record = KeysRecord { effects: Vec::new(), batches };
         effects.encode(&mut record.effects);
-        let created: usize = record.batches.iter().map(|b| b.new_series.len()).sum();
+        let created = record.batches.iter().flat_map(|b| &b.new_series);
+        let created: Vec<Labels> = created.map(|s| s.labels.clone()).collect();
         let logged = self.log.append(record).inspect_err(|_| {
-            self.head.active.fetch_sub(created as u64, Ordering::Relaxed);
+            self.head.cardinality.release(created.iter());
         })?;
         keys.keyspace.apply(&effects);
         keys.applied = WalPosition(logged.position().0 + 1);
@@ -423,7 +520,7 @@ impl Store {
         samples: &[DerivedSample],
         now: Timestamp,
     ) -> (BTreeMap<usize, MutexGuard<'_, Shard>>, Vec<ShardBatch>, u64) {
-        let room = || self.room();
+        let room = |labels: &Labels| self.room(labels);
         let routes: Vec<usize> = samples.iter().map(|s| Head::shard_of(&s.labels)).collect();
         let mut shards = BTreeMap::new();
         let mut admitting = BTreeMap::new();
@@ -474,7 +571,7 @@ impl Store {
         shard: usize,
         duplicates: Duplicates,
         now: Timestamp,
-        room: &'a dyn Fn() -> Result<SeriesId, Rejection>,
+        room: &'a dyn Fn(&Labels) -> Result<SeriesId, Rejection>,
     ) -> Admitting<'a> {
         Admitting {
             limits: &self.options.limits,
@@ -492,13 +589,8 @@ impl Store {
     }
 
     /// Room for one more series, or the refusal.
-    fn room(&self) -> Result<SeriesId, Rejection> {
-        let max = self.options.limits.series;
-        if self.head.active.fetch_add(1, Ordering::Relaxed) >= max {
-            self.head.active.fetch_sub(1, Ordering::Relaxed);
-            let offender = "a new series".to_owned();
-            return Err(Rejection::LimitReached { limit: "active series", max, offender });
-        }
+    fn room(&self, labels: &Labels) -> Result<SeriesId, Rejection> {
+        self.head.cardinality.admit(labels, &self.options.limits)?;
         Ok(self.head.new_id())
     }
 
@@ -519,29 +611,79 @@ impl Queryable for Store {
     }
 }
 
-/// A series of a batch on its way to its shard.
-struct Routed<'a> {
-    index: usize,
-    shard: usize,
-    hash: u64,
-    known: Option<Target>,
-    labels: Option<Labels>,
-    series: &'a SeriesRef<'a>,
+/// The series of a batch, by shard and in the sender's order.
+struct Routed {
+    by_shard: [Vec<Route>; SHARDS],
+    /// Series that no alias knows.
+    fresh: Vec<Fresh>,
 }
 
-impl Routed<'_> {
-    fn resolve(&self, shard: &Shard, admitting: &mut Admitting<'_>) -> Result<Target, Rejection> {
-        if let Some(target) = self.known
-            && shard.follow(target).is_some()
-        {
-            return Ok(target);
-        }
-        match &self.labels {
-            Some(labels) => shard.resolve(labels, None, admitting),
-            // The series an alias pointed to has left the head.
-            None => shard.resolve(&labels_of(self.series)?, None, admitting),
+/// A series of a batch on its way to its shard.
+struct Route {
+    /// Its place in the batch.
+    index: u32,
+    to: To,
+}
+
+/// Where a series goes.
+#[derive(Clone, Copy)]
+enum To {
+    /// To this series, if it is still there.
+    Known(Target),
+    /// To the series with the labels at this place of [`Routed::fresh`].
+    Fresh(u32),
+}
+
+/// A series that came by its labels, or by a spelling not seen before.
+struct Fresh {
+    hash: u64,
+    labels: Labels,
+}
+
+/// What a batch has for one shard.
+struct Group<'b, 'r> {
+    batch: &'b Batch<'b>,
+    fresh: &'r [Fresh],
+    routes: &'r [Route],
+}
+
+impl Group<'_, '_> {
+    fn shard(&self, route: &Route) -> usize {
+        match route.to {
+            To::Known(target) => usize::from(target.shard),
+            To::Fresh(at) => Head::shard_of(&self.fresh[at as usize].labels),
         }
     }
+
+    /// The series a route leads to, and the spelling's hash if it is to be remembered.
+    fn resolve(
+        &self,
+        route: &Route,
+        shard: &Shard,
+        admitting: &mut Admitting<'_>,
+    ) -> Result<(Target, Option<u64>), Rejection> {
+        match route.to {
+            To::Known(target) if shard.follow(target).is_some() => Ok((target, None)),
+            // The series an alias pointed to has left the head.
+            To::Known(_) => {
+                let series = &self.batch.series[route.index as usize].series;
+                let hash = match series {
+                    SeriesRef::Labels(_) => None,
+                    SeriesRef::Raw { bytes, .. } => Some(Aliases::hash(bytes)),
+                };
+                Ok((shard.resolve(&labels_of(series)?, None, admitting)?, hash))
+            }
+            To::Fresh(at) => {
+                let Fresh { hash, labels } = &self.fresh[at as usize];
+                Ok((shard.resolve(labels, None, admitting)?, Some(*hash)))
+            }
+        }
+    }
+}
+
+fn frees(request: &Request<'_>) -> bool {
+    let Some(name) = request.args.first() else { return false };
+    FREEING.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 fn labels_of(series: &SeriesRef<'_>) -> Result<Labels, Rejection> {

@@ -11,11 +11,12 @@ use ringwell_storage::append::{Batch, Duplicates, SeriesRef, SeriesSamples};
 use ringwell_storage::disk::OsDisk;
 use ringwell_storage::keyspace::{Derived, DerivedSample, Effects, Extract, Keyspace, Request};
 use ringwell_storage::model::{
-    CounterReset, Counts, Histogram, Labels, STALE_NAN, Sample, SampleBuf, Schema, Span, TimeRange,
-    Value,
+    CounterReset, Counts, Histogram, Labels, Matcher, STALE_NAN, Sample, SampleBuf, Schema, Span,
+    TimeRange, Value,
 };
 use ringwell_storage::read::Queryable;
 use ringwell_storage::store::{Options, Store};
+use ringwell_storage::wal::LogOptions;
 
 const HOUR: i64 = 3_600_000;
 const START: i64 = 1_700_000_000_000;
@@ -66,14 +67,23 @@ fn histogram(schema: Schema, k: u64) -> Value {
     }))
 }
 
+/// No zeros ahead of the log, which would only make the files larger.
+fn options() -> Options {
+    let log = LogOptions { fill_bytes: 0, ..LogOptions::default() };
+    Options { log, ..Options::default() }
+}
+
 /// Floats of every coding, histograms of every family, late samples, keys; a block, a checkpoint
 /// and a log to replay.
 fn write(dir: &Path) {
     let disk = Arc::new(OsDisk::open(dir).unwrap());
-    let store = Store::open(disk, Options::default(), START).unwrap();
+    let store = Store::open(disk, options(), START).unwrap();
     let append = |name: &str, t: i64, start: i64, value: Value| {
         let samples = vec![Sample { t, start, value }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(name)), samples }];
+        let series = vec![SeriesSamples {
+            series: SeriesRef::Labels(labels(name)),
+            samples: samples.into(),
+        }];
         let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, t).unwrap();
         assert!(done.rejected.is_empty());
     };
@@ -107,6 +117,8 @@ fn write(dir: &Path) {
     // What only the log has.
     append("decimal", START + 11 * HOUR, 0, Value::Float(0.25));
     command("LPUSH list three", START + 11 * HOUR);
+    let name = Matcher::equal("__name__", "decimal");
+    store.delete(vec![name], TimeRange::new(START + 60_000, START + 90_000).unwrap()).unwrap();
     store.sync().unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! Seeded runs of appends, late samples, duplicates, cuts, retention and reopenings, compared with a
-//! map after every step.
+//! Seeded runs of appends, late samples, duplicates, deletions, cuts, merges, retention and reopenings,
+//! compared with a map after every step.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringwell_storage::append::{Batch, Duplicates, Rejection, SeriesRef, SeriesSamples};
+use ringwell_storage::compaction::{Retention, Rule};
 use ringwell_storage::disk::{Disk, SimDisk};
 use ringwell_storage::model::{
     Labels, MatchOp, Matcher, STALE_NAN, Sample, SampleBuf, TimeRange, Value,
@@ -88,7 +89,7 @@ impl World {
                 0 => SeriesRef::Labels(labels(u64::from(name[0]))),
                 _ => SeriesRef::Raw { bytes: name, parse: raw },
             };
-            batch.series.push(SeriesSamples { series, samples });
+            batch.series.push(SeriesSamples { series, samples: samples.into() });
         }
         let done = self.store.append(&batch, self.now).unwrap();
         let mut refused = 0;
@@ -102,6 +103,29 @@ impl World {
         }
         assert_eq!(done.rejected.len() as u64, refused);
         assert!(done.rejected.iter().all(|r| r.reason == Rejection::Duplicate));
+    }
+
+    /// Deletes a stretch of some series, or all of one.
+    fn delete(&mut self, random: &mut Random) {
+        let host = format!("h{}", random.below(4));
+        let matcher = Matcher::new(MatchOp::Regex, "host", format!("{host}|none")).unwrap();
+        let start = self.now - random.below(8 * SPAN as u64) as i64;
+        let range = TimeRange::new(start, start + random.below(3 * SPAN as u64) as i64).unwrap();
+        let forget = random.below(4) == 0;
+        for (labels, samples) in &mut self.model {
+            if labels.get("host") == Some(&host) {
+                samples.retain(|t, _| !forget && !range.contains(*t));
+            }
+        }
+        let matchers = vec![matcher];
+        let done =
+            if forget { self.store.forget(matchers) } else { self.store.delete(matchers, range) };
+        done.unwrap();
+    }
+
+    /// Lets maintenance do all that is due.
+    fn maintain(&self, now: i64) {
+        while self.store.maintain(now).unwrap().more {}
     }
 
     fn check(&self, random: &mut Random) {
@@ -169,7 +193,7 @@ fn a_store_is_a_map() {
         for _ in 0..120 {
             match random.below(20) {
                 // Cuts need quiet, so that late samples here stay in the head's ranges.
-                0 => drop(world.store.maintain(world.now)),
+                0 => world.maintain(world.now),
                 1 => {
                     let World { disk, store, model, now } = world;
                     if random.below(2) == 0 {
@@ -181,7 +205,8 @@ fn a_store_is_a_map() {
                     world = World::open(disk, model, now);
                 }
                 2..=5 => world.check(&mut random),
-                6 => world.now += SPAN / 2,
+                6 => world.delete(&mut random),
+                7 => world.now += SPAN / 2,
                 _ => world.append(&mut random),
             }
         }
@@ -190,12 +215,12 @@ fn a_store_is_a_map() {
         let held = world.store.snapshot();
         let before = read_all(&*held);
         for minutes in [10, 12, 14] {
-            world.store.maintain(world.now + minutes * 60_000).unwrap();
+            while world.store.maintain(world.now + minutes * 60_000).unwrap().more {}
         }
         assert_eq!(read_all(&*held), before, "a held snapshot sees the same");
         drop(held);
         assert!(world.store.stats().blocks > 0);
-        world.store.maintain(world.now + 15 * 60_000).unwrap();
+        world.maintain(world.now + 40 * 60_000);
         assert_eq!(read_all(&*world.store.snapshot()), before);
         world.store.close(world.now).unwrap();
         drop(world.store);
@@ -218,6 +243,131 @@ fn read_all(snapshot: &dyn ringwell_storage::read::Snapshot) -> Vec<(Labels, Vec
     all
 }
 
+/// A store whose series each got `per_range` samples in each of `ranges` block spans from 0 on.
+fn filled(
+    disk: &Arc<SimDisk>,
+    options: Options,
+    series: u64,
+    ranges: i64,
+    per_range: i64,
+) -> Store {
+    let store = Store::open(Arc::new(Arc::clone(disk)), options, 0).unwrap();
+    for range in 0..ranges {
+        let now = range * SPAN;
+        for step in 0..per_range {
+            let t = now + step * SPAN / per_range;
+            let one = |i| SeriesSamples {
+                series: SeriesRef::Labels(labels(i)),
+                samples: vec![Sample {
+                    t,
+                    start: 0,
+                    value: Value::Float((t * 7 + i as i64) as f64),
+                }]
+                .into(),
+            };
+            let batch = Batch { series: (0..series).map(one).collect(), ..Batch::default() };
+            assert!(store.append(&batch, t).unwrap().rejected.is_empty());
+        }
+        settle(&store, now);
+    }
+    store
+}
+
+/// Lets what has been quiet be cut and merged.
+fn settle(store: &Store, now: i64) {
+    for minutes in [0, 2, 4, 6] {
+        while store.maintain(now + minutes * 60_000).unwrap().more {}
+    }
+}
+
+#[test]
+fn merging_changes_no_answer_and_leaves_few_blocks() {
+    let disk = SimDisk::new();
+    let store = filled(&disk, options(), 6, 70, 5);
+    let before = read_all(&*store.snapshot());
+    assert_eq!(before.iter().map(|(_, s)| s.len()).sum::<usize>(), 6 * 70 * 5);
+    settle(&store, 1_000 * SPAN);
+    let stats = store.stats();
+    assert!(stats.blocks <= 7 && stats.merges > 1, "{stats:?}");
+    assert_eq!(stats.block_samples, 6 * 70 * 5);
+    assert_eq!(read_all(&*store.snapshot()), before);
+    let live = disk.files().iter().filter(|(name, _)| name.starts_with("blocks/")).count();
+    assert_eq!(live as u64, stats.blocks, "sources are removed");
+    store.close(0).unwrap();
+    drop(store);
+    let store = Store::open(Arc::new(Arc::clone(&disk)), options(), 0).unwrap();
+    assert_eq!(read_all(&*store.snapshot()), before);
+}
+
+#[test]
+fn what_is_deleted_is_hidden_at_once_and_gone_after_compaction() {
+    let disk = SimDisk::new();
+    let store = filled(&disk, options(), 6, 20, 5);
+    settle(&store, 1_000 * SPAN);
+    assert_eq!(store.stats().block_samples, 600);
+    let held = store.snapshot();
+    let all = read_all(&*held);
+    let range = TimeRange::new(3 * SPAN, 5 * SPAN - 1).unwrap();
+    store.delete(vec![Matcher::equal("__name__", "m1")], range).unwrap();
+    store.forget(vec![Matcher::equal("host", "h0"), Matcher::equal("__name__", "m0")]).unwrap();
+    let mut wanted = all.clone();
+    wanted.retain(|(l, _)| *l != labels(0));
+    for (_, samples) in wanted.iter_mut().filter(|(l, _)| l.metric_name() == "m1") {
+        samples.retain(|(t, _)| !range.contains(*t));
+    }
+    assert_eq!(read_all(&*store.snapshot()), wanted);
+    assert_eq!(read_all(&*held), all, "a held snapshot sees the same");
+    // A sample that comes after a deletion stays.
+    let again = Sample { t: 4 * SPAN, start: 0, value: Value::Float(1.0) };
+    let series =
+        vec![SeriesSamples { series: SeriesRef::Labels(labels(1)), samples: vec![again].into() }];
+    store.append(&Batch { series, ..Batch::default() }, 4 * SPAN).unwrap();
+    let (_, samples) = wanted.iter_mut().find(|(l, _)| *l == labels(1)).unwrap();
+    let at = samples.partition_point(|(t, _)| *t < 4 * SPAN);
+    samples.insert(at, (4 * SPAN, 1_f64.to_bits()));
+    assert_eq!(read_all(&*store.snapshot()), wanted);
+    store.sync().unwrap();
+    drop((store, held));
+    let store = Store::open(Arc::new(Arc::clone(&disk)), options(), 0).unwrap();
+    assert_eq!(read_all(&*store.snapshot()), wanted, "replay deletes too");
+    assert_eq!(store.stats().tombstones, 2);
+    settle(&store, 2_000 * SPAN);
+    settle(&store, 3_000 * SPAN);
+    let stats = store.stats();
+    assert_eq!((stats.tombstones, stats.block_samples), (0, 600 - 100 - 20 + 1), "{stats:?}");
+    assert_eq!(read_all(&*store.snapshot()), wanted);
+    assert_eq!(store.snapshot().label_values("host", &[], TimeRange::ALL).unwrap(), ["h0", "h1"]);
+    store.forget(vec![Matcher::equal("host", "h1")]).unwrap();
+    assert_eq!(store.snapshot().label_values("host", &[], TimeRange::ALL).unwrap(), ["h0"]);
+    assert!(store.delete(vec![], TimeRange::ALL).is_err(), "everything is not meant");
+}
+
+#[test]
+fn retention_by_size_and_by_selector() {
+    let disk = SimDisk::new();
+    let matchers = vec![Matcher::equal("__name__", "m2")];
+    let keep = Retention { bytes: None, rules: vec![Rule { matchers, keep: 30 * SPAN }] };
+    let options = Options { keep, ..options() };
+    let store = filled(&disk, options.clone(), 6, 40, 5);
+    settle(&store, 42 * SPAN);
+    let stats = store.stats();
+    let oldest = |name: &str, store: &Store| {
+        let all = read_all(&*store.snapshot());
+        all.iter().filter(|(l, _)| l.metric_name() == name).map(|(_, s)| s[0].0).min()
+    };
+    assert_eq!(oldest("m0", &store), Some(0));
+    assert!(oldest("m2", &store) > Some(10 * SPAN), "{:?} {stats:?}", oldest("m2", &store));
+    settle(&store, 1_000 * SPAN);
+    assert_eq!(oldest("m2", &store), None);
+    assert_eq!(store.stats().block_samples, 4 * 40 * 5);
+    drop(store);
+    let bytes = Some(stats.block_bytes / 2);
+    let options = Options { keep: Retention { bytes, rules: vec![] }, ..options };
+    let store = Store::open(Arc::new(Arc::clone(&disk)), options, 0).unwrap();
+    settle(&store, 1_000 * SPAN);
+    assert!(store.stats().block_bytes <= stats.block_bytes / 2, "{:?}", store.stats());
+}
+
 #[test]
 fn retention_drops_whole_blocks_one_range_at_a_time() {
     let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
@@ -226,7 +376,8 @@ fn retention_drops_whole_blocks_one_range_at_a_time() {
     let mut now = 1_000 * SPAN;
     for i in 0..5 {
         let samples = vec![Sample { t: now + i * SPAN, start: 0, value: Value::Float(i as f64) }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: samples.into() }];
         store.append(&Batch { series, duplicates: Duplicates::Reject }, now + i * SPAN).unwrap();
     }
     for minutes in [6, 8, 10] {
@@ -238,7 +389,7 @@ fn retention_drops_whole_blocks_one_range_at_a_time() {
     assert_eq!(store.maintain(now).unwrap().dropped, 1);
     assert_eq!(store.stats().blocks, 4);
     let old = vec![Sample { t: now - 11 * SPAN, start: 0, value: Value::Float(0.0) }];
-    let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: old }];
+    let series = vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: old.into() }];
     let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, now).unwrap();
     assert!(matches!(done.rejected[0].reason, Rejection::TooOld { .. }));
 }
@@ -254,7 +405,8 @@ fn limits_name_the_limit_and_the_offender() {
     let send = |pairs: &[(&str, &str)]| {
         let labels = Labels::from_pairs(pairs.iter().copied()).unwrap();
         let samples = vec![Sample { t: 1, start: 0, value: Value::Float(1.0) }];
-        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels), samples }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.into() }];
         let done = store.append(&Batch { series, duplicates: Duplicates::Reject }, 1).unwrap();
         done.rejected.first().map(|r| r.reason.to_string())
     };
@@ -271,4 +423,99 @@ fn limits_name_the_limit_and_the_offender() {
     let refused = send(&[("__name__", "c")]).unwrap();
     assert!(refused.starts_with("active series limit of 2 reached"), "{refused}");
     assert_eq!(send(&[("__name__", "b")]), None, "known series go on");
+}
+
+#[test]
+fn cardinality_is_limited_by_metric_and_by_label() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+    let mut options = options();
+    options.limits.metric_series = 3;
+    options.limits.label_values = 4;
+    let store = Store::open(Arc::clone(&disk), options.clone(), 0).unwrap();
+    let send = |store: &Store, name: &str, host: u64| {
+        let host = format!("h{host}");
+        let labels = Labels::from_pairs([("__name__", name), ("host", host.as_str())]).unwrap();
+        let samples = vec![Sample { t: 1, start: 0, value: Value::Float(1.0) }];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels), samples: samples.into() }];
+        let done = store.append(&Batch { series, ..Batch::default() }, 1).unwrap();
+        done.rejected.first().map(|r| r.reason.to_string())
+    };
+    let check = |store: &Store| {
+        for host in 0..3 {
+            assert_eq!(send(store, "a", host), None);
+        }
+        let refused = send(store, "a", 3).unwrap();
+        assert_eq!(refused, r#"series per metric limit of 3 reached: "a""#);
+        assert_eq!(send(store, "b", 7), None, "the fourth value");
+        let refused = send(store, "b", 8).unwrap();
+        assert_eq!(refused, r#"values per label limit of 4 reached: label "host" of "b""#);
+        assert_eq!(send(store, "b", 2), None, "a known value of the label");
+        assert_eq!(send(store, "a", 1), None, "known series go on");
+    };
+    check(&store);
+    store.sync().unwrap();
+    drop(store);
+    let store = Store::open(disk, options, 0).unwrap();
+    check(&store);
+    store.forget(vec![Matcher::equal("host", "h7")]).unwrap();
+    assert_eq!(send(&store, "b", 8), None, "what has left makes room");
+    assert_eq!(store.stats().series, 5);
+}
+
+#[test]
+fn churn_leaves_nothing_behind() {
+    let disk = SimDisk::new();
+    let store = Store::open(Arc::new(Arc::clone(&disk)), options(), 0).unwrap();
+    let pod = |generation: i64, i: i64| {
+        let pod = format!("p{generation}-{i}");
+        Labels::from_pairs([("__name__", "up"), ("pod", pod.as_str())]).unwrap()
+    };
+    let mut most = 0;
+    for generation in 0..40 {
+        let now = generation * SPAN;
+        let one = |i| SeriesSamples {
+            series: SeriesRef::Labels(pod(generation, i)),
+            samples: vec![Sample { t: now + i, start: 0, value: Value::Float(i as f64) }].into(),
+        };
+        let batch = Batch { series: (0..50).map(one).collect(), ..Batch::default() };
+        assert_eq!(store.append(&batch, now).unwrap().accepted, 50);
+        settle(&store, now);
+        most = most.max(store.stats().series);
+    }
+    assert!(most <= 6 * 50, "{most} series at a time, 50 of them alive");
+    let all = read_all(&*store.snapshot());
+    assert_eq!(all.len(), 40 * 50);
+    for (labels, samples) in all {
+        let pod = labels.get("pod").unwrap();
+        let (generation, i) = pod[1..].split_once('-').unwrap();
+        let (generation, i): (i64, i64) = (generation.parse().unwrap(), i.parse().unwrap());
+        assert_eq!(samples, [(generation * SPAN + i, (i as f64).to_bits())]);
+    }
+}
+
+#[test]
+fn a_burst_of_elements_fills_every_millisecond_and_no_more() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+    let store = Store::open(Arc::clone(&disk), options(), 0).unwrap();
+    let push = |t: i64, n: usize| {
+        let samples = vec![Sample { t, start: 0, value: Value::Float(1.0) }; n];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: samples.into() }];
+        let batch = Batch { series, duplicates: Duplicates::NextFree };
+        store.append(&batch, t).unwrap().rejected.len()
+    };
+    // One by one and many at once, in two bursts with a gap that stays free.
+    assert_eq!((0..300).map(|_| push(1000, 1)).sum::<usize>(), 0);
+    assert_eq!(push(1000, 900), 200, "at most 999 ms on");
+    assert_eq!(push(1500, 10), 0);
+    assert_eq!(push(3000, 2), 0);
+    assert_eq!(push(2500, 1), 0);
+    assert_eq!(push(3000, 1), 0);
+    let mut times = Vec::new();
+    for (_, samples) in read_all(&*store.snapshot()) {
+        times.extend(samples.into_iter().map(|(t, _)| t));
+    }
+    let expected: Vec<i64> = (1000..2010).chain([2500]).chain(3000..3003).collect();
+    assert_eq!(times, expected);
 }

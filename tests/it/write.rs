@@ -142,7 +142,7 @@ fn malformed_bodies_are_refused_with_place_and_reason() {
         let headers = [("Content-Type", content_type), ("Content-Encoding", encoding)];
         node.post("/api/v1/write", &headers, &compress(&message)).status
     };
-    assert_eq!(typed("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy"), 415);
+    assert_eq!(typed("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy"), 415);
     assert_eq!(typed("application/json", "snappy"), 415);
     assert_eq!(typed("application/x-protobuf", "zstd"), 415);
     assert_eq!(typed("application/x-protobuf;proto=prometheus.WriteRequest", "snappy"), 204);

@@ -15,6 +15,8 @@ use crate::{AnswerValue, MatrixSeries, VectorSample};
 /// Labels that describe the metric and go with its name.
 pub(super) const METRIC_LABELS: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
+const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
+
 /// Evaluates the whole query.
 pub(crate) fn answer(
     ctx: &Context<'_>,
@@ -68,6 +70,17 @@ fn range_vector(ctx: &Context<'_>, root: &Node, t: i64) -> Result<AnswerValue, Q
     Ok(AnswerValue::Matrix(out))
 }
 
+/// Drops names right after an operator. Series that thereby become equal meet or clash as in
+/// `cleaned`; `apart` forbids them to meet even at different steps.
+pub(super) fn named(rows: Vec<Row>, apart: bool) -> Result<Vec<Row>, QueryError> {
+    let series = rows.iter().filter(|row| !row.column.is_empty()).count();
+    let rows = cleaned(rows)?;
+    if apart && rows.len() < series {
+        return Err(QueryError::execution(SAME_LABELS));
+    }
+    Ok(rows)
+}
+
 /// Drops names; rows with equal labels become one if no step has both.
 fn cleaned(rows: Vec<Row>) -> Result<Vec<Row>, QueryError> {
     let mut out: Vec<Row> = Vec::with_capacity(rows.len());
@@ -78,6 +91,7 @@ fn cleaned(rows: Vec<Row>) -> Result<Vec<Row>, QueryError> {
         }
         if row.drop_name {
             row.labels = row.labels.without(&METRIC_LABELS);
+            row.drop_name = false;
         }
         let next = out.len();
         let at = *index.entry(row.labels.clone()).or_insert(next);
@@ -96,8 +110,7 @@ pub(super) fn merge(kept: &mut Row, row: &Row) -> Result<(), QueryError> {
             continue;
         }
         if kept.column.has(i) {
-            let text = "vector cannot contain metrics with the same labelset";
-            return Err(QueryError::execution(text));
+            return Err(QueryError::execution(SAME_LABELS));
         }
         kept.column.set(i, row.column.get(i));
     }

@@ -69,6 +69,7 @@ pub(super) fn row(
         from: first.saturating_sub(lookback).saturating_add(1),
         to: last.saturating_add(if smoothed { lookback } else { 0 }),
         stats: select.stats,
+        starts: take == Take::StartTime,
         keep_stale: !smoothed,
     };
     let samples = Samples::read(ctx, series.as_ref(), reading)?;
@@ -94,6 +95,7 @@ pub(super) fn row(
     if column.is_empty() {
         return Ok(None);
     }
+    ctx.budget.look_at(steps, column.filled_places().map(|i| (i, 1)));
     ctx.budget.charge(column.filled())?;
     Ok(Some(Row { labels: series.labels().clone(), drop_name: false, column }))
 }
@@ -107,7 +109,7 @@ pub(super) fn range_samples(
     let to = window.select.shift.apply(t);
     let from = to.saturating_sub(window.range).saturating_add(1);
     let series = ctx.series(window.select.source, from, to)?;
-    let reading = Reading { from, to, stats: false, keep_stale: false };
+    let reading = Reading { from, to, stats: false, starts: false, keep_stale: false };
     let mut out = Vec::new();
     for series in series.iter() {
         let samples = Samples::read(ctx, series.as_ref(), reading)?;

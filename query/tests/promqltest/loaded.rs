@@ -25,7 +25,10 @@ impl Loaded {
 
     /// Appends samples; later ones win over those of the same time.
     pub(crate) fn push(&self, series: Vec<(Labels, Vec<Sample>)>) -> Result<(), String> {
-        let of = |(labels, samples)| SeriesSamples { series: SeriesRef::Labels(labels), samples };
+        let of = |(labels, samples): (Labels, Vec<Sample>)| SeriesSamples {
+            series: SeriesRef::Labels(labels),
+            samples: samples.into(),
+        };
         let series = series.into_iter().map(of).collect();
         let batch = Batch { series, duplicates: Duplicates::Last };
         let appended = self.store.append(&batch, 0).map_err(|e| e.to_string())?;

@@ -36,7 +36,11 @@ pub(crate) struct Report {
 pub(crate) fn run(script: &str) -> Report {
     let lines: Vec<&str> = script.lines().map(str::trim).collect();
     let mut runner = Runner {
-        engine: Engine::new(EngineOptions::default()),
+        engine: Engine::new(EngineOptions {
+            delayed_name_removal: true,
+            start_timestamps: true,
+            ..EngineOptions::default()
+        }),
         loaded: Loaded::new(),
         report: Report::default(),
     };

@@ -22,6 +22,7 @@ struct Wire {
     positive: Buckets,
     reset: u64,
     t: i64,
+    start: i64,
     custom_values: Vec<f64>,
 }
 
@@ -54,6 +55,7 @@ pub(super) fn read(field: &Field<'_>) -> Result<Result<Sample, HistogramError>, 
             14 => wire.reset = field.uint64()?,
             15 => wire.t = field.int64()?,
             16 => field.doubles(&mut wire.custom_values)?,
+            17 => wire.start = field.int64()?,
             _ => {}
         }
     }
@@ -109,7 +111,7 @@ impl Wire {
             counts,
         };
         histogram.validate()?;
-        Ok(Sample { t: self.t, start: 0, value: Value::Histogram(Arc::new(histogram)) })
+        Ok(Sample { t: self.t, start: self.start, value: Value::Histogram(Arc::new(histogram)) })
     }
 }
 

@@ -104,6 +104,7 @@ fn a_request_reads_as_prost_wrote_it() {
                 labels: vec![pair("__name__", "up"), pair("job", "näme"), pair("empty", "")],
                 samples: vec![
                     FloatSample { value: 1.5, t: 1 },
+                    FloatSample { value: 2.5, t: 1_767_225_600_123 },
                     FloatSample { value: -0.0, t: i64::MAX },
                     FloatSample { value: f64::from_bits(0x7ff0_0000_0000_0002), t: -5 },
                 ],

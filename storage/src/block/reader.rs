@@ -1,17 +1,21 @@
 //! Opens, checks and serves a block.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::layout::{
-    ChunkMeta, FOOTER, Footer, HEADER, Meta, Part, SeriesEntry, decode_footer, decode_postings,
-    decode_series, header,
+    ChunkMeta, FOOTER, Footer, HEADER, Meta, PARTS, Part, RollupMeta, SeriesEntry, decode_footer,
+    decode_postings, decode_series, header,
 };
 use super::path_of;
 use crate::chunk::{decode_timestamps, decode_values};
+use crate::compaction::rollup;
 use crate::disk::{Disk, DiskError, File};
 use crate::index::Postings;
+use crate::inspect::Encoded;
 use crate::model::{SampleBuf, TimeRange};
-use crate::read::ReadError;
+use crate::mutants::{Mutant, planted};
+use crate::read::{Aggregate, ReadError};
 use crate::wire::FormatError;
 
 /// Why a block is refused. The rest of the store serves without it.
@@ -34,6 +38,25 @@ pub enum BlockError {
     },
 }
 
+impl From<ReadError> for BlockError {
+    fn from(error: ReadError) -> BlockError {
+        match error {
+            ReadError::Corrupt { path, offset, .. } => BlockError::Damaged {
+                path,
+                part: "chunk",
+                offset,
+                what: "a chunk's checksum or structure does not hold",
+            },
+            ReadError::Io { path, reason } => BlockError::Disk(DiskError {
+                operation: "read",
+                path,
+                kind: std::io::ErrorKind::Other,
+                reason,
+            }),
+        }
+    }
+}
+
 /// An open block: its index in memory, its chunks on the disk.
 pub struct Block {
     path: String,
@@ -44,7 +67,11 @@ pub struct Block {
     postings: Postings,
 }
 
-const PART_NAMES: [&str; 5] = ["timestamps", "values", "series", "postings", "meta"];
+const PART_NAMES: [&str; PARTS] = ["columns", "series", "postings", "meta"];
+const COLUMNS: usize = 0;
+const SERIES: usize = 1;
+const POSTINGS: usize = 2;
+const META: usize = 3;
 
 impl Block {
     /// Opens a published block and checks its index.
@@ -71,13 +98,13 @@ impl Block {
         let mut tail = vec![0; FOOTER];
         file.read_at(&mut tail, len - FOOTER as u64)?;
         let footer = decode_footer(&tail, len).map_err(|e| damaged("footer", e))?;
-        let meta_bytes = read_part(&*file, &path, &footer, 4)?;
+        let meta_bytes = read_part(&*file, &path, &footer, META)?;
         let meta = Meta::decode(&meta_bytes).map_err(|e| damaged("meta", e))?;
-        let series_bytes = read_part(&*file, &path, &footer, 2)?;
+        let series_bytes = read_part(&*file, &path, &footer, SERIES)?;
         let (symbols, series) = decode_series(&series_bytes).map_err(|e| damaged("series", e))?;
         let mut postings = Postings::default();
         postings.set_all((0..series.len() as u32).collect());
-        let postings_bytes = read_part(&*file, &path, &footer, 3)?;
+        let postings_bytes = read_part(&*file, &path, &footer, POSTINGS)?;
         decode_postings(&postings_bytes, &symbols, series.len(), &mut |name, value, numbers| {
             postings.set(name, value, numbers);
         })
@@ -92,7 +119,7 @@ impl Block {
 
     /// Bytes of the file.
     pub fn byte_len(&self) -> u64 {
-        self.footer[4].offset + self.footer[4].length + FOOTER as u64
+        self.footer[META].offset + self.footer[META].length + FOOTER as u64
     }
 
     /// Its time range.
@@ -110,25 +137,65 @@ impl Block {
 
     /// Reads every chunk and checks it.
     pub fn verify(&self) -> Result<(), BlockError> {
-        let mut samples = SampleBuf::default();
-        for chunk in self.series.iter().flat_map(|s| &s.chunks) {
-            samples.clear();
-            self.read_chunk(chunk, &mut samples).map_err(|e| match e {
-                ReadError::Corrupt { path, offset, .. } => BlockError::Damaged {
-                    path,
-                    part: "chunk",
-                    offset,
-                    what: "a chunk's checksum or structure does not hold",
-                },
-                ReadError::Io { path, reason } => BlockError::Disk(DiskError {
-                    operation: "read",
-                    path,
-                    kind: std::io::ErrorKind::Other,
-                    reason,
-                }),
-            })?;
+        let mut from = 0;
+        while let Some(next) = self.verify_from(from, u64::MAX)? {
+            from = next;
         }
         Ok(())
+    }
+
+    /// Checks the chunks of the series from number `from` on, about `samples` of them; where to go
+    /// on, or `None` at the end.
+    pub(crate) fn verify_from(&self, from: u32, samples: u64) -> Result<Option<u32>, BlockError> {
+        let (mut number, mut seen) = (from, 0);
+        let mut decoded = SampleBuf::default();
+        while let Some(series) = self.series(number) {
+            if seen >= samples {
+                return Ok(Some(number));
+            }
+            for chunk in &series.chunks {
+                decoded.clear();
+                self.read_chunk(chunk, &mut decoded)?;
+                seen += u64::from(chunk.count);
+            }
+            for rollup in &series.rollups {
+                self.read_rollup(rollup, TimeRange::ALL)?;
+            }
+            number += 1;
+        }
+        Ok(None)
+    }
+
+    /// Reads a series' aggregates of one level, those whose stretches begin in `range`.
+    pub(crate) fn read_rollup(
+        &self,
+        rollup: &RollupMeta,
+        range: TimeRange,
+    ) -> Result<Vec<Aggregate>, ReadError> {
+        let bytes = self.column(rollup.rows)?;
+        let corrupt = |reason: &str| ReadError::Corrupt {
+            path: self.path.clone(),
+            offset: self.footer[COLUMNS].offset + rollup.rows.0,
+            reason: reason.to_owned(),
+        };
+        if crc32c::crc32c(&bytes) != rollup.crc {
+            return Err(corrupt("the checksum of aggregates does not hold"));
+        }
+        let mut rows = rollup::decode(&bytes, rollup.count as usize, rollup.length)
+            .map_err(|e| corrupt(e.what))?;
+        rows.retain(|row| range.contains(row.start));
+        Ok(rows)
+    }
+
+    /// Adds up what the chunks of each encoding hold; chunks that do not read are left out.
+    pub(crate) fn encodings(&self, sums: &mut BTreeMap<&'static str, Encoded>) {
+        for chunk in (0..).map_while(|n| self.series(n)).flat_map(|s| &s.chunks) {
+            let Ok(values) = self.column(chunk.values) else { continue };
+            let sum = sums.entry(crate::chunk::encoding_of(&values)).or_default();
+            sum.chunks += 1;
+            sum.samples += u64::from(chunk.count);
+            sum.bytes += u64::from(chunk.values.1);
+        }
     }
 
     /// Appends the samples of a chunk to `out`.
@@ -137,14 +204,16 @@ impl Block {
         chunk: &ChunkMeta,
         out: &mut SampleBuf,
     ) -> Result<(), ReadError> {
-        let t = self.column(0, chunk.timestamps)?;
-        let v = self.column(1, chunk.values)?;
+        let t = self.column(chunk.timestamps)?;
+        let v = self.column(chunk.values)?;
         let corrupt = |reason: &str| ReadError::Corrupt {
             path: self.path.clone(),
-            offset: self.footer[1].offset + chunk.values.0,
+            offset: self.footer[COLUMNS].offset + chunk.values.0,
             reason: reason.to_owned(),
         };
-        if crc32c::crc32c_append(crc32c::crc32c(&t), &v) != chunk.crc {
+        if crc32c::crc32c_append(crc32c::crc32c(&t), &v) != chunk.crc
+            && !planted(Mutant::ServeUnchecked)
+        {
             return Err(corrupt("a chunk's checksum does not hold"));
         }
         let n = chunk.count as usize;
@@ -152,11 +221,11 @@ impl Block {
         decode_values(&v, n, out).map_err(|e| corrupt(e.what))
     }
 
-    fn column(&self, part: usize, at: (u64, u32)) -> Result<Vec<u8>, ReadError> {
-        let Part { offset, length, .. } = self.footer[part];
+    fn column(&self, at: (u64, u32)) -> Result<Vec<u8>, ReadError> {
+        let Part { offset, length, .. } = self.footer[COLUMNS];
         let end = at.0.checked_add(u64::from(at.1)).filter(|end| *end <= length);
         if end.is_none() {
-            let reason = format!("a chunk points past the {}", PART_NAMES[part]);
+            let reason = "a chunk points past the columns".to_owned();
             return Err(ReadError::Corrupt { path: self.path.clone(), offset, reason });
         }
         let mut bytes = vec![0; at.1 as usize];

@@ -1,9 +1,10 @@
 //! The fence to the disk: everything the engine keeps goes through [`Disk`] and [`File`].
 //!
-//! [`OsDisk`] is the sole user of `std::fs`. [`SimDisk`] is a disk in memory with faults and crash
-//! images from a seed; the engine cannot tell them apart. Paths are relative to the store's
+//! [`OsDisk`] is the sole user of `std::fs`. [`MemDisk`] keeps everything in memory. [`SimDisk`] does
+//! too, with faults and crash images from a seed; the engine cannot tell them apart. Paths are relative to the store's
 //! directory and use `/`.
 
+mod mem;
 mod os;
 mod sim;
 
@@ -11,6 +12,9 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
+use crate::mutants::{Mutant, planted};
+
+pub use mem::MemDisk;
 pub use os::OsDisk;
 pub use sim::{Fault, SimDisk};
 
@@ -22,11 +26,13 @@ pub trait Disk: Send + Sync {
     fn open(&self, path: &str) -> Result<Arc<dyn File>, DiskError>;
     /// Renames within the tree, replacing what is at `to`, atomically.
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError>;
+    /// Gives a file a second name; fails if that is taken.
+    fn link(&self, from: &str, to: &str) -> Result<(), DiskError>;
     /// Removes a file.
     fn remove(&self, path: &str) -> Result<(), DiskError>;
     /// Names in a directory, sorted; none if it is not there.
     fn list(&self, dir: &str) -> Result<Vec<String>, DiskError>;
-    /// Makes a directory, if it is not there.
+    /// Makes a directory, if it is not there; its parent is.
     fn create_dir(&self, dir: &str) -> Result<(), DiskError>;
     /// Makes creations, renames and removals in `dir` last.
     fn sync_dir(&self, dir: &str) -> Result<(), DiskError>;
@@ -40,6 +46,8 @@ pub trait File: Send + Sync {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, DiskError>;
     /// Writes all of `bytes` at `offset`, or fails with any part of it written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError>;
+    /// Reserves room for this length, so that it cannot be missing later.
+    fn allocate(&self, len: u64) -> Result<(), DiskError>;
     /// Cuts or extends (with zeros).
     fn set_len(&self, len: u64) -> Result<(), DiskError>;
     /// Makes contents and length last. After a failure nothing is known of earlier writes.
@@ -69,6 +77,16 @@ impl fmt::Display for DiskError {
 
 impl std::error::Error for DiskError {}
 
+impl DiskError {
+    /// Whether there was no room for it.
+    pub fn is_full(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        )
+    }
+}
+
 /// Reads a whole file.
 pub fn read_all(disk: &dyn Disk, path: &str) -> Result<Vec<u8>, DiskError> {
     let file = disk.open(path)?;
@@ -94,7 +112,12 @@ pub fn replace_atomically(
     }
     let file = disk.create(&aside)?;
     file.write_at(bytes, 0)?;
-    file.sync()?;
+    if !planted(Mutant::RenameBeforeSync) {
+        file.sync()?;
+    }
     disk.rename(&aside, &at(name))?;
+    if planted(Mutant::NoSyncAfterRename) {
+        return Ok(());
+    }
     disk.sync_dir(dir)
 }

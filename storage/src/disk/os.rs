@@ -62,6 +62,10 @@ impl Disk for OsDisk {
         std::fs::rename(self.at(from), self.at(to)).map_err(|e| error_of("rename", from, &e))
     }
 
+    fn link(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        std::fs::hard_link(self.at(from), self.at(to)).map_err(|e| error_of("link", from, &e))
+    }
+
     fn remove(&self, path: &str) -> Result<(), DiskError> {
         std::fs::remove_file(self.at(path)).map_err(|e| error_of("remove", path, &e))
     }
@@ -137,6 +141,11 @@ impl File for Open {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
         self.file.write_all_at(bytes, offset).map_err(|e| error_of("write", &self.path, &e))
+    }
+
+    fn allocate(&self, len: u64) -> Result<(), DiskError> {
+        rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, len)
+            .map_err(|e| error_of("allocate", &self.path, &e.into()))
     }
 
     fn set_len(&self, len: u64) -> Result<(), DiskError> {

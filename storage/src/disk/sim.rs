@@ -1,17 +1,20 @@
 //! A disk in memory, with faults and crash images from a seed.
 //!
-//! Faults it can inject, by the number of the operation that meets them:
-//! - a crash before the operation: every later one fails, as for a dead process;
-//! - a full disk (`StorageFull`) for a number of operations, a prefix of the write being stored;
-//! - a failed sync with Linux's semantics: what was dirty is dropped from the page cache's duty,
-//!   and the next sync says all is well;
-//! - a bit flip in stored bytes ([`SimDisk::flip_bit`]).
+//! Faults it can inject ([`Fault`]), by the number of the operation that meets them: the death of the
+//! process, a full disk (a prefix of the write being stored), a failed sync with Linux's semantics
+//! (what was dirty is dropped, and the next sync says all is well), a write that never reaches the
+//! platter, a write that lands elsewhere, a read that fails; and a bit that flips
+//! ([`SimDisk::flip_bit`]).
 //!
 //! What a power cut leaves ([`SimDisk::after_power_cut`]): each file has its synced content and an
-//! ordered list of unsynced writes, of which any prefix, any subset, and a torn form of the last
-//! may have reached the platter; a directory has its synced entries and unsynced creations, renames
-//! and removals, of which a prefix may have happened. It may not: undo what was synced, or split a
-//! rename. A kill of the process ([`SimDisk::after_kill`]) loses nothing that was written.
+//! ordered list of unsynced writes, of which none, all, any prefix, any subset, a torn form of each, or
+//! only the length (with zeros or with garbage) may have reached the platter; a directory has its
+//! synced entries and unsynced creations, renames and removals, of which any subset may have
+//! happened, so that names get lost and removed files come back. It may not undo what was synced, or
+//! split a rename. A kill of the process ([`SimDisk::after_kill`]) loses nothing that was written.
+//!
+//! A recording disk ([`SimDisk::record`]) keeps its state before every operation, so that one run of a
+//! workload gives all of its crash points; contents are shared between the states.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -31,52 +34,69 @@ pub enum Fault {
     FullFrom(u64, u64),
     /// It fails if it is a sync, and what it should have saved never reaches the disk.
     SyncFailsAt(u64),
+    /// If it is a write, the disk says yes and stores nothing.
+    LostWriteAt(u64),
+    /// If it is a write, its bytes land a sector further on.
+    MisdirectedWriteAt(u64),
+    /// The read with this number (counting reads) fails.
+    ReadFailsAt(u64),
 }
 
 /// The disk. Clones of an `Arc` share it.
 #[derive(Debug)]
 pub struct SimDisk {
     state: Mutex<State>,
+    /// States before each operation, if they are kept.
+    history: Mutex<Option<Vec<State>>>,
 }
+
+type Names = BTreeMap<Arc<str>, usize>;
 
 #[derive(Debug, Default, Clone)]
 struct State {
     /// What every process sees.
-    live: BTreeMap<String, usize>,
+    live: Arc<Names>,
     /// What a power cut leaves for sure.
-    durable: BTreeMap<String, usize>,
+    durable: Arc<Names>,
     /// Changes of names since the last sync of their directory, in order.
     pending_names: Vec<NameChange>,
     inodes: Vec<Inode>,
     operations: u64,
+    reads: u64,
     faults: Vec<Fault>,
     crashed: bool,
+    /// What [`Disk::free_space`] says, if not the truth.
+    free: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
 struct NameChange {
-    dir: String,
-    remove: Option<String>,
-    set: Option<(String, usize)>,
+    dir: Arc<str>,
+    remove: Option<Arc<str>>,
+    set: Option<(Arc<str>, usize)>,
 }
 
 #[derive(Debug, Default, Clone)]
 struct Inode {
-    live: Vec<u8>,
-    durable: Vec<u8>,
+    live: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
     pending: Vec<Change>,
 }
 
 #[derive(Debug, Clone)]
 enum Change {
-    Write(u64, Vec<u8>),
+    Write(u64, Arc<[u8]>),
     SetLen(u64),
 }
 
 impl SimDisk {
     /// An empty disk without faults.
     pub fn new() -> Arc<SimDisk> {
-        Arc::new(SimDisk { state: Mutex::new(State::default()) })
+        SimDisk::of(State::default())
+    }
+
+    fn of(state: State) -> Arc<SimDisk> {
+        Arc::new(SimDisk { state: Mutex::new(state), history: Mutex::new(None) })
     }
 
     /// Injects a fault.
@@ -84,9 +104,25 @@ impl SimDisk {
         self.lock().faults.push(fault);
     }
 
+    /// What is said to be free from now on, true or not.
+    pub fn say_free(&self, bytes: u64) {
+        self.lock().free = Some(bytes);
+    }
+
     /// Operations that changed the disk so far.
     pub fn operations(&self) -> u64 {
         self.lock().operations
+    }
+
+    /// Keeps the state before every operation from now on.
+    pub fn record(&self) {
+        *lock(&self.history) = Some(Vec::new());
+    }
+
+    /// The disk as it stood before each operation since [`SimDisk::record`].
+    pub fn recorded(&self) -> Vec<Arc<SimDisk>> {
+        let history = lock(&self.history).take().unwrap_or_default();
+        history.into_iter().map(SimDisk::of).collect()
     }
 
     /// The disk as the next process finds it after this one was killed.
@@ -95,28 +131,29 @@ impl SimDisk {
         state.faults.clear();
         state.crashed = false;
         state.operations = 0;
-        Arc::new(SimDisk { state: Mutex::new(state) })
+        state.reads = 0;
+        SimDisk::of(state)
     }
 
     /// The disk as it may be found after a power cut; `seed` chooses among what is possible.
     pub fn after_power_cut(&self, seed: u64) -> Arc<SimDisk> {
         let state = self.lock().clone();
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let mut names = state.durable.clone();
-        let kept = random.below(state.pending_names.len() as u64 + 1) as usize;
-        for change in state.pending_names.iter().take(kept) {
-            apply_name(&mut names, change);
+        let mut names = state.durable;
+        if !state.pending_names.is_empty() {
+            surviving_names(Arc::make_mut(&mut names), &state.pending_names, &mut random);
         }
-        let inodes = state
-            .inodes
-            .iter()
-            .map(|inode| {
-                let content = survivors(inode, &mut random);
-                Inode { live: content.clone(), durable: content, pending: Vec::new() }
-            })
-            .collect();
-        let state = State { live: names.clone(), durable: names, inodes, ..State::default() };
-        Arc::new(SimDisk { state: Mutex::new(state) })
+        let mut inodes = state.inodes;
+        for inode in &mut inodes {
+            // Without anything pending there is nothing to choose.
+            if !inode.pending.is_empty() {
+                inode.durable = Arc::new(survivors(inode, &mut random));
+                inode.pending.clear();
+            }
+            inode.live = Arc::clone(&inode.durable);
+        }
+        let state = State { live: Arc::clone(&names), durable: names, inodes, ..State::default() };
+        SimDisk::of(state)
     }
 
     /// Flips one bit of a file's stored bytes.
@@ -125,7 +162,7 @@ impl SimDisk {
         let inode = state.find("flip a bit in", path)?;
         let inode = &mut state.inodes[inode];
         for content in [&mut inode.live, &mut inode.durable] {
-            if let Some(b) = content.get_mut(byte as usize) {
+            if let Some(b) = Arc::make_mut(content).get_mut(byte as usize) {
                 *b ^= 1 << (bit & 7);
             }
         }
@@ -135,16 +172,30 @@ impl SimDisk {
     /// All files with their sizes.
     pub fn files(&self) -> Vec<(String, u64)> {
         let state = self.lock();
-        state.live.iter().map(|(n, i)| (n.clone(), state.inodes[*i].live.len() as u64)).collect()
+        let size = |inode: &usize| state.inodes[*inode].live.len() as u64;
+        state.live.iter().map(|(name, inode)| (name.to_string(), size(inode))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.state)
+    }
+
+    /// Counts a changing operation; says which fault it meets.
+    fn operate(
+        &self,
+        operation: &'static str,
+        path: &str,
+    ) -> Result<(Met, MutexGuard<'_, State>), DiskError> {
+        let mut state = self.lock();
+        if let Some(history) = lock(&self.history).as_mut() {
+            history.push(state.clone());
+        }
+        let met = state.operate(operation, path)?;
+        Ok((met, state))
     }
 }
 
 impl State {
-    /// Counts a changing operation; says which fault it meets.
     fn operate(&mut self, operation: &'static str, path: &str) -> Result<Met, DiskError> {
         let number = self.operations;
         self.operations += 1;
@@ -156,6 +207,8 @@ impl State {
                     met = Met::Full;
                 }
                 Fault::SyncFailsAt(at) if at == number => met = Met::SyncFails,
+                Fault::LostWriteAt(at) if at == number => met = Met::Lost,
+                Fault::MisdirectedWriteAt(at) if at == number => met = Met::Misdirected,
                 _ => {}
             }
         }
@@ -178,7 +231,7 @@ impl State {
     }
 
     fn change_name(&mut self, change: NameChange) {
-        apply_name(&mut self.live, &change);
+        apply_name(Arc::make_mut(&mut self.live), &change);
         self.pending_names.push(change);
     }
 }
@@ -188,12 +241,14 @@ enum Met {
     Nothing,
     Full,
     SyncFails,
+    Lost,
+    Misdirected,
 }
 
 impl Disk for Arc<SimDisk> {
     fn create(&self, path: &str) -> Result<Arc<dyn File>, DiskError> {
-        let mut state = self.lock();
-        if state.operate("create", path)? == Met::Full {
+        let (met, mut state) = self.operate("create", path)?;
+        if met == Met::Full {
             return Err(full("create", path));
         }
         if state.live.contains_key(path) {
@@ -201,8 +256,8 @@ impl Disk for Arc<SimDisk> {
         }
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
-        let set = Some((path.to_owned(), inode));
-        state.change_name(NameChange { dir: dir_of(path), remove: None, set });
+        let set = Some((path.into(), inode));
+        state.change_name(NameChange { dir: dir_of(path).into(), remove: None, set });
         Ok(Arc::new(Handle { disk: Arc::clone(self), inode, path: path.to_owned() }))
     }
 
@@ -214,26 +269,32 @@ impl Disk for Arc<SimDisk> {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
-        let mut state = self.lock();
-        state.operate("rename", from)?;
+        let (_, mut state) = self.operate("rename", from)?;
         let inode = state.find("rename", from)?;
-        state.change_name(NameChange {
-            dir: dir_of(to),
-            remove: Some(from.to_owned()),
-            set: Some((to.to_owned(), inode)),
-        });
+        let (remove, set) = (Some(from.into()), Some((to.into(), inode)));
+        state.change_name(NameChange { dir: dir_of(to).into(), remove, set });
+        Ok(())
+    }
+
+    fn link(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        let (met, mut state) = self.operate("link", from)?;
+        if met == Met::Full {
+            return Err(full("link", from));
+        }
+        let inode = state.find("link", from)?;
+        if state.live.contains_key(to) {
+            return Err(error("link", to, ErrorKind::AlreadyExists, "file exists"));
+        }
+        let set = Some((to.into(), inode));
+        state.change_name(NameChange { dir: dir_of(to).into(), remove: None, set });
         Ok(())
     }
 
     fn remove(&self, path: &str) -> Result<(), DiskError> {
-        let mut state = self.lock();
-        state.operate("remove", path)?;
+        let (_, mut state) = self.operate("remove", path)?;
         state.find("remove", path)?;
-        state.change_name(NameChange {
-            dir: dir_of(path),
-            remove: Some(path.to_owned()),
-            set: None,
-        });
+        let (dir, remove) = (dir_of(path).into(), Some(path.into()));
+        state.change_name(NameChange { dir, remove, set: None });
         Ok(())
     }
 
@@ -249,14 +310,14 @@ impl Disk for Arc<SimDisk> {
     }
 
     fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
-        let mut state = self.lock();
-        if state.operate("sync", dir)? == Met::SyncFails {
+        let (met, mut state) = self.operate("sync", dir)?;
+        if met == Met::SyncFails {
             return Err(error("sync", dir, ErrorKind::Other, "input/output error"));
         }
         let pending = std::mem::take(&mut state.pending_names);
         for change in pending {
-            if change.dir == dir {
-                apply_name(&mut state.durable, &change);
+            if &*change.dir == dir {
+                apply_name(Arc::make_mut(&mut state.durable), &change);
             } else {
                 state.pending_names.push(change);
             }
@@ -268,7 +329,8 @@ impl Disk for Arc<SimDisk> {
         let state = self.lock();
         let now = state.operations;
         let full = |f: &Fault| matches!(f, Fault::FullFrom(at, n) if (*at..at + n).contains(&now));
-        Ok(if state.faults.iter().any(full) { 0 } else { 1 << 40 })
+        let truth = if state.faults.iter().any(full) { 0 } else { 1 << 40 };
+        Ok(state.free.unwrap_or(truth))
     }
 }
 
@@ -278,10 +340,30 @@ struct Handle {
     path: String,
 }
 
+impl Handle {
+    /// Stores a change, unless the disk only says so.
+    fn store(&self, state: &mut State, change: Change, met: Met) {
+        let inode = &mut state.inodes[self.inode];
+        apply_change(Arc::make_mut(&mut inode.live), &change);
+        match (met, change) {
+            (Met::Lost, _) => {}
+            (Met::Misdirected, Change::Write(at, bytes)) => {
+                inode.pending.push(Change::Write(at + SECTOR as u64, bytes));
+            }
+            (_, change) => inode.pending.push(change),
+        }
+    }
+}
+
 impl File for Handle {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, DiskError> {
-        let state = self.disk.lock();
+        let mut state = self.disk.lock();
         state.alive("read", &self.path)?;
+        let number = state.reads;
+        state.reads += 1;
+        if state.faults.contains(&Fault::ReadFailsAt(number)) {
+            return Err(error("read", &self.path, ErrorKind::Other, "input/output error"));
+        }
         let content = &state.inodes[self.inode].live;
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
         let got = buf.len().min(content.len() - from);
@@ -290,38 +372,40 @@ impl File for Handle {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
-        let mut state = self.disk.lock();
-        let met = state.operate("write", &self.path)?;
+        let (met, mut state) = self.disk.operate("write", &self.path)?;
         let number = state.operations;
-        let inode = &mut state.inodes[self.inode];
         let stored =
             if met == Met::Full { number as usize % (bytes.len() + 1) } else { bytes.len() };
-        let change = Change::Write(offset, bytes[..stored].to_vec());
-        apply_change(&mut inode.live, &change);
-        inode.pending.push(change);
+        let change = Change::Write(offset, bytes[..stored].into());
+        self.store(&mut state, change, met);
         if met == Met::Full { Err(full("write", &self.path)) } else { Ok(()) }
     }
 
+    fn allocate(&self, len: u64) -> Result<(), DiskError> {
+        let (met, mut state) = self.disk.operate("allocate", &self.path)?;
+        if met == Met::Full || state.free.is_some_and(|free| free < len) {
+            return Err(full("allocate", &self.path));
+        }
+        self.store(&mut state, Change::SetLen(len), Met::Nothing);
+        Ok(())
+    }
+
     fn set_len(&self, len: u64) -> Result<(), DiskError> {
-        let mut state = self.disk.lock();
-        state.operate("set length of", &self.path)?;
-        let inode = &mut state.inodes[self.inode];
-        let change = Change::SetLen(len);
-        apply_change(&mut inode.live, &change);
-        inode.pending.push(change);
+        let (_, mut state) = self.disk.operate("set length of", &self.path)?;
+        self.store(&mut state, Change::SetLen(len), Met::Nothing);
         Ok(())
     }
 
     fn sync(&self) -> Result<(), DiskError> {
-        let mut state = self.disk.lock();
-        let met = state.operate("sync", &self.path)?;
+        let (met, mut state) = self.disk.operate("sync", &self.path)?;
         let inode = &mut state.inodes[self.inode];
         let pending = std::mem::take(&mut inode.pending);
         if met == Met::SyncFails {
             return Err(error("sync", &self.path, ErrorKind::Other, "input/output error"));
         }
-        for change in &pending {
-            apply_change(&mut inode.durable, change);
+        if !pending.is_empty() {
+            let durable = Arc::make_mut(&mut inode.durable);
+            pending.iter().for_each(|change| apply_change(durable, change));
         }
         Ok(())
     }
@@ -333,16 +417,16 @@ impl File for Handle {
     }
 }
 
-fn dir_of(path: &str) -> String {
-    path.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned())
+fn dir_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
-fn apply_name(names: &mut BTreeMap<String, usize>, change: &NameChange) {
+fn apply_name(names: &mut Names, change: &NameChange) {
     if let Some(name) = &change.remove {
         names.remove(name);
     }
     if let Some((name, inode)) = &change.set {
-        names.insert(name.clone(), *inode);
+        names.insert(Arc::clone(name), *inode);
     }
 }
 
@@ -359,11 +443,25 @@ fn apply_change(content: &mut Vec<u8>, change: &Change) {
     }
 }
 
+/// Which of the unsynced changes of names happened: a prefix, or any subset.
+fn surviving_names(names: &mut Names, pending: &[NameChange], random: &mut Random) {
+    if random.below(2) == 0 {
+        let kept = random.below(pending.len() as u64 + 1) as usize;
+        pending.iter().take(kept).for_each(|change| apply_name(names, change));
+        return;
+    }
+    for change in pending {
+        if random.below(2) == 0 {
+            apply_name(names, change);
+        }
+    }
+}
+
 /// Which of the unsynced changes reached the platter.
 fn survivors(inode: &Inode, random: &mut Random) -> Vec<u8> {
-    let mut content = inode.durable.clone();
+    let mut content = inode.durable.to_vec();
     let count = inode.pending.len();
-    match random.below(5) {
+    match random.below(6) {
         0 => {}
         1 => inode.pending.iter().for_each(|c| apply_change(&mut content, c)),
         2 => {
@@ -382,8 +480,13 @@ fn survivors(inode: &Inode, random: &mut Random) -> Vec<u8> {
                 }
             }
         }
-        // The length arrived, the data did not.
-        _ => content.resize(content.len().max(inode.live.len()), 0),
+        // The length arrived, the data did not: zeros, or what stood there in a former life.
+        4 => content.resize(content.len().max(inode.live.len()), 0),
+        _ => {
+            while content.len() < inode.live.len() {
+                content.push(random.below(256) as u8);
+            }
+        }
     }
     content
 }
@@ -398,9 +501,9 @@ fn apply_torn(content: &mut Vec<u8>, change: &Change, random: &mut Random) {
     }
     let part = if random.below(4) == 0 {
         // The tail arrived before the head.
-        Change::Write(offset + cut as u64, bytes[cut..].to_vec())
+        Change::Write(offset + cut as u64, bytes[cut..].into())
     } else {
-        Change::Write(*offset, bytes[..cut].to_vec())
+        Change::Write(*offset, bytes[..cut].into())
     };
     apply_change(content, &part);
 }
@@ -411,6 +514,10 @@ fn full(operation: &'static str, path: &str) -> DiskError {
 
 fn error(operation: &'static str, path: &str, kind: ErrorKind, reason: &str) -> DiskError {
     DiskError { operation, path: path.to_owned(), kind, reason: reason.to_owned() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// xorshift64*: small, seeded, good enough to choose faults.

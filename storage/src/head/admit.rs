@@ -17,11 +17,22 @@ pub struct Limits {
     pub value_bytes: usize,
     /// Series with samples in the head.
     pub series: u64,
+    /// Of those, series of one metric.
+    pub metric_series: u64,
+    /// Values that one label has on those.
+    pub label_values: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { labels: 40, name_bytes: 1 << 10, value_bytes: 4 << 10, series: 10_000_000 }
+        Limits {
+            labels: 40,
+            name_bytes: 1 << 10,
+            value_bytes: 4 << 10,
+            series: 10_000_000,
+            metric_series: 10_000_000,
+            label_values: 10_000_000,
+        }
     }
 }
 
@@ -104,6 +115,12 @@ pub(crate) fn admit(
         Duplicates::Last => Admission::Take(sample.t),
         Duplicates::Reject => Admission::Refuse(Rejection::Duplicate),
     }
+}
+
+/// Where an element goes when all is taken up to `newest`; `None` if that is too far.
+pub(crate) fn shifted(t: Timestamp, newest: Timestamp) -> Option<Timestamp> {
+    let free = newest.checked_add(1)?;
+    (free.saturating_sub(t) <= MAX_SHIFT).then_some(free)
 }
 
 /// The start of a text that may be very long.

@@ -6,16 +6,19 @@
 
 mod admit;
 mod alias;
+mod cardinality;
 mod chunk;
 mod series;
 mod shard;
 
 pub use admit::Limits;
 pub(crate) use admit::Window;
-pub(crate) use alias::{Aliases, Target};
+pub(crate) use alias::{Aliases, Spelling, Target};
 pub(crate) use chunk::HeadChunk;
 pub(crate) use series::{Captured, MemSeries};
 pub(crate) use shard::{Admitting, Shard};
+
+use cardinality::Cardinality;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +33,7 @@ pub(crate) struct Head {
     shards: Vec<Mutex<Shard>>,
     pub(crate) aliases: Aliases,
     next_id: AtomicU64,
-    pub(crate) active: AtomicU64,
+    pub(crate) cardinality: Cardinality,
     batch: AtomicU64,
 }
 
@@ -42,7 +45,7 @@ impl Head {
             shards: (0..SHARDS).map(shard).collect(),
             aliases: Aliases::default(),
             next_id: AtomicU64::new(1),
-            active: AtomicU64::new(0),
+            cardinality: Cardinality::default(),
             batch: AtomicU64::new(0),
         }
     }

@@ -2,11 +2,12 @@
 
 use hashbrown::HashTable;
 
-use super::admit::{Admission, Limits, Window, admit};
+use super::admit::{Admission, Limits, Window, admit, shifted};
 use super::alias::Target;
 use super::chunk::Columns;
 use super::series::{InBatch, MemSeries, Shape};
 use crate::append::{Duplicates, Rejection};
+use crate::block::Deletion;
 use crate::index::Postings;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
@@ -16,8 +17,11 @@ use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
 pub(crate) struct Shard {
     number: u16,
     shape: Shape,
-    /// By slot; `None` where a series has left the head. Slots are not reused.
+    /// By slot; `None` where a series has left the head, until a new one takes the slot: who comes
+    /// back to a slot compares the series number.
     series: Vec<Option<Box<MemSeries>>>,
+    /// Slots without a series; the last is taken first.
+    free: Vec<u32>,
     /// Slots by labels.
     by_labels: HashTable<u32>,
     /// Slots by series number.
@@ -37,7 +41,7 @@ pub(crate) struct Admitting<'a> {
     /// Number of this batch.
     pub(crate) batch: u64,
     /// Whether one more series fits, asked once a new series.
-    pub(crate) room: &'a dyn Fn() -> Result<SeriesId, Rejection>,
+    pub(crate) room: &'a dyn Fn(&Labels) -> Result<SeriesId, Rejection>,
     /// What has been admitted so far.
     pub(crate) rows: ShardBatch,
     /// Newest time admitted for each of the batch's new series.
@@ -50,6 +54,7 @@ impl Shard {
             number,
             shape: Shape { ring, span },
             series: Vec::new(),
+            free: Vec::new(),
             by_labels: HashTable::new(),
             by_id: hashbrown::HashMap::new(),
             postings: Postings::default(),
@@ -75,14 +80,13 @@ impl Shard {
         if let Some((slot, series)) = self.find(labels) {
             return Ok(Target { shard: self.number, slot, id: series.id });
         }
-        let first = self.series.len() as u32;
         let new = &admitting.rows.new_series;
         if let Some(i) = new.iter().position(|s| s.labels == *labels) {
-            return Ok(Target { shard: self.number, slot: first + i as u32, id: new[i].id });
+            return Ok(Target { shard: self.number, slot: self.slot_of_new(i), id: new[i].id });
         }
         admitting.limits.check(labels)?;
-        let id = (admitting.room)()?;
-        let slot = first + new.len() as u32;
+        let id = (admitting.room)(labels)?;
+        let slot = self.slot_of_new(new.len());
         admitting.rows.new_series.push(NewSeries { id, lookback, labels: labels.clone() });
         admitting.new_newest.push(Timestamp::MIN);
         Ok(Target { shard: self.number, slot, id })
@@ -96,16 +100,24 @@ impl Shard {
         admitting: &mut Admitting<'_>,
     ) -> Result<Option<Timestamp>, Rejection> {
         admitting.window.check(sample.t)?;
-        let first_new = self.series.len() as u32;
         let existing = self.series.get(target.slot as usize).and_then(Option::as_deref);
         let in_batch = match existing {
             Some(series) => (series.batch.number == admitting.batch).then_some(series.batch.newest),
-            None => admitting.new_newest.get((target.slot - first_new) as usize).copied(),
+            None => admitting.new_newest.get(self.new_of_slot(target.slot)).copied(),
         };
         let newest =
             existing.map_or(Timestamp::MIN, |s| s.newest).max(in_batch.unwrap_or(Timestamp::MIN));
         if sample.t > newest {
             return Ok(self.take(target, sample, sample.t, admitting));
+        }
+        if admitting.duplicates == Duplicates::NextFree
+            && existing.is_some_and(|s| s.full_from <= sample.t)
+        {
+            // A burst of pushes: everything up to the newest is taken, so the next free is after it.
+            return match shifted(sample.t, newest) {
+                Some(t) => Ok(self.take(target, sample, t, admitting)),
+                None => Err(Rejection::Duplicate),
+            };
         }
         let rows = &admitting.rows;
         let taken = |t| in_batch.and_then(|_| row_at(rows, target.id, t));
@@ -126,13 +138,14 @@ impl Shard {
         admitting: &mut Admitting<'_>,
     ) -> Option<Timestamp> {
         let Target { slot, id, .. } = target;
-        let first_new = self.series.len() as u32;
+        let new = self.new_of_slot(slot);
         if let Some(Some(series)) = self.series.get_mut(slot as usize) {
             let before = series.batch;
             let same = before.number == admitting.batch;
             let newest = if same { before.newest.max(t) } else { t };
+            series.extend_full(t, if same { before.newest } else { Timestamp::MIN });
             series.batch = InBatch { number: admitting.batch, newest };
-        } else if let Some(newest) = admitting.new_newest.get_mut((slot - first_new) as usize) {
+        } else if let Some(newest) = admitting.new_newest.get_mut(new) {
             *newest = t.max(*newest);
         }
         match sample.value {
@@ -173,11 +186,46 @@ impl Shard {
         self.samples += (batch.floats.len() + batch.others.len()) as u64;
     }
 
+    /// The slot that the batch's new series number `n` will take.
+    fn slot_of_new(&self, n: usize) -> u32 {
+        match self.free.len().checked_sub(n + 1) {
+            Some(last) => self.free[last],
+            None => (self.series.len() + n - self.free.len()) as u32,
+        }
+    }
+
+    /// The reverse, for a slot without a series.
+    fn new_of_slot(&self, slot: u32) -> usize {
+        match (slot as usize).checked_sub(self.series.len()) {
+            Some(past) => self.free.len() + past,
+            None => self.free.iter().rev().position(|free| *free == slot).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Carries out a logged deletion; says which series left.
+    pub(crate) fn delete(&mut self, logged: &Logged<&Deletion>) -> Vec<Labels> {
+        let (position, what) = (logged.position(), *logged.get());
+        if position < self.applied {
+            return Vec::new();
+        }
+        self.applied = WalPosition(position.0 + 1);
+        let slots = self.postings.select(&what.matchers);
+        if what.forget {
+            return self.remove(&slots);
+        }
+        for slot in slots {
+            if let Some(Some(series)) = self.series.get_mut(slot as usize) {
+                series.delete(what.range, &mut self.columns);
+            }
+        }
+        Vec::new()
+    }
+
     /// Finds the slots of a batch read back from the log, which knows series by number only.
     pub(crate) fn locate(&self, batch: &mut ShardBatch) {
-        let first = self.series.len() as u32;
+        let number = |(i, s): (usize, &NewSeries)| (s.id, self.slot_of_new(i));
         let new: hashbrown::HashMap<SeriesId, u32> =
-            batch.new_series.iter().zip(first..).map(|(s, slot)| (s.id, slot)).collect();
+            batch.new_series.iter().enumerate().map(number).collect();
         let slot = |id: SeriesId| self.by_id.get(&id).or_else(|| new.get(&id)).copied();
         let lost = u32::MAX;
         for row in &mut batch.floats {
@@ -190,11 +238,14 @@ impl Shard {
 
     /// Enters a series; its slot.
     pub(crate) fn insert(&mut self, series: MemSeries) -> u32 {
-        let slot = self.series.len() as u32;
+        let slot = self.slot_of_new(0);
         let hash = series.labels.stable_hash();
         self.postings.add(slot, &series.labels);
         self.by_id.insert(series.id, slot);
-        self.series.push(Some(Box::new(series)));
+        match self.free.pop() {
+            Some(slot) => self.series[slot as usize] = Some(Box::new(series)),
+            None => self.series.push(Some(Box::new(series))),
+        }
         let series = &self.series;
         self.by_labels.insert_unique(hash, slot, |s| hash_at(series, *s));
         slot
@@ -217,23 +268,30 @@ impl Shard {
         }
     }
 
-    /// Lets series go that hold nothing; says how many.
-    pub(crate) fn drop_empty(&mut self, idle_since: u64) -> u64 {
+    /// Lets series go that hold nothing; says which.
+    pub(crate) fn drop_empty(&mut self, idle_since: u64) -> Vec<Labels> {
         let gone: Vec<u32> = self
             .iter()
             .filter(|(_, s)| s.is_empty() && s.touched < idle_since)
             .map(|(slot, _)| slot)
             .collect();
-        for slot in &gone {
+        self.remove(&gone)
+    }
+
+    fn remove(&mut self, slots: &[u32]) -> Vec<Labels> {
+        let mut gone = Vec::new();
+        for slot in slots {
             let Some(series) = self.series[*slot as usize].take() else { continue };
-            self.postings.remove([(*slot, &series.labels)].into_iter());
+            self.free.push(*slot);
             self.by_id.remove(&series.id);
             let hash = series.labels.stable_hash();
             if let Ok(entry) = self.by_labels.find_entry(hash, |s| s == slot) {
                 entry.remove();
             }
+            gone.push((*slot, series.labels));
         }
-        gone.len() as u64
+        self.postings.remove(&gone);
+        gone.into_iter().map(|(_, labels)| labels).collect()
     }
 
     /// Removes chunks that a block now has.

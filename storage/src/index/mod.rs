@@ -2,7 +2,7 @@
 //!
 //! The same structure serves a shard of the head and an opened block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{Labels, Matcher};
 
@@ -22,21 +22,22 @@ impl Postings {
         }
     }
 
-    /// Takes series out; `labels` gives the labels of each.
-    pub fn remove<'a>(&mut self, gone: impl Iterator<Item = (u32, &'a Labels)>) {
-        for (number, labels) in gone {
-            take_out(&mut self.all, number);
-            for label in labels.iter() {
-                let Some(values) = self.names.get_mut(label.name) else { continue };
-                if let Some(list) = values.get_mut(label.value) {
-                    take_out(list, number);
-                    if list.is_empty() {
-                        values.remove(label.value);
-                    }
+    /// Takes series out. Each list is walked once, however many leave it.
+    pub fn remove(&mut self, gone: &[(u32, Labels)]) {
+        let numbers: HashSet<u32> = gone.iter().map(|(number, _)| *number).collect();
+        let pairs = gone.iter().flat_map(|(_, labels)| labels.iter());
+        let pairs: BTreeSet<(&str, &str)> = pairs.map(|l| (l.name, l.value)).collect();
+        self.all.retain(|number| !numbers.contains(number));
+        for (name, value) in pairs {
+            let Some(values) = self.names.get_mut(name) else { continue };
+            if let Some(list) = values.get_mut(value) {
+                list.retain(|number| !numbers.contains(number));
+                if list.is_empty() {
+                    values.remove(value);
                 }
-                if values.is_empty() {
-                    self.names.remove(label.name);
-                }
+            }
+            if values.is_empty() {
+                self.names.remove(name);
             }
         }
     }
@@ -128,12 +129,6 @@ fn insert(list: &mut Vec<u32>, number: u32) {
     }
 }
 
-fn take_out(list: &mut Vec<u32>, number: u32) {
-    if let Ok(at) = list.binary_search(&number) {
-        list.remove(at);
-    }
-}
-
 fn union<'a>(lists: impl Iterator<Item = &'a Vec<u32>>) -> Vec<u32> {
     let mut all: Vec<u32> = Vec::new();
     let mut count = 0;
@@ -185,7 +180,7 @@ mod tests {
         for (i, labels) in series.iter().enumerate() {
             postings.add(i as u32, labels);
         }
-        postings.remove([(7, &series[7])].into_iter());
+        postings.remove(&[(7, series[7].clone())]);
         use MatchOp::{Equal, NotEqual, NotRegex, Regex};
         let cases: &[&[(MatchOp, &str, &str)]] = &[
             &[],

@@ -8,20 +8,19 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Logged;
+use super::file::{DIR, SPARE, SegmentFile, segment_path, segments, spare_path};
 use super::record::{Encode, put_record};
-use super::segment::{GROUP_HEADER, MAX_GROUP, SEGMENT_HEADER, SegmentHeader, seal_group};
+use super::segment::{GROUP_HEADER, MAX_GROUP, seal_group};
 use crate::append::AppendError;
 use crate::disk::{Disk, DiskError, File};
 use crate::model::WalPosition;
-
-/// Directory of the segments.
-pub(crate) const DIR: &str = "wal";
+use crate::mutants::{Mutant, planted};
 
 /// What an answer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +38,20 @@ pub struct LogOptions {
     pub segment_bytes: u64,
     /// Most bytes appended and not yet written; more are refused.
     pub max_pending: usize,
+    /// Most zeros written ahead of the groups at a time, so that a sync changes no metadata; 0 = none.
+    pub fill_bytes: u64,
+    /// Files of trimmed segments kept for the next ones.
+    pub spares: usize,
 }
 
 impl Default for LogOptions {
     fn default() -> LogOptions {
-        LogOptions { segment_bytes: 64 << 20, max_pending: 256 << 20 }
+        LogOptions {
+            segment_bytes: 64 << 20,
+            max_pending: 256 << 20,
+            fill_bytes: 4 << 20,
+            spares: 2,
+        }
     }
 }
 
@@ -58,6 +66,7 @@ pub struct Log {
     written: AtomicU64,
     synced: AtomicU64,
     syncs: AtomicU64,
+    met_full: AtomicBool,
     waiting: Mutex<Waiting>,
     wanted: Condvar,
 }
@@ -69,9 +78,12 @@ struct Gathering {
 }
 
 struct Writer {
-    file: Arc<dyn File>,
-    base: u64,
+    segment: SegmentFile,
     epoch: u32,
+    /// Base of the first segment of this opening; older files are not recycled.
+    opened: u64,
+    /// Files that wait for their next life.
+    spares: Vec<String>,
     /// A group whose write failed.
     unwritten: Option<(u64, Vec<u8>)>,
     /// Closed segments that are not synced yet, oldest first.
@@ -101,17 +113,21 @@ impl Log {
         epoch: u32,
     ) -> Result<Log, DiskError> {
         disk.create_dir(DIR)?;
-        let file = create_segment(&*disk, end.0, epoch)?;
-        file.sync()?;
+        for name in disk.list(DIR)?.iter().filter(|name| name.ends_with(SPARE)) {
+            disk.remove(&format!("{DIR}/{name}"))?;
+        }
+        let segment = SegmentFile::create(&*disk, end.0, epoch, options.fill_bytes, None)?;
+        segment.file.sync()?;
         disk.sync_dir(DIR)?;
         Ok(Log {
             disk,
             options,
             gathering: Mutex::new(Gathering { bytes: vec![0; GROUP_HEADER], start: end.0 }),
             writer: Mutex::new(Writer {
-                file,
-                base: end.0,
+                segment,
                 epoch,
+                opened: end.0,
+                spares: Vec::new(),
                 unwritten: None,
                 unsynced: Vec::new(),
                 new_names: false,
@@ -121,6 +137,7 @@ impl Log {
             written: AtomicU64::new(end.0),
             synced: AtomicU64::new(end.0),
             syncs: AtomicU64::new(0),
+            met_full: AtomicBool::new(false),
             waiting: Mutex::default(),
             wanted: Condvar::new(),
         })
@@ -202,13 +219,17 @@ impl Log {
             let (files, new_names) = {
                 let mut writer = lock(&self.writer);
                 let mut files = std::mem::take(&mut writer.unsynced);
-                files.push(Arc::clone(&writer.file));
+                files.push(Arc::clone(&writer.segment.file));
                 (files, std::mem::take(&mut writer.new_names))
             };
+            let files = if planted(Mutant::AckBeforeSync) { &files[..0] } else { &files[..] };
             let synced = files.iter().try_for_each(|f| f.sync());
             let synced =
                 synced.and_then(|()| if new_names { self.disk.sync_dir(DIR) } else { Ok(()) });
             if let Err(error) = synced {
+                if planted(Mutant::RetryFailedSync) {
+                    return Err(AppendError::Log(error.to_string()));
+                }
                 return Err(self.poison(&error));
             }
             self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -238,6 +259,11 @@ impl Log {
         self.sync().map(|_| ())
     }
 
+    /// Whether a write found no room since this was asked last.
+    pub(crate) fn take_met_full(&self) -> bool {
+        self.met_full.swap(false, Ordering::Relaxed)
+    }
+
     /// Resolves when the log is durable up to `position` as `ack` asks.
     pub fn wait(self: &Arc<Self>, position: WalPosition, ack: Ack) -> Durable {
         let failures = lock(&self.waiting).failures;
@@ -260,13 +286,29 @@ impl Log {
         self.wanted.notify_all();
     }
 
-    /// Removes segments that lie wholly below `position`.
+    /// Removes segments that lie wholly below `position`, or keeps their files for the next ones.
     pub fn trim(&self, position: WalPosition) -> Result<(), DiskError> {
-        let bases = super::replay::segments(&*self.disk)?;
-        for pair in bases.windows(2) {
-            if pair[1] <= position.0 {
-                self.disk.remove(&segment_path(pair[0]))?;
+        let bases = segments(&*self.disk)?;
+        let (opened, mut room) = {
+            let writer = lock(&self.writer);
+            (writer.opened, self.options.spares.saturating_sub(writer.spares.len()))
+        };
+        let mut spares = Vec::new();
+        for pair in bases.windows(2).filter(|pair| pair[1] <= position.0) {
+            let path = segment_path(pair[0]);
+            if pair[0] >= opened && room > 0 {
+                room -= 1;
+                let spare = spare_path(pair[0]);
+                self.disk.rename(&path, &spare)?;
+                spares.push(spare);
+            } else {
+                self.disk.remove(&path)?;
             }
+        }
+        if !spares.is_empty() {
+            // A name that came back after a power cut must not lead into a segment in use.
+            self.disk.sync_dir(DIR)?;
+            lock(&self.writer).spares.append(&mut spares);
         }
         Ok(())
     }
@@ -286,6 +328,9 @@ impl Log {
         let written = self.put_group(writer, start, &mut group);
         match written {
             Ok(()) => self.written.store(start + group.len() as u64, Ordering::Release),
+            Err(_) if planted(Mutant::AppendOverGap) => {
+                self.written.store(start + group.len() as u64, Ordering::Release);
+            }
             Err(_) => writer.unwritten = Some((start, group)),
         }
         written
@@ -297,16 +342,25 @@ impl Log {
         start: u64,
         group: &mut [u8],
     ) -> Result<(), DiskError> {
-        let offset = start - writer.base;
+        let offset = start - writer.segment.base;
         if offset > 0 && offset + group.len() as u64 > self.options.segment_bytes {
-            let file = create_segment(&*self.disk, start, writer.epoch)?;
-            let full = std::mem::replace(&mut writer.file, file);
-            writer.unsynced.push(full);
-            writer.base = start;
-            writer.new_names = true;
+            self.next_segment(writer, start)?;
         }
-        seal_group(group, WalPosition(start), self.synced(), writer.epoch);
-        writer.file.write_at(group, SEGMENT_HEADER as u64 + start - writer.base)
+        let durable_end =
+            if planted(Mutant::BoastDurableEnd) { WalPosition(start) } else { self.synced() };
+        seal_group(group, WalPosition(start), durable_end, writer.epoch);
+        writer.segment.put(group, start)
+    }
+
+    fn next_segment(&self, writer: &mut Writer, base: u64) -> Result<(), DiskError> {
+        // A spare is tried once: what goes wrong with it must not stand in the way for ever.
+        let spare = writer.spares.pop();
+        let fill = self.options.fill_bytes;
+        let next = SegmentFile::create(&*self.disk, base, writer.epoch, fill, spare.as_deref())?;
+        let full = std::mem::replace(&mut writer.segment, next);
+        writer.unsynced.push(full.file);
+        writer.new_names = !planted(Mutant::NoDirectorySync);
+        Ok(())
     }
 
     fn healthy(&self) -> Result<(), AppendError> {
@@ -317,6 +371,9 @@ impl Log {
     }
 
     fn failed(&self, error: &DiskError) {
+        if error.is_full() {
+            self.met_full.store(true, Ordering::Relaxed);
+        }
         let mut waiting = lock(&self.waiting);
         waiting.failures += 1;
         waiting.failure = error.to_string();
@@ -367,26 +424,6 @@ impl Future for Durable {
         self.log.wanted.notify_all();
         Poll::Pending
     }
-}
-
-/// Path of the segment that begins at `base`.
-pub(super) fn segment_path(base: u64) -> String {
-    format!("{DIR}/{base:016x}.log")
-}
-
-fn create_segment(disk: &dyn Disk, base: u64, epoch: u32) -> Result<Arc<dyn File>, DiskError> {
-    let path = segment_path(base);
-    let file = match disk.create(&path) {
-        // Left by an attempt that failed, or by an opening that wrote nothing: it holds no group.
-        Err(e) if e.kind == std::io::ErrorKind::AlreadyExists => {
-            let file = disk.open(&path)?;
-            file.set_len(0)?;
-            file
-        }
-        other => other?,
-    };
-    file.write_at(&SegmentHeader { epoch, base: WalPosition(base) }.encode(), 0)?;
-    Ok(file)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,19 +2,27 @@
 //! this module makes them.
 //!
 //! [`record`] and [`segment`] are pure codecs of `docs/format/wal.md`; [`commit`] appends, writes and
-//! syncs in groups; [`replay`] reads back and tells a torn tail from damage.
+//! syncs in groups; `file` makes, fills and recycles the files; [`replay`] reads back and tells a torn tail from damage.
 
 pub mod commit;
+pub(crate) mod file;
 pub mod record;
+pub(crate) mod repair;
 pub mod replay;
+mod rows;
 pub(crate) mod segment;
 
-pub(crate) use commit::DIR as DIRECTORY;
 pub use commit::{Ack, Durable, Log, LogOptions};
+pub(crate) use file::DIR as DIRECTORY;
 pub use record::{FloatRow, KeysRecord, NewSeries, OtherRow, Record, ShardBatch};
 pub use replay::{OpenLogError, Recovered};
 
 use crate::model::WalPosition;
+
+/// Bytes of a segment before its first group.
+pub(crate) fn segment_header_len() -> u64 {
+    segment::SEGMENT_HEADER as u64
+}
 
 /// Proof that a value has its place in the log. The head and the keyspace take nothing else.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Records: pure.
 
+use super::rows::{get_floats, put_floats};
+use crate::block::Deletion;
 use crate::chunk::{get_histogram, put_histogram};
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value};
 use crate::wire::{FormatError, Reader, put_f64, put_prefixed, put_varint, put_zigzag};
@@ -10,6 +12,9 @@ pub(crate) const RECORD_HEADER: usize = 6;
 
 const KIND_BATCH: u8 = 1;
 const KIND_KEYS: u8 = 2;
+/// Stands where a repair could not read; skipped by every reader.
+const KIND_GAP: u8 = 7;
+const KIND_DELETION: u8 = 6;
 const SKIPPABLE: u8 = 1;
 
 const TAG_FLOAT: u8 = 0;
@@ -22,6 +27,8 @@ pub enum Record {
     Batch(ShardBatch),
     /// One command's effects and derived samples.
     Keys(KeysRecord),
+    /// Samples deleted.
+    Deletion(Deletion),
 }
 
 /// Admitted samples of one shard, in the order they are applied.
@@ -106,6 +113,16 @@ pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &T) {
 }
 
 /// Reads one record; `None` if its kind is unknown and may be skipped.
+/// Fills `bytes` with one record that is skipped; too few for a record are no gap but an empty group.
+pub(crate) fn put_gap(bytes: &mut [u8]) {
+    const HEADER: usize = 6;
+    bytes.fill(0);
+    let Some(length) = bytes.len().checked_sub(HEADER) else { return };
+    bytes[0] = KIND_GAP;
+    bytes[1] = SKIPPABLE;
+    bytes[2..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
+}
+
 pub(crate) fn get_record(reader: &mut Reader<'_>) -> Result<Option<Record>, FormatError> {
     let (kind, flags) = (reader.u8()?, reader.u8()?);
     let length = reader.u32()? as usize;
@@ -113,6 +130,7 @@ pub(crate) fn get_record(reader: &mut Reader<'_>) -> Result<Option<Record>, Form
     let record = match kind {
         KIND_BATCH => Record::Batch(ShardBatch::decode(&mut payload)?),
         KIND_KEYS => Record::Keys(KeysRecord::decode(&mut payload)?),
+        KIND_DELETION => Record::Deletion(Deletion::decode(&mut payload)?),
         _ if flags & SKIPPABLE != 0 => return Ok(None),
         _ => return Err(reader.error("unknown record kind, written by a newer release")),
     };
@@ -130,20 +148,7 @@ impl Encode for ShardBatch {
             put_zigzag(out, series.lookback.unwrap_or(-1));
             put_prefixed(out, series.labels.encoded().as_bytes());
         }
-        put_varint(out, self.floats.len() as u64);
-        let mut before = 0;
-        for row in &self.floats {
-            put_zigzag(out, row.id.0.wrapping_sub(before) as i64);
-            before = row.id.0;
-        }
-        let mut before = 0;
-        for row in &self.floats {
-            put_zigzag(out, row.t.wrapping_sub(before));
-            before = row.t;
-        }
-        for row in &self.floats {
-            put_f64(out, row.v);
-        }
+        put_floats(&self.floats, out);
         put_varint(out, self.others.len() as u64);
         for row in &self.others {
             row.encode(out);
@@ -157,20 +162,7 @@ impl ShardBatch {
         for _ in 0..reader.count(3)? {
             batch.new_series.push(NewSeries::decode(reader)?);
         }
-        let rows = reader.count(10)?;
-        let mut id = 0_u64;
-        for _ in 0..rows {
-            id = id.wrapping_add(reader.zigzag()? as u64);
-            batch.floats.push(FloatRow { slot: 0, id: SeriesId(id), t: 0, v: 0.0 });
-        }
-        let mut t = 0_i64;
-        for row in &mut batch.floats {
-            t = t.wrapping_add(reader.zigzag()?);
-            row.t = t;
-        }
-        for row in &mut batch.floats {
-            row.v = reader.f64()?;
-        }
+        batch.floats = get_floats(reader)?;
         for _ in 0..reader.count(4)? {
             batch.others.push(OtherRow::decode(reader)?);
         }
@@ -233,6 +225,14 @@ impl Encode for KeysRecord {
             batch.encode(&mut bytes);
             put_prefixed(out, &bytes);
         }
+    }
+}
+
+impl Encode for Deletion {
+    const KIND: u8 = KIND_DELETION;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        Deletion::encode(self, out);
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::commit::{DIR, segment_path};
+use super::file::{DIR, segment_path, segments};
 use super::record::{Record, get_record};
 use super::segment::{
-    BadSegment, GROUP_HEADER, SEGMENT_HEADER, SegmentHeader, check_group, highest_durable_end,
+    BadSegment, GROUP_HEADER, SEGMENT_HEADER, SegmentHeader, check_group, survey,
 };
 use super::{Log, LogOptions, Logged};
 use crate::disk::{Disk, DiskError, read_all};
 use crate::model::WalPosition;
+use crate::mutants::{Mutant, planted};
 use crate::wire::Reader;
 
 /// Why the log cannot be opened. Nothing was changed on the disk.
@@ -66,33 +67,56 @@ impl Log {
         epoch: u32,
         visit: &mut dyn FnMut(Logged<Record>),
     ) -> Result<(Log, Recovered), OpenLogError> {
-        let bases = segments(&**disk)?;
-        let first = match bases.iter().rposition(|base| *base <= from.0) {
-            Some(first) => first,
-            None if bases.is_empty() && from.0 == 0 => 0,
-            None => return Err(OpenLogError::Missing(from.0)),
-        };
-        let mut reading =
-            Reading { from, end: from.0, durable: from.0, recovered: Recovered::default() };
-        for (i, base) in bases.iter().enumerate().skip(first) {
-            if i > first && *base != reading.end {
-                // The segment before lost its end, or one is missing between.
-                reading.tear(&**disk, &bases[i - 1..], reading.end)?;
-                break;
-            }
-            let bytes = read_all(&**disk, &segment_path(*base))?;
-            if let Some(offset) = reading.segment(*base, &bytes, visit)? {
-                reading.tear(&**disk, &bases[i..], *base + offset)?;
-                break;
-            }
-        }
+        let (reading, oldest) = read(&**disk, from, true, visit)?;
+        reading.secure(&**disk, oldest)?;
         let log = Log::start(Arc::clone(disk), options, WalPosition(reading.end), epoch)?;
         Ok((log, reading.recovered))
     }
+
+    /// Reads and checks what an opening would, and changes nothing.
+    pub(crate) fn check(disk: &dyn Disk, from: WalPosition) -> Result<Recovered, OpenLogError> {
+        read(disk, from, false, &mut |_| {}).map(|(reading, _)| reading.recovered)
+    }
+}
+
+/// Reads the log from `from` on and, if `cut`, cuts a torn tail; gives the base of the oldest segment read.
+fn read(
+    disk: &dyn Disk,
+    from: WalPosition,
+    cut: bool,
+    visit: &mut dyn FnMut(Logged<Record>),
+) -> Result<(Reading, u64), OpenLogError> {
+    let bases = segments(disk)?;
+    let first = match bases.iter().rposition(|base| *base <= from.0) {
+        Some(first) => first,
+        None if bases.is_empty() && from.0 == 0 => 0,
+        None => return Err(OpenLogError::Missing(from.0)),
+    };
+    let mut reading =
+        Reading { from, cut, end: from.0, durable: from.0, recovered: Recovered::default() };
+    for (i, base) in bases.iter().enumerate().skip(first) {
+        if i > first && *base != reading.end {
+            // The segment before lost its end, or one is missing between.
+            reading.tear(disk, &bases[i - 1..], reading.end)?;
+            break;
+        }
+        let bytes = read_all(disk, &segment_path(*base))?;
+        let next = bases.get(i + 1).copied();
+        if let Some(end) = reading.segment(*base, &bytes, visit)?
+                // What is left of a segment after its last group is filling or a former life.
+                && next != Some(end)
+        {
+            reading.tear(disk, &bases[i..], end)?;
+            break;
+        }
+    }
+    Ok((reading, bases.get(first).copied().unwrap_or(0)))
 }
 
 struct Reading {
     from: WalPosition,
+    /// Whether a torn tail is cut.
+    cut: bool,
     /// Where the last good group ended.
     end: u64,
     /// Highest `durable end` seen; a checkpoint synced the log up to where reading begins.
@@ -101,7 +125,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads one segment; `Some(offset from base)` where its good part ends too early.
+    /// Reads one segment; `Some(position)` where its groups end before the file does.
     fn segment(
         &mut self,
         base: u64,
@@ -116,14 +140,16 @@ impl Reading {
             }
             _ => {
                 self.end = base;
-                return Ok(Some(0));
+                return Ok(Some(base));
             }
         };
         let mut at = SEGMENT_HEADER;
         self.end = base;
         while at < bytes.len() {
-            let Some(group) = check_group(&bytes[at..], WalPosition(self.end), header.epoch) else {
-                return Ok(Some((at - SEGMENT_HEADER) as u64));
+            let Some(group) = check_group(&bytes[at..], WalPosition(self.end), Some(header.epoch))
+            else {
+                self.recovered.bytes += at as u64;
+                return Ok(Some(self.end));
             };
             self.durable = self.durable.max(group.durable_end.0);
             self.records(&file, at, group.records, visit)?;
@@ -160,6 +186,33 @@ impl Reading {
         Ok(())
     }
 
+    /// Makes what was read last, for the segment begun next says that all before it does. A process
+    /// that was killed has left what is written and not synced, and one whose sync failed what the
+    /// system takes for written and may not be: so what is not known to be synced is written again.
+    fn secure(&self, disk: &dyn Disk, oldest: u64) -> Result<(), DiskError> {
+        let bases: Vec<u64> = segments(disk)?.into_iter().filter(|b| *b >= oldest).collect();
+        for (i, base) in bases.iter().enumerate() {
+            let end = bases.get(i + 1).copied().unwrap_or(self.end);
+            if end <= self.durable || planted(Mutant::StartTrustsCache) {
+                continue;
+            }
+            let path = segment_path(*base);
+            let file = disk.open(&path)?;
+            let mut bytes = vec![0; (end - base) as usize + SEGMENT_HEADER];
+            let got = file.read_at(&mut bytes, 0)?;
+            bytes.truncate(got);
+            let from = match self.durable.saturating_sub(*base) {
+                0 => 0,
+                known => known as usize + SEGMENT_HEADER,
+            };
+            if let Some(again) = bytes.get(from..) {
+                file.write_at(again, from as u64)?;
+            }
+            file.sync()?;
+        }
+        Ok(())
+    }
+
     /// Decides on a tail that does not check from `position` on: cut it, or refuse.
     /// `bases` are the segment that holds it and all later ones.
     fn tear(&mut self, disk: &dyn Disk, bases: &[u64], position: u64) -> Result<(), OpenLogError> {
@@ -168,19 +221,25 @@ impl Reading {
             let bytes = read_all(disk, &segment_path(*base))?;
             let from = position.saturating_sub(*base) as usize + SEGMENT_HEADER;
             let tail = bytes.get(from..).unwrap_or(&[]);
-            lost += tail.len() as u64;
             let start = WalPosition(*base + (from - SEGMENT_HEADER) as u64);
-            let epoch = SegmentHeader::decode(&bytes).map(|h| h.epoch);
-            if let Ok(epoch) = epoch {
-                self.durable = self.durable.max(highest_durable_end(tail, start, epoch).0);
-            }
+            let header = SegmentHeader::decode(&bytes).ok().filter(|h| h.base.0 == *base);
+            let found = survey(tail, start, header.map(|h| h.epoch));
+            self.durable = self.durable.max(found.durable_end.0);
+            lost += found.bytes;
         }
         let torn = bases.first().copied().unwrap_or(0);
         let offset = position - torn + SEGMENT_HEADER as u64;
         let file = segment_path(torn);
-        if self.durable > position {
+        if self.durable > position && !planted(Mutant::CutDamage) {
             let what = "a group's checksum or place does not hold";
             return Err(OpenLogError::Damaged { file, offset, what });
+        }
+        self.end = position;
+        if lost > 0 {
+            self.recovered.torn = Some((lost, file.clone()));
+        }
+        if !self.cut {
+            return Ok(());
         }
         for base in bases.iter().skip(1).rev() {
             disk.remove(&segment_path(*base))?;
@@ -189,21 +248,6 @@ impl Reading {
         open.set_len(offset)?;
         open.sync()?;
         disk.sync_dir(DIR)?;
-        self.end = position;
-        if lost > 0 {
-            self.recovered.torn = Some((lost, file));
-        }
         Ok(())
     }
-}
-
-/// Bases of all segments, ascending. Other files are not ours to touch.
-pub(super) fn segments(disk: &dyn Disk) -> Result<Vec<u64>, DiskError> {
-    let names = disk.list(DIR)?;
-    let mut bases: Vec<u64> = names
-        .iter()
-        .filter_map(|name| u64::from_str_radix(name.strip_suffix(".log")?, 16).ok())
-        .collect();
-    bases.sort_unstable();
-    Ok(bases)
 }

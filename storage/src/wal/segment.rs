@@ -1,6 +1,7 @@
 //! Headers of segments and groups: pure.
 
 use crate::model::WalPosition;
+use crate::mutants::{Mutant, planted};
 
 pub(crate) const SEGMENT_HEADER: usize = 32;
 pub(crate) const GROUP_HEADER: usize = 32;
@@ -93,16 +94,13 @@ pub(crate) fn seal_group(
 }
 
 /// The group at the start of `bytes`, if it is one of this epoch at this position.
-pub(crate) fn check_group(bytes: &[u8], position: WalPosition, epoch: u32) -> Option<Group<'_>> {
-    let header = bytes.get(..GROUP_HEADER)?;
-    let length = u32_at(header, AT_LENGTH) as usize;
-    let plausible = &header[..AT_LENGTH] == GROUP_MAGIC
-        && u64_at(header, AT_POSITION) == position.0
-        && u32_at(header, AT_GROUP_EPOCH) == epoch
-        && length <= MAX_GROUP;
-    if !plausible {
-        return None;
-    }
+pub(crate) fn check_group(
+    bytes: &[u8],
+    position: WalPosition,
+    epoch: Option<u32>,
+) -> Option<Group<'_>> {
+    let length = begun(bytes, position, epoch)?;
+    let header = &bytes[..GROUP_HEADER];
     let group = bytes.get(..GROUP_HEADER + length)?;
     (group_crc(group) == u32_at(header, AT_CRC)).then_some(Group {
         durable_end: WalPosition(u64_at(header, AT_DURABLE)),
@@ -110,23 +108,80 @@ pub(crate) fn check_group(bytes: &[u8], position: WalPosition, epoch: u32) -> Op
     })
 }
 
-/// The highest `durable end` of groups anywhere in `bytes`, whose first byte has this position.
-/// For telling torn from damaged only: it looks at every offset.
-pub(crate) fn highest_durable_end(bytes: &[u8], position: WalPosition, epoch: u32) -> WalPosition {
-    let mut highest = WalPosition(0);
-    for at in 0..bytes.len() {
-        if bytes[at..].starts_with(GROUP_MAGIC)
-            && let Some(group) =
-                check_group(&bytes[at..], WalPosition(position.0 + at as u64), epoch)
-        {
-            highest = highest.max(group.durable_end);
+/// What stands after the end of a log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Survey {
+    /// The highest `durable end` of groups that check.
+    pub(crate) durable_end: WalPosition,
+    /// Bytes up to the end of the last group that was begun here; zeros and groups of the file's
+    /// former life do not count.
+    pub(crate) bytes: u64,
+}
+
+/// Looks for groups at every offset of `bytes`, whose first byte has this position. For telling
+/// torn from damaged, and from nothing at all. Where the segment's header does not tell the epoch,
+/// the position has to do, which no group of a former life has either.
+pub(crate) fn survey(bytes: &[u8], position: WalPosition, epoch: Option<u32>) -> Survey {
+    let mut found = Survey::default();
+    let mut at = 0;
+    while let Some(next) = find_magic(bytes, at) {
+        at = next + 1;
+        let here = WalPosition(position.0 + next as u64);
+        let group = &bytes[next..];
+        let Some(length) = begun(group, here, epoch) else { continue };
+        let end = (next + GROUP_HEADER + length).min(bytes.len());
+        found.bytes = found.bytes.max(end as u64);
+        if let Some(group) = check_group(group, here, epoch) {
+            found.durable_end = found.durable_end.max(group.durable_end);
         }
     }
-    highest
+    found
+}
+
+/// The first group at or after the start of `bytes` that checks: its offset, and its epoch.
+pub(crate) fn next_group(
+    bytes: &[u8],
+    position: WalPosition,
+    epoch: Option<u32>,
+) -> Option<(usize, u32)> {
+    let mut at = 0;
+    while let Some(next) = find_magic(bytes, at) {
+        at = next + 1;
+        let here = WalPosition(position.0 + next as u64);
+        if check_group(&bytes[next..], here, epoch).is_some() {
+            return Some((next, u32_at(&bytes[next..], AT_GROUP_EPOCH)));
+        }
+    }
+    None
+}
+
+fn find_magic(bytes: &[u8], mut from: usize) -> Option<usize> {
+    loop {
+        let rest = bytes.get(from..)?;
+        let first = rest.iter().position(|b| *b == GROUP_MAGIC[0])?;
+        if rest[first..].starts_with(GROUP_MAGIC) {
+            return Some(from + first);
+        }
+        from += first + 1;
+    }
+}
+
+/// The length a group of this epoch at this position claims, if one begins here.
+fn begun(bytes: &[u8], position: WalPosition, epoch: Option<u32>) -> Option<usize> {
+    let header = bytes.get(..GROUP_HEADER)?;
+    let length = u32_at(header, AT_LENGTH) as usize;
+    let plausible = &header[..AT_LENGTH] == GROUP_MAGIC
+        && (planted(Mutant::AcceptStaleGroup)
+            || u64_at(header, AT_POSITION) == position.0
+                && epoch.is_none_or(|e| u32_at(header, AT_GROUP_EPOCH) == e))
+        && length <= MAX_GROUP;
+    plausible.then_some(length)
 }
 
 fn group_crc(group: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&group[..AT_CRC]), &group[GROUP_HEADER..])
+    let skipped = if planted(Mutant::ChecksumSkipsEnd) { group.len() / 8 } else { 0 };
+    let records = &group[GROUP_HEADER..(group.len() - skipped).max(GROUP_HEADER)];
+    crc32c::crc32c_append(crc32c::crc32c(&group[..AT_CRC]), records)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -1,0 +1,38 @@
+//! Takes samples out of a series, wherever in memory they are.
+
+use std::sync::Arc;
+
+use super::MemSeries;
+use crate::head::chunk::{Columns, HeadChunk};
+use crate::model::{SampleBuf, TimeRange};
+
+impl MemSeries {
+    /// Deletes the samples in a range. Chunks are shared with readers, so they are replaced.
+    pub(crate) fn delete(&mut self, range: TimeRange, columns: &mut Columns) {
+        self.side.retain(|s| !range.contains(s.t));
+        if self.ring.t.iter().any(|t| range.contains(*t)) {
+            self.ring = without(&self.ring, range);
+        }
+        let touched = |c: &HeadChunk| c.min_t <= range.end() && range.start() <= c.max_t;
+        let kept = std::mem::take(&mut self.sealed).into_iter().filter_map(|chunk| {
+            if !touched(&chunk) {
+                return Some(chunk);
+            }
+            if range.start() <= chunk.min_t && chunk.max_t <= range.end() {
+                return None;
+            }
+            let mut samples = SampleBuf::default();
+            // A chunk of this process's own memory decodes, or memory itself is broken.
+            chunk.decode(&mut samples).ok()?;
+            let rest = without(&samples, range);
+            (!rest.is_empty()).then(|| Arc::new(HeadChunk::encode(&rest, columns)))
+        });
+        self.sealed = kept.collect();
+    }
+}
+
+fn without(samples: &SampleBuf, range: TimeRange) -> SampleBuf {
+    let mut rest = SampleBuf::default();
+    samples.iter().filter(|s| !range.contains(s.t)).for_each(|s| rest.push(s));
+    rest
+}
