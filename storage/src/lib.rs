@@ -26,5 +26,6 @@ mod recover;
 mod snapshot;
 mod space;
 pub mod store;
+pub mod tools;
 pub mod wal;
 pub mod wire;

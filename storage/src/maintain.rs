@@ -105,6 +105,11 @@ pub(crate) struct SeriesChunks {
 }
 
 impl Maintenance {
+    /// What is live.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     pub(crate) fn new(manifest: Manifest) -> Maintenance {
         let checkpointed = manifest.checkpoint.map_or(0, |c| c.position.0);
         Maintenance {

@@ -342,6 +342,12 @@ impl Store {
         done
     }
 
+    /// Takes a snapshot of everything acknowledged by now, while the store works; gives its path in the
+    /// store's directory, where it is a data directory of its own.
+    pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
+        crate::tools::backup::snapshot(self, name)
+    }
+
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
     pub fn close(&self, now: Timestamp) -> Result<(), MaintainError> {
         if self.log.sync().is_err() {

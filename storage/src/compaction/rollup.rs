@@ -1,6 +1,6 @@
 //! Aggregates over stretches of 5 minutes and 1 hour: pure.
 
-use crate::chunk::{ChunkStats, column, decode_floats, encode_floats};
+use crate::chunk::{ChunkStats, Effort, column, decode_floats, encode_floats};
 use crate::model::{SampleBuf, Timestamp, is_stale};
 use crate::read::Aggregate;
 use crate::wire::{FormatError, Reader};
@@ -93,7 +93,7 @@ pub(crate) fn encode(rows: &[Aggregate], length: Timestamp) -> Vec<u8> {
         whole(&|r| r.stats.count as i64),
         whole(&|r| r.stats.nans as i64),
     ] {
-        column::encode(&values, &mut out);
+        column::encode(&values, Effort::Small, &mut out);
     }
     let floats =
         |f: &dyn Fn(&ChunkStats) -> f64| rows.iter().map(|r| f(&r.stats)).collect::<Vec<_>>();
