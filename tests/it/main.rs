@@ -18,6 +18,7 @@ mod live;
 mod node;
 mod oracle;
 mod overload;
+mod power;
 mod prometheus;
 mod pushes;
 mod watch;
