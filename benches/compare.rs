@@ -23,20 +23,55 @@ const BATCH: usize = 2_000;
 /// Times a query is asked; the median counts.
 const ASKED: usize = 21;
 
-/// Name, whether a range query, expression.
-const QUERIES: &[(&str, &str, &str)] = &[
-    ("instant, one series", "instant", r#"agent_requests_0_total{agent="agent-7"}"#),
+/// At which times a query is asked.
+#[derive(Clone, Copy)]
+enum When {
+    /// At the end of the data.
+    Instant,
+    /// Up to there: hours, and seconds between steps.
+    Range(i64, i64),
+}
+
+use When::{Instant as Now, Range};
+
+/// Name, times, the hours of data it needs, expression.
+const QUERIES: &[(&str, When, i64, &str)] = &[
+    ("instant, one series", Now, 0, r#"agent_requests_0_total{agent="agent-7"}"#),
     (
         "range 1 h at 15 s, rate by agent",
-        "range",
+        Range(1, 15),
+        1,
         "sum by (agent) (rate(agent_requests_0_total[5m]))",
     ),
     (
         "range 1 h at 15 s, histogram_quantile",
-        "range",
+        Range(1, 15),
+        1,
         "histogram_quantile(0.95, sum by (le) (rate(agent_latency_seconds_bucket[5m])))",
     ),
-    ("range 1 h at 15 s, one series", "range", r#"agent_gauge_1{agent="agent-7"}"#),
+    ("range 1 h at 15 s, one series", Range(1, 15), 1, r#"agent_gauge_1{agent="agent-7"}"#),
+    ("range 6 h at 60 s, rate", Range(6, 60), 6, "rate(agent_requests_0_total[5m])"),
+    (
+        "range 6 h at 60 s, sum by rate",
+        Range(6, 60),
+        6,
+        "sum by (agent) (rate(agent_requests_0_total[5m]))",
+    ),
+    (
+        "range 6 h at 60 s, histogram_quantile",
+        Range(6, 60),
+        6,
+        "histogram_quantile(0.95, sum by (le) (rate(agent_latency_seconds_bucket[5m])))",
+    ),
+    ("6 h, count_over_time", Now, 6, "count_over_time(agent_gauge_1[6h])"),
+    ("6 h, sum_over_time", Now, 6, "sum_over_time(agent_gauge_1[6h])"),
+    ("6 h, avg_over_time", Now, 6, "avg_over_time(agent_gauge_1[6h])"),
+    ("6 h, max_over_time", Now, 6, "max_over_time(agent_gauge_1[6h])"),
+    ("6 h, quantile_over_time", Now, 6, "quantile_over_time(0.95, agent_gauge_1[6h])"),
+    ("24 h, count_over_time", Now, 24, "count_over_time(agent_gauge_1[1d])"),
+    ("24 h, avg_over_time", Now, 24, "avg_over_time(agent_gauge_1[1d])"),
+    ("24 h, max_over_time", Now, 24, "max_over_time(agent_gauge_1[1d])"),
+    ("24 h, quantile_over_time", Now, 24, "quantile_over_time(0.95, agent_gauge_1[1d])"),
 ];
 
 struct Row {
@@ -45,7 +80,8 @@ struct Row {
     ingest: Usage,
     settled: Usage,
     disk: u64,
-    queries: Vec<(Duration, f64)>,
+    /// None where the data does not reach that far.
+    queries: Vec<Option<(Duration, f64)>>,
 }
 
 fn main() {
@@ -94,19 +130,25 @@ fn measure(server: &mut Server, fleet: &Fleet, requests: &[Vec<u8>]) -> Row {
     server.settle();
     let settled = server.usage();
     let disk = server.disk();
-    let queries = QUERIES.iter().map(|(_, kind, q)| ask(server, fleet, kind, q)).collect();
+    let queries = QUERIES
+        .iter()
+        .map(|(_, when, hours, q)| {
+            let known = fleet.hours() >= *hours;
+            known.then(|| ask(server, fleet, *when, q))
+        })
+        .collect();
     Row { name: server.name().to_owned(), wall, ingest, settled, disk, queries }
 }
 
-fn ask(server: &Server, fleet: &Fleet, kind: &str, query: &str) -> (Duration, f64) {
+fn ask(server: &Server, fleet: &Fleet, when: When, query: &str) -> (Duration, f64) {
     let end = fleet.end_seconds();
     let encoded = http::encode(query);
-    let path = match kind {
-        "range" => format!(
-            "/api/v1/query_range?query={encoded}&start={}&end={end}&step=15&nocache=1",
-            end - 3600
+    let path = match when {
+        Range(hours, step) => format!(
+            "/api/v1/query_range?query={encoded}&start={}&end={end}&step={step}&nocache=1",
+            end - hours * 3600
         ),
-        _ => format!("/api/v1/query?query={encoded}&time={end}&nocache=1"),
+        Now => format!("/api/v1/query?query={encoded}&time={end}&nocache=1"),
     };
     let mut client = http::Client::connect(server.port());
     let before = server.usage();
@@ -141,9 +183,12 @@ fn print_ingest(rows: &[Row], samples: usize) {
 fn print_queries(rows: &[Row]) {
     println!("| query, median ms / CPU ms | {} |", join(rows, |r| r.name.clone()));
     println!("|---|{}", "---|".repeat(rows.len()));
-    for (i, (name, _, _)) in QUERIES.iter().enumerate() {
+    for (i, (name, ..)) in QUERIES.iter().enumerate() {
+        if rows.iter().all(|r| r.queries[i].is_none()) {
+            continue;
+        }
         let cell = |r: &Row| {
-            let (wall, cpu) = &r.queries[i];
+            let Some((wall, cpu)) = &r.queries[i] else { return String::new() };
             format!("{:.2} / {:.1}", wall.as_secs_f64() * 1e3, cpu * 1e3)
         };
         println!("| {name} | {} |", join(rows, cell));

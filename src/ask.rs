@@ -29,6 +29,12 @@ pub struct Query {
     /// One value so often [default: a 250th of the range]
     #[arg(long, value_name = "DURATION", requires = "start")]
     step: Option<String>,
+    /// Print the plan instead of asking for values
+    #[arg(long)]
+    explain: bool,
+    /// Run the query and print what each operator of its plan took
+    #[arg(long, conflicts_with = "explain")]
+    analyze: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -52,7 +58,7 @@ pub fn run(query: &Query) -> anyhow::Result<()> {
         .strip_prefix("http://")
         .with_context(|| format!("{:?} is not an http:// address", query.url))?
         .trim_end_matches('/');
-    let (path, form) = query.form()?;
+    let (path, form) = query.request()?;
     let bearer = query.secret()?.map(|secret| format!("Bearer {secret}"));
     let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
     if let Some(bearer) = &bearer {
@@ -70,13 +76,22 @@ pub fn run(query: &Query) -> anyhow::Result<()> {
         Format::Json => println!("{text}"),
         Format::Table => {
             let answer: Value = serde_json::from_str(&text).context("the answer is not JSON")?;
-            print!("{}", table(&answer));
+            let plan = query.explain || query.analyze;
+            print!("{}", if plan { plan_table(&answer) } else { table(&answer) });
         }
     }
     Ok(())
 }
 
 impl Query {
+    fn request(&self) -> anyhow::Result<(&'static str, String)> {
+        let (path, form) = self.form()?;
+        Ok(match (self.explain, self.analyze) {
+            (false, false) => (path, form),
+            (_, analyze) => ("/api/v1/explain", format!("{form}&analyze={analyze}")),
+        })
+    }
+
     fn form(&self) -> anyhow::Result<(&'static str, String)> {
         let mut form = format!("query={}", client::encode(&self.expr));
         let mut add = |name: &str, value: &str| {
@@ -164,6 +179,41 @@ fn table(answer: &Value) -> String {
     out
 }
 
+/// A plan in lines, what each operator took on its right.
+fn plan_table(answer: &Value) -> String {
+    let operators = answer.pointer("/data/operators").and_then(Value::as_array);
+    let rows: Vec<[String; 5]> = operators.into_iter().flatten().map(plan_row).collect();
+    let ran = rows.iter().any(|row| !row[4].is_empty());
+    let heads = ["operator", "series", "values", "samples read", "time"].map(str::to_owned);
+    let width = |at: usize| {
+        let cells = std::iter::once(&heads).chain(&rows);
+        cells.map(|row| row[at].chars().count()).max().unwrap_or(0)
+    };
+    let mut out = String::new();
+    if !ran {
+        rows.iter().for_each(|row| out.push_str(&format!("{}\n", row[0])));
+        return out;
+    }
+    for row in std::iter::once(&heads).chain(&rows) {
+        let mut line = format!("{:<width$}", row[0], width = width(0));
+        for (at, cell) in row.iter().enumerate().skip(1) {
+            let _ = write!(line, "  {cell:>width$}", width = width(at));
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+fn plan_row(operator: &Value) -> [String; 5] {
+    let depth = operator.get("depth").and_then(Value::as_u64).unwrap_or(0);
+    let indent = "  ".repeat(usize::try_from(depth).unwrap_or(0));
+    let text = operator.get("operator").and_then(Value::as_str).unwrap_or_default();
+    let count = |key: &str| operator.get(key).map_or_else(String::new, Value::to_string);
+    let seconds = operator.get("seconds").and_then(Value::as_f64);
+    let time = seconds.map_or_else(String::new, |s| format!("{:.3} ms", s * 1000.0));
+    [format!("{indent}{text}"), count("series"), count("values"), count("samplesRead"), time]
+}
+
 fn cell(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -188,6 +238,21 @@ fn name(metric: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plans_as_lines() {
+        let plan = r#"{"data":{"operators":[
+            {"depth":0,"operator":"call rate","series":2,"values":10,"samplesRead":100,"seconds":0.0015},
+            {"depth":1,"operator":"window 5m #0 {}"}]}}"#;
+        assert_eq!(
+            plan_table(&serde_json::from_str(plan).unwrap()),
+            "operator           series  values  samples read      time\n\
+             call rate               2      10           100  1.500 ms\n  window 5m #0 {}\n"
+        );
+        let plan = r#"{"data":{"operators":[{"depth":0,"operator":"negate"},{"depth":1,"operator":"number 1"}]}}"#;
+        let lines = plan_table(&serde_json::from_str(plan).unwrap());
+        assert_eq!(lines, "negate\n  number 1\n");
+    }
 
     #[test]
     fn answers_as_lines() {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ringwell_query::{Engine, EngineOptions};
+use ringwell_storage::catalog::{Catalog, MemoryCatalog, SledCatalog};
 use ringwell_storage::compaction::Retention;
 use ringwell_storage::disk::OsDisk;
 use ringwell_storage::store::{Options, Store, StoreLimits};
@@ -23,7 +24,7 @@ use tokio::sync::Semaphore;
 use crate::blocking::Pool;
 use crate::collect::{Collector, host, process};
 use crate::config::{Config, Sync};
-use crate::http::{About, DemoSwitch, Handles, Server};
+use crate::http::{About, DemoSwitch, Handles, Journal, Server};
 use crate::ingest::Ingest;
 use crate::ingest::ack_of;
 use crate::ingest::keymap::{self, Keymap};
@@ -88,16 +89,27 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             name_bytes: config.limits.label_name,
             value_bytes: config.limits.label_value,
         },
+        keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
-        keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
         ..Options::default()
     };
     let started = Instant::now();
-    let store = Store::open(Arc::new(disk), options, clock::now_ms())
+    let store = Store::open_with(Arc::new(disk), open_catalog(dir), options, clock::now_ms())
         .with_context(|| format!("cannot open the store in {}", dir.display()))?;
     report(&store, dir, started.elapsed());
     Ok(Arc::new(store))
+}
+
+/// The catalogue; one in memory where the directory cannot be used, for no answer depends on it.
+fn open_catalog(dir: &Path) -> Box<dyn Catalog> {
+    match SledCatalog::open(&dir.join("catalog")) {
+        Ok(catalog) => Box::new(catalog),
+        Err(error) => {
+            tracing::warn!(%error, "the catalogue is kept in memory");
+            Box::<MemoryCatalog>::default()
+        }
+    }
 }
 
 /// Says what opening found, loudly where something was lost or refused.
@@ -336,6 +348,20 @@ fn handles(
     for (name, reason) in &config.features.idle {
         tracing::info!(feature = name, "--enable-feature changes nothing: {reason}");
     }
+    let path = config.data_dir.join("queries.active");
+    // Pool and journal have the same size, and live queries come through the pool too.
+    let journal = match Journal::open(&path, limits.query_concurrency) {
+        Ok((journal, unfinished)) => {
+            for query in unfinished {
+                tracing::warn!(%query, "this query ran when the node last ended unexpectedly");
+            }
+            journal
+        }
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "running queries are not journaled");
+            Journal::none()
+        }
+    };
     let engine = EngineOptions {
         max_samples: limits.query_samples,
         delayed_name_removal: config.features.delayed_name_removal,
@@ -346,6 +372,7 @@ fn handles(
         ingest: Arc::new(Ingest::new(Arc::clone(store), config.samples_sync, limits)),
         engine: Arc::new(Engine::new(engine)),
         pool: Arc::new(Pool::new(limits.query_concurrency, limits.query_queue)),
+        journal: Arc::new(journal),
         registry: Arc::default(),
         demo: Arc::new(DemoSwitch::new(config.demo)),
         metrics: Arc::default(),

@@ -48,6 +48,11 @@ impl Fleet {
         (START_MS + (self.steps as i64 - 1) * STEP_MS) / 1000
     }
 
+    /// Whole hours of data.
+    pub(crate) fn hours(&self) -> i64 {
+        self.steps as i64 * STEP_MS / 3_600_000
+    }
+
     /// Snappy bodies of `batch` samples each, step by step.
     pub(crate) fn requests(&self, batch: usize) -> Vec<Vec<u8>> {
         let mut series = self.all_series();

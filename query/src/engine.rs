@@ -7,12 +7,12 @@ use ringwell_storage::model::{Histogram, Labels, Value};
 use ringwell_storage::read::Snapshot;
 
 use crate::error::QueryError;
-use crate::exec::{self, Context};
+use crate::exec::{self, Context, Observed, Observer};
 use crate::limits::{Budget, Interrupt};
 use crate::notes::Notes;
 use crate::parse;
 use crate::parse::expr::ValueType;
-use crate::plan::{self, Frame, Plan};
+use crate::plan::{self, Frame, Node, Plan};
 use crate::stack::with_room;
 use crate::value::Steps;
 
@@ -94,6 +94,28 @@ pub struct Answer {
     pub infos: Vec<String>,
     /// What it took.
     pub stats: QueryStats,
+    /// The plan with what each operator took; empty unless asked for.
+    pub operators: Vec<Operator>,
+}
+
+/// What is told about a run beyond its result.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Detail {
+    /// Samples by step.
+    pub per_step: bool,
+    /// What each operator took.
+    pub operators: bool,
+}
+
+/// A node of a plan.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// How deep it stands.
+    pub depth: usize,
+    /// What it does, in words.
+    pub text: String,
+    /// What it took; none where it has no work of its own or did not run.
+    pub observed: Option<Observed>,
 }
 
 /// A result.
@@ -142,8 +164,12 @@ pub struct MatrixSeries {
 }
 
 /// What a query took.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct QueryStats {
+    /// Samples the query looked at, those in several windows as often.
+    pub queryable: u64,
+    /// The same for each step, with its time; only where it was asked for.
+    pub queryable_per_step: Vec<(i64, u64)>,
     /// Samples read from storage.
     pub samples_read: u64,
     /// The most samples held at once.
@@ -171,6 +197,17 @@ impl Engine {
         query: &Query<'_>,
         interrupt: &dyn Interrupt,
     ) -> Result<Answer, QueryError> {
+        self.run_with(snapshot, query, interrupt, Detail::default())
+    }
+
+    /// Runs a query and tells more about it.
+    pub fn run_with(
+        &self,
+        snapshot: &dyn Snapshot,
+        query: &Query<'_>,
+        interrupt: &dyn Interrupt,
+        detail: Detail,
+    ) -> Result<Answer, QueryError> {
         let (plan, frame, steps) = self.plan(query)?;
         let ctx = Context {
             options: &self.options,
@@ -178,7 +215,12 @@ impl Engine {
             sources: &plan.sources,
             lookback: query.lookback,
             frame,
-            budget: Budget::new(interrupt, self.options.max_samples),
+            budget: Budget::new(
+                interrupt,
+                self.options.max_samples,
+                if detail.per_step { Some(steps) } else { None },
+            ),
+            observer: detail.operators.then(Observer::default),
             notes: Mutex::new(Notes::default()),
             selected: Mutex::new(HashMap::new()),
         };
@@ -189,17 +231,28 @@ impl Engine {
             })??;
         let notes = ctx.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (warnings, infos) = notes.texts(query.text);
+        let operators = match &ctx.observer {
+            None => Vec::new(),
+            Some(observer) => operators(&plan, |node| observer.of(node)),
+        };
         let stats = QueryStats {
+            queryable: ctx.budget.queryable(),
+            queryable_per_step: ctx.budget.queryable_per_step(),
             samples_read: ctx.budget.samples_read(),
             peak_samples: ctx.budget.peak(),
             steps: steps.count as u64,
         };
-        Ok(Answer { value, warnings, infos, stats })
+        Ok(Answer { value, warnings, infos, stats, operators })
     }
 
     /// The plan of a query as an indented tree.
     pub fn explain(&self, query: &Query<'_>) -> Result<String, QueryError> {
         self.plan(query).map(|(plan, _, _)| plan.to_string())
+    }
+
+    /// The plan of a query, node by node.
+    pub fn operators(&self, query: &Query<'_>) -> Result<Vec<Operator>, QueryError> {
+        self.plan(query).map(|(plan, _, _)| operators(&plan, |_| None))
     }
 
     fn plan(&self, query: &Query<'_>) -> Result<(Plan, Frame, Steps), QueryError> {
@@ -239,6 +292,13 @@ impl Engine {
         }
         Ok(count as usize + 1)
     }
+}
+
+fn operators(plan: &Plan, observed: impl Fn(&Node) -> Option<Observed>) -> Vec<Operator> {
+    let nodes = plan.nodes().into_iter();
+    nodes
+        .map(|(depth, node)| Operator { depth, text: plan.line(node), observed: observed(node) })
+        .collect()
 }
 
 fn check_range_type(value_type: ValueType) -> Result<(), QueryError> {

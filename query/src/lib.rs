@@ -19,9 +19,11 @@ mod stack;
 mod value;
 
 pub use engine::{
-    Answer, AnswerValue, Engine, EngineOptions, MatrixSeries, Query, QueryStats, VectorSample, When,
+    Answer, AnswerValue, Detail, Engine, EngineOptions, MatrixSeries, Operator, Query, QueryStats,
+    VectorSample, When,
 };
 pub use error::{ErrorKind, QueryError};
+pub use exec::Observed;
 pub use func::{Function, Variadic};
 pub use limits::{Interrupt, Stop, Uninterrupted};
 pub use value::format_float;
@@ -31,6 +33,16 @@ use ringwell_storage::model::Matcher;
 /// Parses what `match[]` takes.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
     parse::parse_selector(text).map_err(|error| QueryError::parse(&error, text))
+}
+
+/// Parses an expression, for those who look at its tree.
+pub fn parse_expression(text: &str) -> Result<parse::expr::Expr, QueryError> {
+    parse::parse(text).map_err(|error| QueryError::parse(&error, text))
+}
+
+/// An expression as Prometheus formats it for people.
+pub fn format_expression(text: &str) -> Result<String, QueryError> {
+    parse_expression(text).map(|expr| parse::pretty(&expr))
 }
 
 /// Parses a Prometheus duration to milliseconds.

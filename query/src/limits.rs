@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{ErrorKind, QueryError};
+use crate::value::Steps;
 
 /// Tells a running query to stop.
 pub trait Interrupt: Sync {
@@ -36,12 +37,40 @@ pub(crate) struct Budget<'a> {
     held: AtomicU64,
     peak: AtomicU64,
     read: AtomicU64,
+    looked_at: AtomicU64,
+    steps: Option<Steps>,
+    by_step: Vec<AtomicU64>,
 }
 
 impl Budget<'_> {
-    pub(crate) fn new(interrupt: &dyn Interrupt, max: u64) -> Budget<'_> {
+    /// With `steps`, what is looked at is also counted by step.
+    pub(crate) fn new(interrupt: &dyn Interrupt, max: u64, steps: Option<Steps>) -> Budget<'_> {
         let zero = || AtomicU64::new(0);
-        Budget { interrupt, max, held: zero(), peak: zero(), read: zero() }
+        let by_step = (0..steps.map_or(0, |steps| steps.count)).map(|_| zero()).collect();
+        Budget {
+            interrupt,
+            max,
+            held: zero(),
+            peak: zero(),
+            read: zero(),
+            looked_at: zero(),
+            steps,
+            by_step,
+        }
+    }
+
+    /// Samples an operator looks at over all its steps; `each` tells how many at which.
+    pub(crate) fn look_at(&self, steps: Steps, each: impl Iterator<Item = (usize, usize)>) {
+        // Steps within a subquery are none of the query's own.
+        let own = self.steps == Some(steps);
+        let mut all = 0;
+        for (step, count) in each {
+            all += count as u64;
+            if own && let Some(counter) = self.by_step.get(step) {
+                counter.fetch_add(count as u64, Ordering::Relaxed);
+            }
+        }
+        self.looked_at.fetch_add(all, Ordering::Relaxed);
     }
 
     /// Samples that were read and are held now.
@@ -83,6 +112,15 @@ impl Budget<'_> {
 
     pub(crate) fn samples_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn queryable(&self) -> u64 {
+        self.looked_at.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn queryable_per_step(&self) -> Vec<(i64, u64)> {
+        let counts = self.by_step.iter().map(|count| count.load(Ordering::Relaxed));
+        self.steps.into_iter().flat_map(Steps::iter).zip(counts).collect()
     }
 
     pub(crate) fn peak(&self) -> u64 {

@@ -114,6 +114,11 @@ impl Column {
         self.kinds.contains(&HISTOGRAM)
     }
 
+    /// Which cells hold something.
+    pub(crate) fn filled_places(&self) -> impl Iterator<Item = usize> + '_ {
+        self.kinds.iter().enumerate().filter(|(_, kind)| **kind != NONE).map(|(i, _)| i)
+    }
+
     /// How many cells hold something.
     pub(crate) fn filled(&self) -> usize {
         self.kinds.iter().filter(|k| **k != NONE).count()

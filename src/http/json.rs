@@ -232,7 +232,16 @@ mod tests {
     }
 
     fn text(value: AnswerValue) -> String {
-        answer(&Answer { value, warnings: vec![], infos: vec![], stats: Default::default() }, None)
+        answer(
+            &Answer {
+                value,
+                warnings: vec![],
+                infos: vec![],
+                stats: Default::default(),
+                operators: vec![],
+            },
+            None,
+        )
     }
 
     fn histogram() -> Arc<Histogram> {

@@ -94,7 +94,7 @@ impl Search {
 }
 
 /// A selector of `match[]`; one that every series passes is refused, as it is in a query.
-fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+pub(super) fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
     let matchers =
         parse_selector(text).map_err(|error| ApiError::parameter("match[]", error.message))?;
     if matchers.iter().all(Matcher::matches_empty) {

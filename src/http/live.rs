@@ -13,7 +13,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::{SinkExt, StreamExt};
-use ringwell_query::When;
+use ringwell_query::{Detail, When};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc};
@@ -179,7 +179,13 @@ async fn repeat(
         ticks.tick().await;
         let now = clock::now_ms();
         let timeout = handles.config.limits.query_time;
-        let asked = Asked { text: text.clone(), when: When::At(now), lookback: None, timeout };
+        let asked = Asked {
+            text: text.clone(),
+            when: When::At(now),
+            lookback: None,
+            timeout,
+            detail: Detail::default(),
+        };
         let frame = match query::run(&handles, asked).await {
             Ok(answer) => {
                 let data = answers::answer(&answer, None);

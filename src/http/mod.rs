@@ -5,14 +5,19 @@
 mod admin;
 mod auth;
 mod error;
+mod explain;
+mod federate;
+mod journal;
 mod json;
 mod keys;
 mod labels;
 mod live;
+mod panel;
 mod params;
 mod query;
 mod server;
 mod status;
+mod syntax;
 mod tsdb;
 mod web;
 mod write;
@@ -34,6 +39,7 @@ use crate::ingest::Ingest;
 use crate::ingest::recent::RecentKeys;
 use crate::metrics::Registry;
 
+pub use journal::Journal;
 pub use server::{Server, ServerMetrics};
 
 /// What handlers work with.
@@ -46,6 +52,8 @@ pub struct Handles {
     pub ingest: Arc<Ingest>,
     /// PromQL.
     pub engine: Arc<Engine>,
+    /// Which queries run now.
+    pub journal: Arc<Journal>,
     /// Where queries run.
     pub pool: Arc<Pool>,
     /// The node's own metrics.
@@ -120,6 +128,8 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
         .route("/api/v1/query_exemplars", get(query::exemplars).post(query::exemplars))
+        .route("/api/v1/format_query", get(syntax::format).post(syntax::format))
+        .route("/api/v1/parse_query", get(syntax::parse).post(syntax::parse))
         .route("/api/v1/series", get(labels::series).post(labels::series))
         .route("/api/v1/labels", get(labels::names).post(labels::names))
         .route("/api/v1/label/{name}/values", get(labels::values))
@@ -137,8 +147,11 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         // Ours.
         .route("/api/v1/node", get(status::node))
         .route("/api/v1/demo/stop", post(status::stop_demo))
+        .route("/api/v1/explain", get(explain::explain).post(explain::explain))
+        .route("/api/v1/query_panel", get(panel::panel).post(panel::panel))
         .route("/api/v1/keys/recent", get(keys::recent))
         .route("/api/v1/live", get(live::connect))
+        .route("/federate", get(federate::federate))
         .route("/metrics", get(status::metrics))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))

@@ -1,10 +1,10 @@
 //! `/api/v1/query` and `/api/v1/query_range`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::response::Response;
-use ringwell_query::{Answer, AnswerValue, Query, When};
+use ringwell_query::{Answer, AnswerValue, Detail, Query, QueryError, When};
 use ringwell_storage::read::Queryable;
 
 use super::error::ApiError;
@@ -20,6 +20,7 @@ pub(super) struct Asked {
     pub(super) when: When,
     pub(super) lookback: Option<i64>,
     pub(super) timeout: std::time::Duration,
+    pub(super) detail: Detail,
 }
 
 pub(super) async fn instant(state: State, params: Params) -> Result<Response, ApiError> {
@@ -61,6 +62,7 @@ async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<R
         when,
         lookback: params.optional_duration("lookback_delta")?.filter(|ms| *ms > 0),
         timeout: params.timeout(handles.config.limits.query_time)?,
+        detail: Detail { per_step: params.get("stats") == "all", operators: false },
     };
     let limit = params.limit()?;
     let wants_stats = !params.get("stats").is_empty();
@@ -77,22 +79,54 @@ async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<R
 /// Runs a query in the pool; it is told to stop when nobody waits for it any more.
 pub(super) async fn run(handles: &Arc<Handles>, asked: Asked) -> Result<Answer, ApiError> {
     let (store, engine) = (Arc::clone(&handles.store), Arc::clone(&handles.engine));
+    let (journal, slow) = (Arc::clone(&handles.journal), handles.config.slow_query);
     let started = Instant::now();
     let answer = handles
         .pool
         .run(asked.timeout, move |cancel| {
             let query = Query { text: &asked.text, when: asked.when, lookback: asked.lookback };
-            engine.run(store.snapshot().as_ref(), &query, cancel)
+            let _noted = journal.start(&asked.text);
+            let started = Instant::now();
+            let answer = engine.run_with(store.snapshot().as_ref(), &query, cancel, asked.detail);
+            tell_slow(&asked, &answer, started.elapsed(), slow);
+            answer
         })
         .await;
     handles.metrics.queries.observe(started.elapsed());
-    answer?.map_err(|error| {
-        let mut error = ApiError::from(error);
-        if error.kind == super::error::Kind::BadData && is_about_query(&error.message) {
-            error = ApiError::parameter("query", error.message);
+    answer?.map_err(about_query)
+}
+
+/// What is wrong with a query, as the API says it.
+pub(super) fn about_query(error: QueryError) -> ApiError {
+    let error = ApiError::from(error);
+    if error.kind == super::error::Kind::BadData && is_about_query(&error.message) {
+        return ApiError::parameter("query", error.message);
+    }
+    error
+}
+
+/// A line in the log for a query that took long.
+fn tell_slow(
+    asked: &Asked,
+    answer: &Result<Answer, QueryError>,
+    took: Duration,
+    slow: Option<Duration>,
+) {
+    if slow.is_none_or(|slow| took < slow) {
+        return;
+    }
+    let (query, seconds) = (&asked.text, took.as_secs_f64());
+    let when = match asked.when {
+        When::At(t) => format!("at {t}"),
+        When::Range { start, end, step } => format!("from {start} to {end} every {step} ms"),
+    };
+    match answer {
+        Ok(answer) => {
+            let (read, peak) = (answer.stats.samples_read, answer.stats.peak_samples);
+            tracing::warn!(%query, when, seconds, read, peak, "slow query");
         }
-        error
-    })
+        Err(error) => tracing::warn!(%query, when, seconds, %error, "slow query"),
+    }
 }
 
 /// Errors of parsing and of types are about the parameter `query`; others stand for themselves.
@@ -109,10 +143,10 @@ fn truncate(value: &mut AnswerValue, limit: usize) -> bool {
     true
 }
 
-/// The part of Prometheus's statistics that is known here, and the steps.
+/// Prometheus's statistics, as far as they mean something here, and the steps.
 fn stats(answer: &Answer, seconds: f64) -> String {
     let stats = &answer.stats;
-    serde_json::json!({
+    let mut told = serde_json::json!({
         "timings": {
             "evalTotalTime": seconds,
             "resultSortTime": 0,
@@ -122,11 +156,16 @@ fn stats(answer: &Answer, seconds: f64) -> String {
             "execTotalTime": seconds,
         },
         "samples": {
-            "totalQueryableSamples": stats.samples_read,
+            "totalQueryableSamples": stats.queryable,
             "samplesRead": stats.samples_read,
             "peakSamples": stats.peak_samples,
         },
         "steps": stats.steps,
-    })
-    .to_string()
+    });
+    if !stats.queryable_per_step.is_empty() {
+        let per_step = stats.queryable_per_step.iter();
+        let per_step: Vec<_> = per_step.map(|(t, n)| (*t as f64 / 1000.0, n)).collect();
+        told["samples"]["totalQueryableSamplesPerStep"] = serde_json::json!(per_step);
+    }
+    told.to_string()
 }

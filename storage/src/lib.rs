@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod block;
+pub mod catalog;
 mod checkpoint;
 pub mod chunk;
 pub mod compaction;

@@ -493,3 +493,29 @@ fn churn_leaves_nothing_behind() {
         assert_eq!(samples, [(generation * SPAN + i, (i as f64).to_bits())]);
     }
 }
+
+#[test]
+fn a_burst_of_elements_fills_every_millisecond_and_no_more() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+    let store = Store::open(Arc::clone(&disk), options(), 0).unwrap();
+    let push = |t: i64, n: usize| {
+        let samples = vec![Sample { t, start: 0, value: Value::Float(1.0) }; n];
+        let series =
+            vec![SeriesSamples { series: SeriesRef::Labels(labels(0)), samples: samples.into() }];
+        let batch = Batch { series, duplicates: Duplicates::NextFree };
+        store.append(&batch, t).unwrap().rejected.len()
+    };
+    // One by one and many at once, in two bursts with a gap that stays free.
+    assert_eq!((0..300).map(|_| push(1000, 1)).sum::<usize>(), 0);
+    assert_eq!(push(1000, 900), 200, "at most 999 ms on");
+    assert_eq!(push(1500, 10), 0);
+    assert_eq!(push(3000, 2), 0);
+    assert_eq!(push(2500, 1), 0);
+    assert_eq!(push(3000, 1), 0);
+    let mut times = Vec::new();
+    for (_, samples) in read_all(&*store.snapshot()) {
+        times.extend(samples.into_iter().map(|(t, _)| t));
+    }
+    let expected: Vec<i64> = (1000..2010).chain([2500]).chain(3000..3003).collect();
+    assert_eq!(times, expected);
+}

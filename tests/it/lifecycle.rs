@@ -76,9 +76,10 @@ fn redis(node: &Node) -> BufReader<TcpStream> {
     BufReader::new(TcpStream::connect(&node.redis).unwrap())
 }
 
-/// Element `n` of the list.
-fn push_element(stream: &mut BufReader<TcpStream>, n: i64) -> Option<bool> {
-    let element = format!("{{\"step\":{n},\"value\":{n}.5}}");
+/// Element `n` of the list; each has a millisecond of its own, however fast they come.
+fn push_element(stream: &mut BufReader<TcpStream>, start: i64, n: i64) -> Option<bool> {
+    let t = start + n;
+    let element = format!("{{\"step\":{n},\"value\":{n}.5,\"timestamp\":{t}}}");
     let reply = command_line(stream, &["LPUSH", LIST, &element])?;
     assert!(reply.starts_with(':'), "{reply}");
     Some(true)
@@ -96,7 +97,7 @@ fn nothing_acknowledged_is_lost(times: usize, end: impl Fn(&mut Node)) {
         let mut connection = redis(&node);
         std::thread::scope(|scope| {
             scope.spawn(|| samples.run(|n| write_sample(&http, start, n)));
-            scope.spawn(|| elements.run(|n| push_element(&mut connection, n)));
+            scope.spawn(|| elements.run(|n| push_element(&mut connection, start, n)));
             node.wait_for("some writes", |_| {
                 (samples.len() > before.0 + 3 && elements.len() > before.1 + 3).then_some(())
             });

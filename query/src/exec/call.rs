@@ -2,9 +2,9 @@
 
 use super::range_call::{RangeCall, subquery_rows};
 use super::select::{Take, eval_taking};
-use super::{Context, info, labels, scalar, vector};
+use super::{Context, info, labels, scalar, training, vector};
 use crate::error::QueryError;
-use crate::func::{Does, Function, instant, over_time};
+use crate::func::{Does, Function, instant, over_time, sums};
 use crate::parse::Span;
 use crate::plan::{Node, Op};
 use crate::value::{Cell, Column, Evaluated, Row, Steps};
@@ -39,7 +39,15 @@ pub(super) fn eval(
             if function.name == "double_exponential_smoothing" {
                 check_smoothing(ctx, args, steps)?;
             }
-            RangeCall { f, keeps_name, args, span }.eval(ctx, steps).map(Evaluated::Vector)
+            let call = RangeCall { f, keeps_name, training: false, args, span };
+            call.eval(ctx, steps).map(Evaluated::Vector)
+        }
+        Does::Training(f) => {
+            let call = RangeCall { f, keeps_name: true, training: true, args, span };
+            let rows = call.eval(ctx, steps)?;
+            let mut rows = training::newest_runs(ctx, rows, args, span, steps)?;
+            rows.iter_mut().for_each(|row| row.drop_name = true);
+            Ok(Evaluated::Vector(rows))
         }
         Does::Special => special(ctx, function.name, args, span, steps),
     }
@@ -98,6 +106,11 @@ fn special(ctx: &Context<'_>, name: &str, args: &[Node], span: Span, steps: Step
         "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
             super::histograms::eval(ctx, name, args, span, steps).map(Evaluated::Vector)
         }
+        "load_variance" => {
+            Ok(Evaluated::Vector(load_variance(&rows_of(ctx, args, 0, steps)?, steps)))
+        }
+        "quantile_bounds" => super::histograms::bounds(ctx, args, steps).map(Evaluated::Vector),
+        "last_n" => Err(QueryError::execution("a range vector has no value of its own")),
         "info" => info::eval(ctx, args, steps).map(Evaluated::Vector),
         other => Err(QueryError::execution(format!("function {other:?} is not built"))),
     }
@@ -180,6 +193,30 @@ fn with_scalar(
 ) -> Evaluation {
     let values = scalar_of(ctx, args, 1, steps)?;
     each_float(ctx, args, steps, |i, v| f(v, values.get(i).copied().unwrap_or(f64::NAN)))
+}
+
+/// The largest distance from the mean, in percent of the mean; nothing where that is zero.
+fn load_variance(rows: &[Row], steps: Steps) -> Vec<Row> {
+    let mut column = Column::empty(steps.count);
+    for i in 0..steps.count {
+        let loads: Vec<f64> = rows
+            .iter()
+            .filter_map(|row| match row.column.get(i) {
+                Cell::Float(v) => Some(v),
+                _ => None,
+            })
+            .collect();
+        let mean = sums::sum(loads.iter().copied()) / loads.len() as f64;
+        if loads.is_empty() || mean == 0.0 {
+            continue;
+        }
+        let farthest = loads.iter().map(|v| (v - mean).abs()).fold(0.0, f64::max);
+        column.set_float(i, farthest / mean * 100.0);
+    }
+    if column.is_empty() {
+        return Vec::new();
+    }
+    vec![Row { labels: Labels::empty(), drop_name: false, column }]
 }
 
 fn to_scalar(rows: &[Row], steps: Steps) -> Vec<f64> {
@@ -266,7 +303,7 @@ fn absent(ctx: &Context<'_>, args: &[Node], steps: Steps) -> Evaluation {
 
 fn absent_over_time(ctx: &Context<'_>, args: &[Node], span: Span, steps: Steps) -> Evaluation {
     let Some(arg) = args.first() else { return Ok(Evaluated::Vector(Vec::new())) };
-    let call = RangeCall { f: over_time::present, keeps_name: false, args, span };
+    let call = RangeCall { f: over_time::present, keeps_name: false, training: false, args, span };
     let rows = call.eval(ctx, steps)?;
     Ok(absent_row(absent_labels(ctx, arg), &rows, steps))
 }
@@ -288,6 +325,29 @@ pub(crate) fn matrix(
             };
             Ok(rows.into_iter().map(with_samples).collect())
         }
+        Op::Call { args, .. } => last_of(ctx, args, t),
         _ => Err(QueryError::execution("expected a range vector")),
     }
+}
+
+/// `last_n(range, n)`: of each series the newest samples.
+fn last_of(
+    ctx: &Context<'_>,
+    args: &[Node],
+    t: i64,
+) -> Result<Vec<(Labels, bool, super::Samples)>, QueryError> {
+    let Some(range) = args.first() else { return Ok(Vec::new()) };
+    let n = scalar_of(ctx, args, 1, Steps::once(t))?.first().copied().unwrap_or(f64::NAN);
+    let mut series = matrix(ctx, range, t)?;
+    for (_, _, samples) in &mut series {
+        samples.keep_last(as_count(n));
+    }
+    series.retain(|(_, _, samples)| samples.len() > 0);
+    Ok(series)
+}
+
+/// A number of samples: 0 for what is none.
+pub(super) fn as_count(n: f64) -> usize {
+    // Casting saturates, and makes 0 of NaN.
+    n as usize
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ringwell_storage::model::TimeRange;
 use ringwell_storage::read::{Series, Snapshot};
 
+use super::Observer;
 use crate::EngineOptions;
 use crate::error::QueryError;
 use crate::limits::Budget;
@@ -25,6 +26,8 @@ pub(crate) struct Context<'a> {
     pub(crate) frame: Frame,
     pub(crate) budget: Budget<'a>,
     pub(crate) notes: Mutex<Notes>,
+    /// Where somebody wants to know what each operator took.
+    pub(crate) observer: Option<Observer>,
     pub(crate) selected: Mutex<HashMap<(usize, i64, i64), Selected>>,
 }
 

@@ -11,7 +11,7 @@ use super::labels::label_name;
 use crate::error::QueryError;
 use crate::func::classic::{Classic, ClassicBucket};
 use crate::func::histogram::fraction;
-use crate::func::quantile::{NanNote, quantile};
+use crate::func::quantile::{NanNote, holding, quantile};
 use crate::notes::named;
 use crate::parse::Span;
 use crate::plan::Node;
@@ -68,6 +68,38 @@ pub(super) fn eval(
     let work =
         Work { ctx, span: span_of(rows_at), ask, steps, out: Vec::new(), index: HashMap::new() };
     work.run(&rows)
+}
+
+/// `quantile_bounds(q, v)`: of each native histogram the two ends of the bucket that holds the
+/// quantile, as series with `bound="lower"` and `bound="upper"`.
+pub(super) fn bounds(
+    ctx: &Context<'_>,
+    args: &[Node],
+    steps: Steps,
+) -> Result<Vec<Row>, QueryError> {
+    let quantiles = vec![scalar_of(ctx, args, 0, steps)?];
+    warn_of_range(ctx, args.first().map_or_else(Span::default, |a| a.span), &quantiles);
+    let q = |i: usize| quantiles.first().and_then(|q| q.get(i)).copied().unwrap_or(f64::NAN);
+    let mut out = Vec::new();
+    for row in rows_of(ctx, args, 1, steps)? {
+        let mut ends = [Column::empty(steps.count), Column::empty(steps.count)];
+        for i in 0..steps.count {
+            let Cell::Histogram(histogram) = row.column.get(i) else { continue };
+            let Some((lower, upper)) = holding(histogram, q(i)) else { continue };
+            let [low, high] = &mut ends;
+            low.set_float(i, lower);
+            high.set_float(i, upper);
+        }
+        for (bound, column) in ["lower", "upper"].into_iter().zip(ends) {
+            let mut labels = row.labels.to_builder();
+            labels.set("bound", bound);
+            let labels = labels.build().unwrap_or_else(|_| Labels::empty());
+            if !column.is_empty() {
+                out.push(Row { labels, drop_name: true, column });
+            }
+        }
+    }
+    Ok(out)
 }
 
 fn warn_of_range(ctx: &Context<'_>, span: Span, quantiles: &[Vec<f64>]) {

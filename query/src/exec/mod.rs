@@ -13,19 +13,24 @@ mod histograms;
 mod info;
 mod labels;
 mod matching;
+mod observe;
 mod parallel;
 mod range_call;
 mod samples;
 mod select;
 mod set;
+mod training;
 mod window;
 
 pub(crate) use answer::answer;
 pub(crate) use call::matrix;
 pub(crate) use context::Context;
+pub(crate) use observe::Observer;
 pub(crate) use samples::Samples;
 pub(crate) use select::interpolate;
 pub(crate) use window::{Call, Out, Window};
+
+pub use observe::Observed;
 
 use crate::error::QueryError;
 use crate::plan::{Node, Op};
@@ -34,7 +39,10 @@ use crate::value::{Cell, Evaluated, Row, Steps};
 /// Evaluates a node over `steps`.
 pub(crate) fn eval(ctx: &Context<'_>, node: &Node, steps: Steps) -> Result<Evaluated, QueryError> {
     ctx.budget.check()?;
-    let value = operate(ctx, node, steps)?;
+    let value = match &ctx.observer {
+        None => operate(ctx, node, steps)?,
+        Some(observer) => observer.watch(node, &ctx.budget, || operate(ctx, node, steps))?,
+    };
     if ctx.options.delayed_name_removal {
         return Ok(value);
     }

@@ -2,7 +2,9 @@
 
 use ringwell_storage::model::Labels;
 
+use super::call::{as_count, scalar_of};
 use super::samples::{Reading, Samples};
+use super::training::Axes;
 use super::window::{Call, Out, Window};
 use super::{Context, eval, parallel, scalar, vector};
 use crate::error::QueryError;
@@ -16,6 +18,8 @@ use crate::value::{Column, Row, Steps};
 pub(super) struct RangeCall<'a> {
     pub(super) f: RangeFn,
     pub(super) keeps_name: bool,
+    /// Along steps, if the series has them.
+    pub(super) training: bool,
     pub(super) args: &'a [Node],
     pub(super) span: Span,
 }
@@ -43,10 +47,19 @@ impl RangeCall<'_> {
                 params.push(scalar(ctx, arg, steps)?);
             }
         }
-        let Some(range) = range else {
+        let Some(mut range) = range else {
             return Err(QueryError::execution("expected a range vector"));
         };
-        let scalars = Params { values: &params, span: param_span };
+        let mut last: Option<Vec<usize>> = None;
+        while let Op::Call { args, .. } = &range.op {
+            let counts = scalar_of(ctx, args, 1, steps)?.into_iter().map(as_count);
+            last = Some(match last {
+                None => counts.collect(),
+                Some(last) => last.into_iter().zip(counts).map(|(a, b)| a.min(b)).collect(),
+            });
+            range = args.first().ok_or_else(|| QueryError::execution("expected a range vector"))?;
+        }
+        let scalars = Params { values: &params, span: param_span, last };
         match &range.op {
             Op::Window(window) => {
                 let windows = Windows {
@@ -103,10 +116,14 @@ impl RangeCall<'_> {
             keep_stale: false,
         };
         let series = ctx.series(select.source, reading.from, reading.to)?;
+        let axes = self.training.then(|| Axes::of(ctx, select.source, reading)).transpose()?;
         parallel::map(ctx, series.len(), steps.count * 4, |i| {
             let Some(series) = series.get(i) else { return Ok(None) };
-            let samples = Samples::read(ctx, series.as_ref(), reading)?;
+            let mut samples = Samples::read(ctx, series.as_ref(), reading)?;
             let labels = series.labels();
+            if let Some(axes) = &axes {
+                axes.put(ctx, labels, reading, &mut samples)?;
+            }
             let column = self.slide(ctx, labels, &samples, windows, scalars, reach, steps)?;
             ctx.budget.release(samples.len());
             Ok(column.map(|column| Row {
@@ -133,6 +150,7 @@ impl RangeCall<'_> {
         }
         let mut column = Column::empty(steps.count);
         let (mut lo, mut hi, mut work) = (0, 0, 0);
+        let mut looked_at = Vec::new();
         for (i, t) in steps.iter().enumerate() {
             let to = windows.shift.apply(t);
             let from = to.saturating_sub(windows.range);
@@ -146,12 +164,18 @@ impl RangeCall<'_> {
             if lo == hi && windows.edges == Edges::Plain {
                 continue;
             }
+            looked_at.push((i, hi - lo));
             work += hi - lo;
             if work > 1000 {
                 work = 0;
                 ctx.budget.check()?;
             }
-            let window = Window { all: samples, lo, hi, from, to };
+            let count = scalars.last.as_ref().and_then(|last| last.get(i)).copied();
+            let first = count.map_or(lo, |count| hi.saturating_sub(count).max(lo));
+            if count == Some(0) {
+                continue;
+            }
+            let window = Window { all: samples, lo: first, hi, from, to };
             let call = Call {
                 ctx,
                 labels,
@@ -168,6 +192,7 @@ impl RangeCall<'_> {
                 Some(Out::Histogram(histogram)) => column.set_histogram(i, histogram),
             }
         }
+        ctx.budget.look_at(steps, looked_at.into_iter());
         if column.is_empty() {
             return Ok(None);
         }
@@ -176,10 +201,21 @@ impl RangeCall<'_> {
     }
 }
 
+/// The selector a range argument is taken of, `last_n` around it or not.
+pub(super) fn window_of(node: &Node) -> Option<&crate::plan::Window> {
+    match &node.op {
+        Op::Window(window) => Some(window),
+        Op::Call { args, .. } => window_of(args.first()?),
+        _ => None,
+    }
+}
+
 /// Scalar arguments over the steps.
 struct Params<'a> {
     values: &'a [Vec<f64>],
     span: Span,
+    /// How many samples of a window count, step by step.
+    last: Option<Vec<usize>>,
 }
 
 impl Params<'_> {

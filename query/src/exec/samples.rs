@@ -16,6 +16,8 @@ pub(crate) struct Samples {
     pub(crate) v: Vec<f64>,
     pub(crate) h: Vec<Option<Arc<FloatHistogram>>>,
     pub(crate) start: Vec<i64>,
+    /// What stands for time on the step axis; empty or as long as `t`.
+    pub(crate) axis: Vec<f64>,
     /// Where a float is lower than the one before.
     pub(crate) drops: Vec<usize>,
 }
@@ -86,6 +88,17 @@ impl Samples {
         }
         out.find_drops();
         out
+    }
+
+    /// Drops all but the newest `n`.
+    pub(crate) fn keep_last(&mut self, n: usize) {
+        let gone = self.t.len().saturating_sub(n);
+        self.t.drain(..gone);
+        self.v.drain(..gone);
+        self.h.drain(..gone.min(self.h.len()));
+        self.start.drain(..gone.min(self.start.len()));
+        self.axis.drain(..gone.min(self.axis.len()));
+        self.find_drops();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -159,6 +172,7 @@ impl Samples {
     }
 
     fn find_drops(&mut self) {
+        self.drops.clear();
         if self.h.is_empty() {
             let pairs = self.v.windows(2).enumerate();
             self.drops = pairs

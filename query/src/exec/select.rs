@@ -95,6 +95,7 @@ pub(super) fn row(
     if column.is_empty() {
         return Ok(None);
     }
+    ctx.budget.look_at(steps, column.filled_places().map(|i| (i, 1)));
     ctx.budget.charge(column.filled())?;
     Ok(Some(Row { labels: series.labels().clone(), drop_name: false, column }))
 }

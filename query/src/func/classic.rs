@@ -69,7 +69,8 @@ impl Classic {
             return f64::INFINITY;
         }
         let count = self.buckets.last().map_or(0.0, |b| b.count);
-        if !self.complete() || self.buckets.len() < 2 || count == 0.0 || count.is_nan() {
+        // A count of NaN is above every rank, and the highest finite bound is the answer.
+        if !self.complete() || self.buckets.len() < 2 || count == 0.0 {
             return f64::NAN;
         }
         let rank = q * count;

@@ -31,12 +31,33 @@ pub(crate) fn clamp(x: f64, min: f64, max: f64) -> f64 {
     go_max(min, go_min(max, x))
 }
 
-/// The smaller; NaN if either is.
+/// The smaller as Go has it: nothing is below -Inf, not even NaN; else NaN if either is.
 pub(crate) fn go_min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.min(b)
+    }
 }
 
-/// The larger; NaN if either is.
+/// The larger, the same way.
 pub(crate) fn go_max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.max(b)
+    }
+}
+
+/// In this order of operations, as Prometheus has it: the last bit depends on it.
+pub(crate) fn rad(degrees: f64) -> f64 {
+    degrees * std::f64::consts::PI / 180.0
+}
+
+pub(crate) fn deg(radians: f64) -> f64 {
+    radians * 180.0 / std::f64::consts::PI
 }

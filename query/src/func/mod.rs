@@ -4,6 +4,7 @@ pub(crate) mod classic;
 pub(crate) mod extended;
 pub(crate) mod histogram;
 pub(crate) mod instant;
+pub(crate) mod outlier;
 pub(crate) mod over_time;
 pub(crate) mod quantile;
 pub(crate) mod rate;
@@ -11,6 +12,7 @@ pub(crate) mod regression;
 pub(crate) mod sums;
 mod table;
 pub(crate) mod time;
+pub(crate) mod training;
 
 pub(crate) use table::{Does, find};
 

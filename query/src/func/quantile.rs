@@ -15,6 +15,24 @@ pub(crate) enum NanNote {
     SkewedHigher,
 }
 
+/// The ends of the bucket that holds a quantile; `None` without observations, or for no quantile.
+pub(crate) fn holding(h: &FloatHistogram, q: f64) -> Option<(f64, f64)> {
+    if h.count == 0.0 || !(0.0..=1.0).contains(&q) {
+        return None;
+    }
+    let rank = q * h.count;
+    let mut seen = 0.0;
+    let mut found = None;
+    for bucket in h.buckets().into_iter().filter(|bucket| bucket.count > 0.0) {
+        seen += bucket.count;
+        found = Some(settled(h, bucket));
+        if seen >= rank {
+            break;
+        }
+    }
+    found.map(|bucket| (bucket.lower, bucket.upper))
+}
+
 /// The value below which a share `q` of the observations lies.
 pub(crate) fn quantile(h: &FloatHistogram, q: f64) -> (f64, NanNote) {
     if q < 0.0 {

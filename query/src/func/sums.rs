@@ -112,14 +112,19 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_by(|a, b| nan_first(*a, *b));
     let n = values.len() as f64;
     let rank = q * (n - 1.0);
     let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(n - 1.0);
     let weight = rank - rank.floor();
-    let at = |i: f64| values.get(i as usize).copied().unwrap_or(f64::NAN);
-    at(lower) * (1.0 - weight) + at(upper) * weight
+    // Only the two neighbours of the rank need to be in their places.
+    let (_, low, above) = if values.iter().any(|v| v.is_nan()) {
+        values.select_nth_unstable_by(lower as usize, |a, b| nan_first(*a, *b))
+    } else {
+        values.select_nth_unstable_by(lower as usize, f64::total_cmp)
+    };
+    let low = *low;
+    let high = above.iter().copied().min_by(|a, b| nan_first(*a, *b)).unwrap_or(low);
+    low * (1.0 - weight) + high * weight
 }
 
 /// Ascending, NaN before all else.

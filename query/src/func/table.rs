@@ -1,6 +1,6 @@
 //! Every function, its arguments and its result.
 
-use super::{RangeFn, histogram, instant, over_time, rate, regression, time};
+use super::{RangeFn, histogram, instant, outlier, over_time, rate, regression, time, training};
 use crate::parse::expr::ValueType::{self, Matrix, Scalar, Text, Vector};
 
 /// A function's signature.
@@ -20,7 +20,7 @@ pub struct Function {
 impl Function {
     /// Whether it works window by window.
     pub(crate) fn is_ranged(&self) -> bool {
-        matches!(self.does, Does::Range(..))
+        matches!(self.does, Does::Range(..) | Does::Training(_))
     }
 }
 
@@ -35,6 +35,8 @@ pub(crate) enum Does {
     OfTime(fn(f64) -> f64),
     /// Window by window; the flag says whether the name stays.
     Range(RangeFn, bool),
+    /// Along the steps of the newest run: see `exec::training`.
+    Training(RangeFn),
     /// In a way of its own: see `exec::call`.
     Special,
 }
@@ -83,6 +85,11 @@ const fn ranged(name: &'static str, args: &'static [ValueType], f: RangeFn) -> F
     Function { does: Does::Range(f, false), ..fixed(name, args, Vector) }
 }
 
+/// Of a training curve.
+const fn of_training(name: &'static str, f: RangeFn) -> Function {
+    Function { does: Does::Training(f), ..fixed(name, &[Matrix], Vector) }
+}
+
 const fn naming_range(name: &'static str, f: RangeFn) -> Function {
     Function { does: Does::Range(f, true), ..fixed(name, &[Matrix], Vector) }
 }
@@ -120,7 +127,7 @@ static FUNCTIONS: &[Function] = &[
     of_time("day_of_week", time::day_of_week),
     of_time("day_of_year", time::day_of_year),
     of_time("days_in_month", time::days_in_month),
-    math("deg", f64::to_degrees),
+    math("deg", instant::deg),
     of_range("delta", rate::delta),
     of_range("deriv", regression::deriv),
     ranged(
@@ -174,7 +181,7 @@ static FUNCTIONS: &[Function] = &[
     ranged("predict_linear", &[Matrix, Scalar], regression::predict_linear),
     of_range("present_over_time", over_time::present),
     ranged("quantile_over_time", &[Scalar, Matrix], over_time::quantile),
-    math("rad", f64::to_radians),
+    math("rad", instant::rad),
     fixed("range", &[], Scalar),
     of_range("rate", rate::rate),
     of_range("resets", over_time::resets),
@@ -210,4 +217,30 @@ static FUNCTIONS: &[Function] = &[
     of_range("ts_of_min_over_time", over_time::ts_of_min),
     fixed("vector", &[Scalar], Vector),
     of_time("year", time::year),
+    // Ours, beyond PromQL.
+    ranged("avg_last_n", &[Matrix, Scalar], outlier::avg_last_n),
+    Function {
+        name: "converged",
+        args: &[Matrix, Scalar],
+        variadic: Variadic::Optional(1),
+        returns: Vector,
+        does: Does::Training(training::converged),
+    },
+    of_training("diverging", training::diverging),
+    fixed("last_n", &[Matrix, Scalar], Matrix),
+    fixed("load_variance", &[Vector], Vector),
+    of_range("mad_score", outlier::mad_score),
+    of_training("plateau", training::plateau),
+    fixed("quantile_bounds", &[Scalar, Vector], Vector),
+    of_training("seed_converged", training::seed_converged),
+    of_training("seed_plateau", training::seed_plateau),
+    of_range("seed_response_time", training::seed_response_time),
+    of_training("seed_slope", training::seed_slope),
+    of_training("seed_trend", training::seed_trend),
+    of_training("seed_volatility", training::seed_volatility),
+    of_range("sketch_over_time", outlier::sketch),
+    of_training("trend", training::trend),
+    of_training("trend_error", training::trend_error),
+    of_training("volatility", training::volatility),
+    of_range("zscore", outlier::zscore),
 ];

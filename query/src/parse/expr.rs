@@ -373,7 +373,7 @@ impl fmt::Display for ValueType {
 
 impl ValueType {
     /// The short word of the HTTP API.
-    pub(crate) fn short(self) -> &'static str {
+    pub fn short(self) -> &'static str {
         match self {
             ValueType::Scalar => "scalar",
             ValueType::Vector => "vector",

@@ -10,6 +10,7 @@ mod error;
 pub mod expr;
 mod lexer;
 mod parser;
+mod pretty;
 mod print;
 mod selector;
 mod text;
@@ -19,6 +20,7 @@ pub(crate) use print::{matcher_text, quoted};
 
 pub use duration_expr::DurationContext;
 pub use error::{ParseError, place};
+pub use pretty::pretty;
 pub use text::Text;
 pub use token::Span;
 

@@ -30,7 +30,9 @@ impl Display for Expr {
                 edges_text(f, selector.edges)?;
                 write!(f, "{}", selector.shift)
             }
-            Kind::Subquery(subquery) => subquery_text(f, subquery),
+            Kind::Subquery(subquery) => {
+                write!(f, "{}{}", subquery.expr, subquery_suffix(subquery))
+            }
             Kind::Call(function, args) => {
                 write!(f, "{}(", function.name)?;
                 list(f, args)?;
@@ -205,22 +207,26 @@ fn edges_text(f: &mut Formatter<'_>, edges: Edges) -> fmt::Result {
     })
 }
 
-fn subquery_text(f: &mut Formatter<'_>, subquery: &Subquery) -> fmt::Result {
-    write!(f, "{}[{}:", subquery.expr, subquery.range)?;
-    if let Some(step) = &subquery.step {
-        write!(f, "{step}")?;
+/// `[1h:1m] offset 5m`
+pub(super) fn subquery_suffix(subquery: &Subquery) -> String {
+    let step = subquery.step.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("[{}:{step}]{}", subquery.range, subquery.shift)
+}
+
+/// `sum by (job) `, with the blank before the parenthesis.
+pub(super) fn aggregate_head(aggregate: &Aggregate) -> String {
+    let name = aggregate.op.name();
+    if aggregate.without {
+        format!("{name} without ({}) ", names(&aggregate.grouping))
+    } else if aggregate.grouping.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name} by ({}) ", names(&aggregate.grouping))
     }
-    write!(f, "]{}", subquery.shift)
 }
 
 fn aggregate_text(f: &mut Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
-    f.write_str(aggregate.op.name())?;
-    if aggregate.without {
-        write!(f, " without ({}) ", names(&aggregate.grouping))?;
-    } else if !aggregate.grouping.is_empty() {
-        write!(f, " by ({}) ", names(&aggregate.grouping))?;
-    }
-    f.write_char('(')?;
+    write!(f, "{}(", aggregate_head(aggregate))?;
     if let Some(param) = &aggregate.param {
         write!(f, "{param}, ")?;
     }
@@ -228,7 +234,11 @@ fn aggregate_text(f: &mut Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
 }
 
 fn binary_text(f: &mut Formatter<'_>, binary: &Binary) -> fmt::Result {
+    write!(f, "{} {} {}", binary.left, binary_operator(binary), binary.right)
+}
+
+/// `== bool on (job)`
+pub(super) fn binary_operator(binary: &Binary) -> String {
     let word = if binary.returns_bool { " bool" } else { "" };
-    let Binary { op, left, right, matching, .. } = binary;
-    write!(f, "{left} {}{word}{matching} {right}", op.symbol())
+    format!("{}{word}{}", binary.op.symbol(), binary.matching)
 }

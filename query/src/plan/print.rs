@@ -1,6 +1,6 @@
 //! A plan as text: one node a line, children indented.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write as _};
 
 use super::{Node, Op, Plan, Select, Shift};
 use crate::parse::expr::Edges;
@@ -9,12 +9,35 @@ use crate::value::format_general;
 
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        line(f, self, &self.root, 0)
+        self.nodes().into_iter().try_for_each(|(depth, node)| {
+            let indent = 2 * depth;
+            writeln!(f, "{:indent$}{}", "", self.line(node))
+        })
     }
 }
 
-fn line(f: &mut Formatter<'_>, plan: &Plan, node: &Node, depth: usize) -> fmt::Result {
-    write!(f, "{:indent$}", "", indent = 2 * depth)?;
+impl Plan {
+    /// All nodes with their depths, as they are printed.
+    pub(crate) fn nodes(&self) -> Vec<(usize, &Node)> {
+        fn walk<'a>(node: &'a Node, depth: usize, out: &mut Vec<(usize, &'a Node)>) {
+            out.push((depth, node));
+            node.children().into_iter().for_each(|child| walk(child, depth + 1, out));
+        }
+        let mut out = Vec::new();
+        walk(&self.root, 0, &mut out);
+        out
+    }
+
+    /// One node in words.
+    pub(crate) fn line(&self, node: &Node) -> String {
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = line(&mut out, self, node);
+        out
+    }
+}
+
+fn line(f: &mut String, plan: &Plan, node: &Node) -> fmt::Result {
     match &node.op {
         Op::Number(number) => write!(f, "number {}", format_general(*number))?,
         Op::Text { value, .. } => write!(f, "text {}", quoted(value))?,
@@ -47,11 +70,10 @@ fn line(f: &mut Formatter<'_>, plan: &Plan, node: &Node, depth: usize) -> fmt::R
         Op::Negate(_) => f.write_str("negate")?,
         Op::Invariant(_) => f.write_str("once")?,
     }
-    f.write_str("\n")?;
-    node.children().into_iter().try_for_each(|child| line(f, plan, child, depth + 1))
+    Ok(())
 }
 
-fn select_text(f: &mut Formatter<'_>, plan: &Plan, select: &Select) -> fmt::Result {
+fn select_text(f: &mut String, plan: &Plan, select: &Select) -> fmt::Result {
     let matchers = plan.sources.get(select.source).map_or(&[][..], |s| &s.matchers);
     let matchers: Vec<String> = matchers.iter().map(matcher_text).collect();
     write!(f, " #{} {{{}}}{}", select.source, matchers.join(","), ShiftText(select.shift))?;

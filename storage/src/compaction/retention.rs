@@ -40,8 +40,8 @@ pub(crate) fn expired(
     bytes: Option<u64>,
     now: Timestamp,
 ) -> Vec<u64> {
-    let early = planted(Mutant::DropTooEarly);
-    let horizon = age.map(|age| now.saturating_sub(if early { age / 2 } else { age }));
+    let early = if planted(Mutant::DropTooEarly) { 2 } else { 1 };
+    let horizon = age.map(|age| now.saturating_sub(age / early));
     let too_old = |end: &Timestamp| horizon.is_some_and(|horizon| *end < horizon);
     let total: u64 = blocks.iter().map(|b| b.bytes).sum();
     let too_many = bytes.is_some_and(|most| total > most);

@@ -117,6 +117,12 @@ pub(crate) fn admit(
     }
 }
 
+/// Where an element goes when all is taken up to `newest`; `None` if that is too far.
+pub(crate) fn shifted(t: Timestamp, newest: Timestamp) -> Option<Timestamp> {
+    let free = newest.checked_add(1)?;
+    (free.saturating_sub(t) <= MAX_SHIFT).then_some(free)
+}
+
 /// The start of a text that may be very long.
 fn shown(text: &str) -> String {
     const MOST: usize = 64;

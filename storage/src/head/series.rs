@@ -30,6 +30,9 @@ pub(crate) struct MemSeries {
     side: Vec<Sample>,
     /// Newest timestamp ever taken, `i64::MIN` before the first.
     pub(crate) newest: Timestamp,
+    /// Every millisecond from here to the newest admitted sample is taken; a hint for bursts of
+    /// pushes, not kept over a restart.
+    pub(crate) full_from: Timestamp,
     /// What the batch under admission has for it.
     pub(crate) batch: InBatch,
     /// Log position of its last sample; a series that is idle for long leaves the head.
@@ -70,6 +73,7 @@ impl MemSeries {
             sealed: Vec::new(),
             side: Vec::new(),
             newest: Timestamp::MIN,
+            full_from: Timestamp::MAX,
             batch: InBatch::default(),
             touched: 0,
         }
@@ -119,6 +123,15 @@ impl MemSeries {
             }
         }
         None
+    }
+
+    /// A sample at `t` is admitted; `pending` is the newest that this batch admitted before.
+    pub(crate) fn extend_full(&mut self, t: Timestamp, pending: Timestamp) {
+        let newest = self.newest.max(pending);
+        if t > newest {
+            let follows = newest.checked_add(1) == Some(t) && self.full_from <= newest;
+            self.full_from = if follows { self.full_from } else { t };
+        }
     }
 
     /// For a reader.

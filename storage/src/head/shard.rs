@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::admit::{Admission, Limits, Window, admit};
+use super::admit::{Admission, Limits, Window, admit, shifted};
 use super::alias::Target;
 use super::chunk::Columns;
 use super::series::{InBatch, MemSeries, Shape};
@@ -110,6 +110,15 @@ impl Shard {
         if sample.t > newest {
             return Ok(self.take(target, sample, sample.t, admitting));
         }
+        if admitting.duplicates == Duplicates::NextFree
+            && existing.is_some_and(|s| s.full_from <= sample.t)
+        {
+            // A burst of pushes: everything up to the newest is taken, so the next free is after it.
+            return match shifted(sample.t, newest) {
+                Some(t) => Ok(self.take(target, sample, t, admitting)),
+                None => Err(Rejection::Duplicate),
+            };
+        }
         let rows = &admitting.rows;
         let taken = |t| in_batch.and_then(|_| row_at(rows, target.id, t));
         let stored = |t| existing.and_then(|s| s.value_at(t));
@@ -134,6 +143,7 @@ impl Shard {
             let before = series.batch;
             let same = before.number == admitting.batch;
             let newest = if same { before.newest.max(t) } else { t };
+            series.extend_full(t, if same { before.newest } else { Timestamp::MIN });
             series.batch = InBatch { number: admitting.batch, newest };
         } else if let Some(newest) = admitting.new_newest.get_mut(new) {
             *newest = t.max(*newest);

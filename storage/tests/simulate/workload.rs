@@ -155,8 +155,10 @@ impl Run {
                 samples.push(Sample { t, start: 0, value: Value::Float(f64::from_bits(bits)) });
                 sent.push(((name.to_owned(), t), bits));
             }
-            let series_of = SeriesRef::Labels(labels(name));
-            series.push(SeriesSamples { series: series_of, samples: samples.into() });
+            series.push(SeriesSamples {
+                series: SeriesRef::Labels(labels(name)),
+                samples: samples.into(),
+            });
         }
         for (key, bits) in &sent {
             self.oracle.sends(key, *bits);

@@ -3,11 +3,13 @@
 
 use super::super::{Node, Op, Shift};
 use crate::parse::Span;
+use crate::parse::expr::ValueType;
 
 pub(super) fn wrap(node: &mut Node) {
     if is_invariant(node) {
         // Literals and ranges are no work of their own.
-        if !matches!(node.op, Op::Number(_) | Op::Text { .. } | Op::Window(_) | Op::Subquery(_)) {
+        let literal = matches!(node.op, Op::Number(_) | Op::Text { .. });
+        if !literal && node.value_type() != ValueType::Matrix {
             let span = node.span;
             let placeholder = Node { op: Op::Number(0.0), span: Span::default() };
             let inner = std::mem::replace(node, placeholder);
