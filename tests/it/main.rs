@@ -19,6 +19,7 @@ mod live;
 mod node;
 mod oracle;
 mod overload;
+mod power;
 mod prometheus;
 mod pushes;
 mod query_api;
