@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ringwell_query::{Engine, EngineOptions};
+use ringwell_storage::catalog::{Catalog, MemoryCatalog, SledCatalog};
 use ringwell_storage::compaction::Retention;
 use ringwell_storage::disk::OsDisk;
 use ringwell_storage::store::{Options, Store, StoreLimits};
@@ -94,10 +95,21 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
         ..Options::default()
     };
     let started = Instant::now();
-    let store = Store::open(Arc::new(disk), options, clock::now_ms())
+    let store = Store::open_with(Arc::new(disk), open_catalog(dir), options, clock::now_ms())
         .with_context(|| format!("cannot open the store in {}", dir.display()))?;
     report(&store, dir, started.elapsed());
     Ok(Arc::new(store))
+}
+
+/// The catalogue; one in memory where the directory cannot be used, for no answer depends on it.
+fn open_catalog(dir: &Path) -> Box<dyn Catalog> {
+    match SledCatalog::open(&dir.join("catalog")) {
+        Ok(catalog) => Box::new(catalog),
+        Err(error) => {
+            tracing::warn!(%error, "the catalogue is kept in memory");
+            Box::<MemoryCatalog>::default()
+        }
+    }
 }
 
 /// Says what opening found, loudly where something was lost or refused.

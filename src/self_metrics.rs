@@ -55,6 +55,11 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ("ringwell_wal_synced_bytes_total", "Bytes of them on the disk.", stats.log_synced),
         ("ringwell_wal_syncs_total", "Syncs of the log.", stats.log_syncs),
         ("ringwell_checkpoints_total", "Checkpoints taken.", stats.checkpoints),
+        (
+            "ringwell_catalog_rebuilds_total",
+            "Times the catalogue was begun anew.",
+            stats.catalog_rebuilds,
+        ),
         ("ringwell_compactions_total", "Merges of blocks.", stats.merges),
     ] {
         out.counter(name, help, value as f64);

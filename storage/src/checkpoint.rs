@@ -71,6 +71,13 @@ pub(crate) fn write(
     Ok(out.len() as u64)
 }
 
+/// Writes a checkpoint that holds nothing, for a repair.
+pub(crate) fn write_empty(disk: &dyn Disk, number: u64) -> Result<(), DiskError> {
+    let mut out = MAGIC.to_vec();
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    crate::disk::replace_atomically(disk, DIR, &format!("{number:016x}.ckp"), &out)
+}
+
 /// Reads a checkpoint into an empty head.
 pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Keys, CheckpointError> {
     let path = path_of(number);

@@ -1,6 +1,9 @@
 //! What stands in a data directory, read without changing it: for `ringwell inspect`.
 
+use std::collections::{BTreeMap, HashSet};
+
 use crate::block::{Block, Meta};
+use crate::catalog::Cardinality;
 use crate::disk::{Disk, DiskError};
 use crate::manifest::{Manifest, ManifestError};
 use crate::{checkpoint, wal};
@@ -16,10 +19,27 @@ pub struct Inspection {
     pub checkpoint: Option<(String, u64, u64)>,
     /// Live blocks with their sizes in bytes, or why one is refused.
     pub blocks: Vec<Result<(Meta, u64), String>>,
+    /// What the chunks of each encoding hold.
+    pub encodings: BTreeMap<&'static str, Encoded>,
+    /// Deletions that some block does not carry out yet.
+    pub tombstones: u64,
+    /// Distinct series of the blocks.
+    pub cardinality: Cardinality,
 }
 
-/// Looks at a directory that no node has open.
-pub fn inspect(disk: &dyn Disk) -> Result<Inspection, ManifestError> {
+/// Chunks of one encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// How many.
+    pub chunks: u64,
+    /// Their samples.
+    pub samples: u64,
+    /// Bytes of their values.
+    pub bytes: u64,
+}
+
+/// Looks at a directory that no node has open; names the `most` largest metrics and labels.
+pub fn inspect(disk: &dyn Disk, most: usize) -> Result<Inspection, ManifestError> {
     let manifest = Manifest::load(disk)?;
     let mut found = Inspection { epoch: manifest.epoch, ..Inspection::default() };
     for name in disk.list(wal::DIRECTORY)? {
@@ -31,13 +51,20 @@ pub fn inspect(disk: &dyn Disk) -> Result<Inspection, ManifestError> {
         let bytes = size(disk, &path)?;
         found.checkpoint = Some((path, bytes, live.position.0));
     }
+    found.tombstones = manifest.tombstones.len() as u64;
+    let mut series = HashSet::new();
     for number in manifest.blocks {
         let opened = Block::open(disk, number);
         found.blocks.push(match opened {
-            Ok(block) => Ok((*block.meta(), block.byte_len())),
+            Ok(block) => {
+                Cardinality::collect(&block, &mut series);
+                block.encodings(&mut found.encodings);
+                Ok((*block.meta(), block.byte_len()))
+            }
             Err(error) => Err(error.to_string()),
         });
     }
+    found.cardinality = Cardinality::of(&series, most);
     Ok(found)
 }
 

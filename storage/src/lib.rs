@@ -6,6 +6,7 @@
 
 pub mod append;
 pub mod block;
+pub mod catalog;
 mod checkpoint;
 pub mod chunk;
 pub mod compaction;
@@ -25,5 +26,6 @@ mod recover;
 mod snapshot;
 mod space;
 pub mod store;
+pub mod tools;
 pub mod wal;
 pub mod wire;

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, Weak};
 
 use crate::append::AppendError;
 use crate::block::{Block, BlockError, BlockWriter, path_of};
+use crate::catalog::{self, Update};
 use crate::checkpoint;
 use crate::compaction::{self, Compaction, Step, expired};
 use crate::disk::DiskError;
@@ -76,6 +77,9 @@ pub(crate) struct Maintenance {
     /// Log position of the last checkpoint.
     checkpointed: u64,
     pub(crate) compaction: Compaction,
+    /// Blocks the catalogue was last brought up to.
+    catalogued: Option<Vec<u64>>,
+    recatalogued: bool,
     last_plan: Option<Timestamp>,
     /// Per range: samples when last looked at, and since when unchanged.
     ranges: BTreeMap<Timestamp, (u64, Timestamp)>,
@@ -101,12 +105,19 @@ pub(crate) struct SeriesChunks {
 }
 
 impl Maintenance {
+    /// What is live.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     pub(crate) fn new(manifest: Manifest) -> Maintenance {
         let checkpointed = manifest.checkpoint.map_or(0, |c| c.position.0);
         Maintenance {
             manifest,
             checkpointed,
             compaction: Compaction::default(),
+            catalogued: None,
+            recatalogued: false,
             last_plan: None,
             ranges: BTreeMap::new(),
             moved: Vec::new(),
@@ -162,11 +173,38 @@ fn merge_some(
     now: Timestamp,
 ) -> Result<Maintained, MaintainError> {
     let step = compaction::step(store, state, now)?;
+    if step == Step::Idle {
+        return Ok(Maintained { more: catalogue(store, state), ..Maintained::default() });
+    }
     Ok(Maintained {
         merged: u64::from(step == Step::Merged),
         more: step != Step::Idle,
         ..Maintained::default()
     })
+}
+
+/// Takes the catalogue forward; whether there is more to do. It may fail: no answer depends on it.
+fn catalogue(store: &Store, state: &mut Maintenance) -> bool {
+    let generation = store.generation();
+    let numbers: Vec<u64> = generation.blocks.iter().map(|b| b.meta().number).collect();
+    if state.catalogued.as_ref() == Some(&numbers) {
+        return false;
+    }
+    match catalog::refresh(&*store.catalog, &generation) {
+        Ok(Update::More) => true,
+        // What does not check as a whole is begun anew, once.
+        Ok(Update::Current)
+            if !state.recatalogued && catalog::current(&*store.catalog, &generation).is_none() =>
+        {
+            state.recatalogued = true;
+            store.catalog.clear().is_ok()
+        }
+        // A failure is not repeated before the blocks change.
+        Ok(Update::Current) | Err(_) => {
+            state.catalogued = Some(numbers);
+            false
+        }
+    }
 }
 
 /// Takes a checkpoint, due or not.

@@ -6,7 +6,7 @@ use crate::head::SHARDS;
 use crate::model::WalPosition;
 use crate::wire::{FormatError, Reader, put_varint};
 
-const NAME: &str = "MANIFEST";
+pub(crate) const NAME: &str = "MANIFEST";
 const MAGIC: &[u8; 8] = b"RINGMAN\0";
 const VERSION: u32 = 1;
 
@@ -73,6 +73,11 @@ impl Manifest {
     /// Makes this the truth.
     pub(crate) fn store(&self, disk: &dyn Disk) -> Result<(), DiskError> {
         replace_atomically(disk, "", NAME, &self.encode())
+    }
+
+    /// Writes it into another directory, as part of a snapshot.
+    pub(crate) fn store_in(&self, disk: &dyn Disk, dir: &str) -> Result<(), DiskError> {
+        replace_atomically(disk, dir, NAME, &self.encode())
     }
 
     fn encode(&self) -> Vec<u8> {

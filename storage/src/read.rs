@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+pub use crate::chunk::ChunkStats as Stats;
+
 use crate::model::{Labels, Matcher, SampleBuf, TimeRange, Timestamp};
 
 /// Gives snapshots.
@@ -48,9 +50,35 @@ pub trait Series: Send + Sync {
         None
     }
 
+    /// Aggregates of the floats in stretches of `step` milliseconds, which begin at its multiples: one for
+    /// every stretch that lies in `range` and has a sample, in order of time. Counts, extremes, first
+    /// and last are those of the samples; sums and increases may differ by rounding, as each stretch
+    /// is added up by itself. `None` where this is no cheaper than the samples, or there are
+    /// histograms.
+    fn aggregates(
+        &self,
+        _range: TimeRange,
+        _step: i64,
+    ) -> Result<Option<Vec<Aggregate>>, ReadError> {
+        Ok(None)
+    }
+
     /// Its samples in `range`, both ends included, in order of time and without doubles. Stale
     /// markers are samples too.
     fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError>;
+}
+
+/// The floats of a stretch of time, stale markers excluded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Aggregate {
+    /// When the stretch begins.
+    pub start: Timestamp,
+    /// Time of its first sample.
+    pub first_t: Timestamp,
+    /// Time of its last sample.
+    pub last_t: Timestamp,
+    /// What the samples come to.
+    pub stats: Stats,
 }
 
 /// Walks samples in order of time.

@@ -1,12 +1,14 @@
 //! What a query sees: the head and the blocks of one moment, as one set of series.
 
+mod aggregates;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use crate::block::{Block, ChunkMeta, Masks, Tombstone};
 use crate::head::{Captured, Head, HeadChunk, SHARDS};
 use crate::model::{Labels, Matcher, Sample, SampleBuf, SeriesId, TimeRange, Timestamp};
-use crate::read::{Cursor, ReadError, Series, Snapshot};
+use crate::read::{Aggregate, Cursor, ReadError, Series, Snapshot};
 
 /// The live blocks. Replaced as a whole; chunks that a cut moved into a block leave the head only
 /// when no snapshot holds the generation before.
@@ -208,6 +210,10 @@ impl Series for StoreSeries {
 
     fn lookback(&self) -> Option<Timestamp> {
         self.lookback
+    }
+
+    fn aggregates(&self, range: TimeRange, step: i64) -> Result<Option<Vec<Aggregate>>, ReadError> {
+        aggregates::of(self, range, step)
     }
 
     fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::append::{
     AppendError, Appended, Batch, Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples,
 };
+use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
 use crate::compaction::Retention;
 use crate::disk::Disk;
@@ -95,6 +96,7 @@ pub struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) options: Options,
     pub(crate) log: Arc<Log>,
+    pub(crate) catalog: Box<dyn Catalog>,
     pub(crate) head: Arc<Head>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) generation: RwLock<Arc<Generation>>,
@@ -160,6 +162,8 @@ pub struct Stats {
     pub checkpoints: u64,
     /// Merges of blocks since opening.
     pub merges: u64,
+    /// Times the catalogue had to be set aside and begun anew.
+    pub catalog_rebuilds: u64,
     /// Deletions that some block does not carry out yet.
     pub tombstones: u64,
     /// Bytes free on the disk at the last look.
@@ -170,8 +174,14 @@ pub struct Stats {
 
 impl Store {
     /// Opens a directory, or makes it a store.
-    pub fn open(
+    pub fn open(disk: Arc<dyn Disk>, options: Options, now: Timestamp) -> Result<Store, OpenError> {
+        Store::open_with(disk, Box::<MemoryCatalog>::default(), options, now)
+    }
+
+    /// The same with a catalogue that outlives the process.
+    pub fn open_with(
         disk: Arc<dyn Disk>,
+        catalog: Box<dyn Catalog>,
         options: Options,
         _now: Timestamp,
     ) -> Result<Store, OpenError> {
@@ -187,6 +197,7 @@ impl Store {
             disk,
             options,
             log,
+            catalog,
             head: Arc::new(head),
             keys: Mutex::new(keys),
             generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
@@ -331,6 +342,12 @@ impl Store {
         done
     }
 
+    /// Takes a snapshot of everything acknowledged by now, while the store works; gives its path in the
+    /// store's directory, where it is a data directory of its own.
+    pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
+        crate::tools::backup::snapshot(self, name)
+    }
+
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
     pub fn close(&self, now: Timestamp) -> Result<(), MaintainError> {
         if self.log.sync().is_err() {
@@ -371,6 +388,7 @@ impl Store {
             checkpoint_bytes: self.counters.checkpoint_bytes.load(Ordering::Relaxed),
             checkpoints: self.counters.checkpoints.load(Ordering::Relaxed),
             merges: self.counters.merges.load(Ordering::Relaxed),
+            catalog_rebuilds: self.catalog.rebuilds(),
             tombstones: generation.tombstones.len() as u64,
             disk_free: self.space.free(),
             ingest_stopped: self.space.is_tight(),

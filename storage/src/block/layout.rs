@@ -48,12 +48,27 @@ pub(crate) struct ChunkMeta {
     pub(crate) crc: u32,
 }
 
+/// Where the aggregates of one level stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RollupMeta {
+    /// Length of a stretch, in milliseconds.
+    pub(crate) length: Timestamp,
+    /// Start of the first stretch.
+    pub(crate) min_t: Timestamp,
+    /// Start of the last.
+    pub(crate) max_t: Timestamp,
+    pub(crate) count: u32,
+    pub(crate) rows: (u64, u32),
+    pub(crate) crc: u32,
+}
+
 /// A series in the series part.
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesEntry {
     pub(crate) labels: Labels,
     pub(crate) lookback: Option<Timestamp>,
     pub(crate) chunks: Vec<ChunkMeta>,
+    pub(crate) rollups: Vec<RollupMeta>,
 }
 
 /// One part's place and checksum.
@@ -136,6 +151,8 @@ pub(super) fn encode_index(series: &[SeriesEntry]) -> (Vec<u8>, Vec<u8>) {
         put_zigzag(&mut out, entry.lookback.unwrap_or(-1));
         put_varint(&mut out, entry.chunks.len() as u64);
         entry.chunks.iter().for_each(|c| c.encode(&mut out));
+        put_varint(&mut out, entry.rollups.len() as u64);
+        entry.rollups.iter().for_each(|r| r.encode(&mut out));
     }
     (out, encode_postings(&postings))
 }
@@ -175,7 +192,11 @@ pub(super) fn decode_series(bytes: &[u8]) -> Result<(Vec<&str>, Vec<SeriesEntry>
         for _ in 0..reader.count(11)? {
             chunks.push(ChunkMeta::decode(&mut reader)?);
         }
-        series.push(SeriesEntry { labels, lookback, chunks });
+        let mut rollups = Vec::new();
+        for _ in 0..reader.count(10)? {
+            rollups.push(RollupMeta::decode(&mut reader)?);
+        }
+        series.push(SeriesEntry { labels, lookback, chunks, rollups });
     }
     Ok((symbols, series))
 }
@@ -208,6 +229,30 @@ fn symbol<'a>(reader: &mut Reader<'_>, symbols: &[&'a str]) -> Result<&'a str, F
     let number = reader.varint()?;
     let found = usize::try_from(number).ok().and_then(|n| symbols.get(n).copied());
     found.ok_or_else(|| reader.error("symbol past the table"))
+}
+
+impl RollupMeta {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_zigzag(out, self.length);
+        put_zigzag(out, self.min_t);
+        put_varint(out, self.max_t.wrapping_sub(self.min_t) as u64);
+        put_varint(out, u64::from(self.count));
+        put_varint(out, self.rows.0);
+        put_varint(out, u64::from(self.rows.1));
+        out.extend_from_slice(&self.crc.to_le_bytes());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<RollupMeta, FormatError> {
+        let length = reader.zigzag()?;
+        let min_t = reader.zigzag()?;
+        let max_t = min_t.wrapping_add(reader.varint()? as i64);
+        let small = |reader: &mut Reader<'_>| {
+            u32::try_from(reader.varint()?).map_err(|_| reader.error("length over 4 GiB"))
+        };
+        let count = small(reader)?;
+        let rows = (reader.varint()?, small(reader)?);
+        Ok(RollupMeta { length, min_t, max_t, count, rows, crc: reader.u32()? })
+    }
 }
 
 impl ChunkMeta {

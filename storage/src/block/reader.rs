@@ -1,18 +1,21 @@
 //! Opens, checks and serves a block.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::layout::{
-    ChunkMeta, FOOTER, Footer, HEADER, Meta, PARTS, Part, SeriesEntry, decode_footer,
+    ChunkMeta, FOOTER, Footer, HEADER, Meta, PARTS, Part, RollupMeta, SeriesEntry, decode_footer,
     decode_postings, decode_series, header,
 };
 use super::path_of;
 use crate::chunk::{decode_timestamps, decode_values};
+use crate::compaction::rollup;
 use crate::disk::{Disk, DiskError, File};
 use crate::index::Postings;
+use crate::inspect::Encoded;
 use crate::model::{SampleBuf, TimeRange};
 use crate::mutants::{Mutant, planted};
-use crate::read::ReadError;
+use crate::read::{Aggregate, ReadError};
 use crate::wire::FormatError;
 
 /// Why a block is refused. The rest of the store serves without it.
@@ -155,9 +158,44 @@ impl Block {
                 self.read_chunk(chunk, &mut decoded)?;
                 seen += u64::from(chunk.count);
             }
+            for rollup in &series.rollups {
+                self.read_rollup(rollup, TimeRange::ALL)?;
+            }
             number += 1;
         }
         Ok(None)
+    }
+
+    /// Reads a series' aggregates of one level, those whose stretches begin in `range`.
+    pub(crate) fn read_rollup(
+        &self,
+        rollup: &RollupMeta,
+        range: TimeRange,
+    ) -> Result<Vec<Aggregate>, ReadError> {
+        let bytes = self.column(rollup.rows)?;
+        let corrupt = |reason: &str| ReadError::Corrupt {
+            path: self.path.clone(),
+            offset: self.footer[COLUMNS].offset + rollup.rows.0,
+            reason: reason.to_owned(),
+        };
+        if crc32c::crc32c(&bytes) != rollup.crc {
+            return Err(corrupt("the checksum of aggregates does not hold"));
+        }
+        let mut rows = rollup::decode(&bytes, rollup.count as usize, rollup.length)
+            .map_err(|e| corrupt(e.what))?;
+        rows.retain(|row| range.contains(row.start));
+        Ok(rows)
+    }
+
+    /// Adds up what the chunks of each encoding hold; chunks that do not read are left out.
+    pub(crate) fn encodings(&self, sums: &mut BTreeMap<&'static str, Encoded>) {
+        for chunk in (0..).map_while(|n| self.series(n)).flat_map(|s| &s.chunks) {
+            let Ok(values) = self.column(chunk.values) else { continue };
+            let sum = sums.entry(crate::chunk::encoding_of(&values)).or_default();
+            sum.chunks += 1;
+            sum.samples += u64::from(chunk.count);
+            sum.bytes += u64::from(chunk.values.1);
+        }
     }
 
     /// Appends the samples of a chunk to `out`.

@@ -8,10 +8,12 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use super::layout::{
-    ChunkMeta, Footer, HEADER, Meta, Part, SeriesEntry, encode_footer, encode_index, header,
+    ChunkMeta, Footer, HEADER, Meta, Part, RollupMeta, SeriesEntry, encode_footer, encode_index,
+    header,
 };
 use super::{Block, BlockError, DIR, aside_of, path_of};
-use crate::chunk::{encode_timestamps, encode_values};
+use crate::chunk::{MAX_CHUNK_SAMPLES, encode_timestamps, encode_values};
+use crate::compaction::rollup::{self, LEVELS, Roller};
 use crate::disk::{Disk, DiskError, File};
 use crate::model::{Labels, SampleBuf, Timestamp};
 use crate::mutants::{Mutant, planted};
@@ -35,6 +37,8 @@ pub(crate) struct BlockWriter {
     series: Vec<SeriesEntry>,
     /// Samples of the last series that are in no chunk yet.
     open: SampleBuf,
+    /// Aggregates of the last series, a level each; none in a block fresh from the head.
+    rollers: Vec<Roller>,
     /// Where equal timestamp columns already stand, by their hash; a chunk's own checksum tells
     /// should two ever collide.
     columns: HashMap<u128, u64>,
@@ -58,6 +62,7 @@ impl BlockWriter {
             meta,
             series: Vec::new(),
             open: SampleBuf::default(),
+            rollers: Vec::new(),
             columns: HashMap::new(),
         }
     }
@@ -83,12 +88,16 @@ impl BlockWriter {
 
     /// Begins a series.
     pub(crate) fn begin_series(&mut self, labels: Labels, lookback: Option<Timestamp>) {
-        self.series.push(SeriesEntry { labels, lookback, chunks: Vec::new() });
+        self.series.push(SeriesEntry { labels, lookback, chunks: Vec::new(), rollups: Vec::new() });
+        if self.meta.level > 0 {
+            self.rollers = LEVELS.iter().map(|length| Roller::new(*length)).collect();
+        }
     }
 
     /// Adds samples to the series that was begun, in order of time.
     pub(crate) fn push(&mut self, samples: &SampleBuf) -> Result<(), BlockError> {
         samples.iter().for_each(|s| self.open.push(s));
+        self.rollers.iter_mut().for_each(|roller| roller.push(samples));
         let mut from = 0;
         while self.open.len() - from >= CHUNK_SAMPLES {
             let chunk = part_of(&self.open, from, from + CHUNK_SAMPLES);
@@ -107,6 +116,7 @@ impl BlockWriter {
         if !rest.is_empty() {
             self.chunk(&rest)?;
         }
+        self.roll_up()?;
         match self.series.last().map(|s| s.chunks.len() as u64) {
             Some(0) => drop(self.series.pop()),
             Some(chunks) => {
@@ -177,6 +187,36 @@ impl BlockWriter {
         let meta = ChunkMeta { min_t, max_t, count, timestamps, values, crc };
         if let Some(series) = self.series.last_mut() {
             series.chunks.push(meta);
+        }
+        if self.pending.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes the levels that are worth it, the coarsest first.
+    fn roll_up(&mut self) -> Result<(), BlockError> {
+        let Some(series) = self.series.last_mut() else { return Ok(()) };
+        let samples: usize = series.chunks.iter().map(|c| c.values.1 as usize).sum();
+        let mut bytes = 0;
+        for (roller, length) in std::mem::take(&mut self.rollers).into_iter().zip(LEVELS) {
+            let Some(rows) = roller.worthy() else { continue };
+            for part in rows.chunks(MAX_CHUNK_SAMPLES) {
+                let encoded = rollup::encode(part, length);
+                bytes += encoded.len();
+                if !rollup::worth(bytes, samples) {
+                    // A level is there whole or not at all.
+                    series.rollups.retain(|r| r.length != length);
+                    return Ok(());
+                }
+                let here = self.written + self.pending.len() as u64 - HEADER as u64;
+                series.rollups.push(RollupMeta {
+                    length,
+                    min_t: part.first().map_or(0, |row| row.start),
+                    max_t: part.last().map_or(0, |row| row.start),
+                    count: part.len() as u32,
+                    rows: (here, encoded.len() as u32),
+                    crc: crc32c::crc32c(&encoded),
+                });
+                self.pending.extend_from_slice(&encoded);
+            }
         }
         if self.pending.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }

@@ -1,62 +1,64 @@
-//! The integer column: plain, delta or delta of delta, then frame of reference in small blocks.
+//! The integer column: plain, delta or delta of delta, in blocks of patched frame of reference; or
+//! pco, where more work at writing saves enough.
+//!
+//! All arithmetic wraps, so every i64 comes back.
 
-use crate::wire::{FormatError, Reader, put_zigzag};
-
-const BLOCK: usize = 128;
+use super::Effort;
+use super::patched;
+use crate::wire::{FormatError, Reader, put_prefixed, put_zigzag};
 
 const PLAIN: u8 = 0;
 const DELTA: u8 = 1;
 const DELTA2: u8 = 2;
+const PCO: u8 = 3;
 
-/// Appends the smallest of the three forms. All arithmetic wraps, so every i64 comes back.
-pub(crate) fn encode(values: &[i64], out: &mut Vec<u8>) {
-    let mut best = encode_as(PLAIN, values);
-    for mode in [DELTA, DELTA2] {
-        let other = encode_as(mode, values);
-        if other.len() < best.len() {
-            best = other;
-        }
+/// Shorter columns do not pay for pco's header.
+const MIN_PCO: usize = 64;
+/// pco decodes slower, so it must save more than an eighth.
+const PCO_SAVES: usize = 8;
+const PCO_LEVEL: usize = 4;
+
+/// Appends the smallest of the forms.
+pub(crate) fn encode(values: &[i64], effort: Effort, out: &mut Vec<u8>) {
+    let start = out.len();
+    encode_patched(values, out);
+    let patched = out.len() - start;
+    if effort == Effort::Small
+        && values.len() >= MIN_PCO
+        && patched > values.len() / 32
+        && let Some(bytes) = compress(values)
+        && bytes.len() + 3 < patched - patched / PCO_SAVES
+    {
+        out.truncate(start);
+        out.push(PCO);
+        put_prefixed(out, &bytes);
     }
-    out.extend_from_slice(&best);
 }
 
-fn encode_as(mode: u8, values: &[i64]) -> Vec<u8> {
-    let mut out = vec![mode];
-    let order = usize::from(mode).min(values.len());
-    let mut rest = values.to_vec();
-    for _ in 0..order {
-        let first = rest[0];
-        put_zigzag(&mut out, first);
-        rest = rest.windows(2).map(|w| w[1].wrapping_sub(w[0])).collect();
-    }
-    for block in rest.chunks(BLOCK) {
-        pack(block, &mut out);
-    }
-    out
+fn compress(values: &[i64]) -> Option<Vec<u8>> {
+    let config = pco::ChunkConfig::default().with_compression_level(PCO_LEVEL);
+    pco::standalone::simple_compress(values, &config).ok()
 }
 
-fn pack(block: &[i64], out: &mut Vec<u8>) {
-    let base = block.iter().copied().min().unwrap_or(0);
-    let span = block.iter().map(|v| v.wrapping_sub(base) as u64).fold(0, |a, b| a | b);
-    let width = 64 - span.leading_zeros();
-    put_zigzag(out, base);
-    out.push(width as u8);
-    if width == 0 {
-        return;
+/// Plain, delta or delta of delta, whichever the blocks take least for.
+fn encode_patched(values: &[i64], out: &mut Vec<u8>) {
+    let deltas = differences(values);
+    let deltas2 = differences(&deltas);
+    let forms = [(PLAIN, values), (DELTA, &deltas[..]), (DELTA2, &deltas2[..])];
+    let best = forms.iter().min_by_key(|(_, rest)| patched::cost(rest));
+    let Some((mode, rest)) = best else { return };
+    out.push(*mode);
+    if *mode >= DELTA {
+        values.first().into_iter().for_each(|first| put_zigzag(out, *first));
     }
-    let (mut hold, mut held) = (0_u128, 0);
-    for value in block {
-        hold |= u128::from(value.wrapping_sub(base) as u64) << held;
-        held += width;
-        while held >= 8 {
-            out.push(hold as u8);
-            hold >>= 8;
-            held -= 8;
-        }
+    if *mode == DELTA2 {
+        deltas.first().into_iter().for_each(|first| put_zigzag(out, *first));
     }
-    if held > 0 {
-        out.push(hold as u8);
-    }
+    patched::encode(rest, out);
+}
+
+fn differences(values: &[i64]) -> Vec<i64> {
+    values.iter().zip(values.iter().skip(1)).map(|(a, b)| b.wrapping_sub(*a)).collect()
 }
 
 /// Appends `n` decoded values.
@@ -69,6 +71,9 @@ pub(crate) fn decode(
         return Err(reader.error("too many samples in a chunk"));
     }
     let mode = reader.u8()?;
+    if mode == PCO {
+        return decompress(reader, n, out);
+    }
     if mode > DELTA2 {
         return Err(reader.error("unknown integer column"));
     }
@@ -82,14 +87,21 @@ pub(crate) fn decode(
     if order == 2 {
         out.push(firsts[0].wrapping_add(firsts[1]));
     }
-    let mut left = n - order;
-    while left > 0 {
-        let count = left.min(BLOCK);
-        unpack(reader, count, out)?;
-        left -= count;
-    }
+    patched::decode(reader, n - order, out)?;
     sum_up(mode, &mut out[start..]);
     Ok(())
+}
+
+fn decompress(reader: &mut Reader<'_>, n: usize, out: &mut Vec<i64>) -> Result<(), FormatError> {
+    let bytes = reader.prefixed()?;
+    let start = out.len();
+    out.resize(start + n, 0);
+    // The room is ours, so what the bytes say of their count cannot make it larger.
+    let progress = pco::standalone::simple_decompress_into(bytes, &mut out[start..]);
+    match progress {
+        Ok(progress) if progress.n_processed == n => Ok(()),
+        _ => Err(reader.error("a compressed column does not decode")),
+    }
 }
 
 /// Turns deltas into values, in place; the first `mode` values are already whole.
@@ -112,30 +124,4 @@ fn sum_up(mode: u8, values: &mut [i64]) {
         }
         _ => {}
     }
-}
-
-fn unpack(reader: &mut Reader<'_>, count: usize, out: &mut Vec<i64>) -> Result<(), FormatError> {
-    let base = reader.zigzag()?;
-    let width = usize::from(reader.u8()?);
-    if width == 0 {
-        out.resize(out.len() + count, base);
-        return Ok(());
-    }
-    if width > 64 {
-        return Err(reader.error("bit width over 64"));
-    }
-    let bytes = reader.take((count * width).div_ceil(8))?;
-    let mask = u64::MAX >> (64 - width);
-    let (mut hold, mut held) = (0_u128, 0);
-    let mut next = bytes.iter();
-    for _ in 0..count {
-        while held < width {
-            hold |= u128::from(next.next().copied().unwrap_or(0)) << held;
-            held += 8;
-        }
-        out.push(base.wrapping_add((hold as u64 & mask) as i64));
-        hold >>= width;
-        held -= width;
-    }
-    Ok(())
 }

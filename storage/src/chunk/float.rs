@@ -1,11 +1,31 @@
-//! The float column: constant, decimal integers with exceptions, or raw.
+//! The float column: constant, unchanged stretches, decimal integers with exceptions, or the bits
+//! themselves in an integer column.
 
-use super::column;
+use super::{Effort, column};
 use crate::wire::{FormatError, Reader, put_varint};
 
 const RAW: u8 = 0;
 const CONSTANT: u8 = 1;
 const DECIMAL: u8 = 2;
+const BITS: u8 = 3;
+const RUNS: u8 = 4;
+
+/// Unchanged stretches are worth it from so many samples a stretch on.
+const RUN_LENGTH: usize = 4;
+/// Values looked at first to guess the exponent of a column.
+const GUESSES: usize = 16;
+
+/// What a tag is called.
+pub(super) fn name_of(tag: u8) -> &'static str {
+    match tag {
+        RAW => "raw",
+        CONSTANT => "constant",
+        DECIMAL => "decimal",
+        BITS => "bits",
+        RUNS => "stretches",
+        _ => "unknown",
+    }
+}
 
 /// Powers of ten that a double holds exactly enough for the division to be checked.
 const MAX_EXPONENT: usize = 17;
@@ -16,23 +36,61 @@ const POWERS: [f64; MAX_EXPONENT + 1] = [
 /// Above this a double does not hold every integer.
 const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
 
+/// The value all of these are, bit for bit.
+pub(super) fn all_equal(values: &[f64]) -> Option<f64> {
+    let first = *values.first()?;
+    values.iter().all(|v| v.to_bits() == first.to_bits()).then_some(first)
+}
+
 /// Appends the column in the form that fits.
-pub(super) fn encode(values: &[f64], out: &mut Vec<u8>) {
-    let Some(first) = values.first().map(|v| v.to_bits()) else {
-        out.push(RAW);
-        return;
-    };
-    if values.iter().all(|v| v.to_bits() == first) {
-        out.push(CONSTANT);
-        out.extend_from_slice(&first.to_le_bytes());
-        return;
+pub(super) fn encode(values: &[f64], effort: Effort, out: &mut Vec<u8>) {
+    let changes = values.windows(2).filter(|w| w[0].to_bits() != w[1].to_bits()).count();
+    match values.first() {
+        Some(first) if changes == 0 => {
+            out.push(CONSTANT);
+            out.extend_from_slice(&first.to_bits().to_le_bytes());
+        }
+        _ if (changes + 1) * RUN_LENGTH <= values.len() => {
+            let flat = encoded(values, effort);
+            let runs = encoded_runs(values, effort);
+            out.extend_from_slice(if runs.len() < flat.len() { &runs } else { &flat });
+        }
+        _ => encode_flat(values, effort, out),
     }
+}
+
+fn encoded(values: &[f64], effort: Effort) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_flat(values, effort, &mut out);
+    out
+}
+
+fn encoded_runs(values: &[f64], effort: Effort) -> Vec<u8> {
+    let (mut firsts, mut lengths) = (Vec::new(), Vec::new());
+    for run in values.chunk_by(|a, b| a.to_bits() == b.to_bits()) {
+        firsts.extend(run.first());
+        lengths.push(run.len() as i64);
+    }
+    let mut out = vec![RUNS];
+    put_varint(&mut out, lengths.len() as u64);
+    column::encode(&lengths, effort, &mut out);
+    encode_flat(&firsts, effort, &mut out);
+    out
+}
+
+fn encode_flat(values: &[f64], effort: Effort, out: &mut Vec<u8>) {
     let start = out.len();
-    if let Some(decimal) = Decimal::of(values) {
-        decimal.encode(out);
+    match Decimal::of(values) {
+        Some(decimal) => decimal.encode(effort, out),
+        None => {
+            let bits: Vec<i64> =
+                values.iter().map(|v| ordered(v.to_bits().cast_signed())).collect();
+            out.push(BITS);
+            column::encode(&bits, effort, out);
+        }
     }
     let raw_len = 1 + 8 * values.len();
-    if out.len() == start || out.len() - start > raw_len {
+    if out.len() - start > raw_len {
         out.truncate(start);
         out.push(RAW);
         for value in values {
@@ -41,19 +99,57 @@ pub(super) fn encode(values: &[f64], out: &mut Vec<u8>) {
     }
 }
 
+/// Integers in the order of the floats whose bits they are, and back.
+fn ordered(bits: i64) -> i64 {
+    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
+}
+
 /// Appends `n` decoded values.
 pub(super) fn decode(
     reader: &mut Reader<'_>,
     n: usize,
     out: &mut Vec<f64>,
 ) -> Result<(), FormatError> {
-    match reader.u8()? {
+    let tag = reader.u8()?;
+    if tag == RUNS {
+        return decode_runs(reader, n, out);
+    }
+    decode_flat(tag, reader, n, out)
+}
+
+fn decode_runs(reader: &mut Reader<'_>, n: usize, out: &mut Vec<f64>) -> Result<(), FormatError> {
+    let runs = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+    if runs > n {
+        return Err(reader.error("more stretches than samples"));
+    }
+    let (mut lengths, mut firsts) = (Vec::new(), Vec::new());
+    column::decode(reader, runs, &mut lengths)?;
+    let tag = reader.u8()?;
+    decode_flat(tag, reader, runs, &mut firsts)?;
+    let end = out.len() + n;
+    for (length, first) in lengths.into_iter().zip(firsts) {
+        let room = end - out.len();
+        let length = usize::try_from(length).ok().filter(|length| *length <= room);
+        let length = length.ok_or_else(|| reader.error("a stretch past the column"))?;
+        out.resize(out.len() + length, first);
+    }
+    if out.len() < end {
+        return Err(reader.error("stretches end before the column"));
+    }
+    Ok(())
+}
+
+fn decode_flat(
+    tag: u8,
+    reader: &mut Reader<'_>,
+    n: usize,
+    out: &mut Vec<f64>,
+) -> Result<(), FormatError> {
+    match tag {
         RAW => {
             let bytes = n.checked_mul(8).ok_or_else(|| reader.error("too many samples"))?;
-            let mut raw = Reader::new(reader.take(bytes)?);
-            for _ in 0..n {
-                out.push(raw.f64()?);
-            }
+            let (words, _) = reader.take(bytes)?.as_chunks::<8>();
+            out.extend(words.iter().map(|word| f64::from_bits(u64::from_le_bytes(*word))));
         }
         CONSTANT => {
             if n > super::MAX_CHUNK_SAMPLES {
@@ -63,6 +159,11 @@ pub(super) fn decode(
             out.resize(out.len() + n, value);
         }
         DECIMAL => decode_decimal(reader, n, out)?,
+        BITS => {
+            let mut bits = Vec::new();
+            column::decode(reader, n, &mut bits)?;
+            out.extend(bits.iter().map(|bits| f64::from_bits(ordered(*bits).cast_unsigned())));
+        }
         _ => return Err(reader.error("unknown float column")),
     }
     Ok(())
@@ -84,7 +185,10 @@ fn decode_decimal(
     let mut integers = Vec::new();
     column::decode(reader, n, &mut integers)?;
     let start = out.len();
-    out.extend(integers.iter().map(|i| *i as f64 / power));
+    match exponent {
+        0 => out.extend(integers.iter().map(|i| *i as f64)),
+        _ => out.extend(integers.iter().map(|i| *i as f64 / power)),
+    }
     for (index, value) in exceptions {
         let slot = usize::try_from(index).ok().and_then(|i| out.get_mut(start..)?.get_mut(i));
         *slot.ok_or_else(|| reader.error("exception past the column"))? = value;
@@ -101,42 +205,32 @@ struct Decimal {
 
 impl Decimal {
     /// The smallest exponent that at most one value in eight is an exception to; `None` if there
-    /// is none.
+    /// is none. A few values usually tell it; all are asked only if those few were not enough.
     fn of(values: &[f64]) -> Option<Decimal> {
         let allowed = values.len() / 8;
-        let mut exponent = 0;
-        let mut misses = 0;
-        for value in values {
-            if integer_of(*value, exponent).is_some() {
-                continue;
-            }
-            match (exponent + 1..=MAX_EXPONENT).find(|e| integer_of(*value, *e).is_some()) {
-                Some(larger) => exponent = larger,
-                None => misses += 1,
-            }
-            if misses > allowed {
-                return None;
-            }
-        }
+        let step = (values.len() / GUESSES).max(1);
+        let guesses = values.iter().step_by(step);
+        let exponent = exponent_of(guesses, GUESSES.min(values.len()) / 2)?;
         Decimal::at(values, exponent, allowed)
+            .or_else(|| Decimal::at(values, exponent_of(values.iter(), allowed)?, allowed))
     }
 
     fn at(values: &[f64], exponent: usize, allowed: usize) -> Option<Decimal> {
         let (mut integers, mut exceptions) = (Vec::with_capacity(values.len()), Vec::new());
+        let mut before = 0;
         for (i, value) in values.iter().enumerate() {
             match integer_of(*value, exponent) {
-                Some(integer) => integers.push(integer),
-                None => {
-                    // The integer before keeps the deltas small.
-                    integers.push(integers.last().copied().unwrap_or(0));
-                    exceptions.push((i, *value));
-                }
+                Some(integer) => before = integer,
+                None if exceptions.len() == allowed => return None,
+                None => exceptions.push((i, *value)),
             }
+            // At an exception the integer before keeps the deltas small.
+            integers.push(before);
         }
-        (exceptions.len() <= allowed).then_some(Decimal { exponent, integers, exceptions })
+        Some(Decimal { exponent, integers, exceptions })
     }
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, effort: Effort, out: &mut Vec<u8>) {
         out.push(DECIMAL);
         out.push(self.exponent as u8);
         put_varint(out, self.exceptions.len() as u64);
@@ -144,17 +238,33 @@ impl Decimal {
             put_varint(out, *index as u64);
             out.extend_from_slice(&value.to_bits().to_le_bytes());
         }
-        column::encode(&self.integers, out);
+        column::encode(&self.integers, effort, out);
     }
+}
+
+/// The exponent that suits these values but for `allowed` of them.
+fn exponent_of<'a>(values: impl Iterator<Item = &'a f64>, allowed: usize) -> Option<usize> {
+    let (mut exponent, mut misses) = (0, 0);
+    for value in values {
+        match (exponent..=MAX_EXPONENT).find(|e| integer_of(*value, *e).is_some()) {
+            Some(suits) => exponent = suits,
+            None => misses += 1,
+        }
+        if misses > allowed {
+            return None;
+        }
+    }
+    Some(exponent)
 }
 
 /// The integer that gives exactly this value at this exponent.
 fn integer_of(value: f64, exponent: usize) -> Option<i64> {
     let power = *POWERS.get(exponent)?;
-    let scaled = (value * power).round();
+    let scaled = value * power;
     if scaled.is_nan() || scaled.abs() >= MAX_INTEGER {
         return None;
     }
-    let integer = scaled as i64;
+    // Rounds to nearest; where a tie would matter the check below decides.
+    let integer = (scaled + 0.5_f64.copysign(scaled)) as i64;
     ((integer as f64 / power).to_bits() == value.to_bits()).then_some(integer)
 }

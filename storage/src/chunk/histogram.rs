@@ -58,11 +58,14 @@ pub(crate) fn put_histogram(out: &mut Vec<u8>, h: &Histogram, before: Option<&Hi
     }
     put_f64(out, h.sum);
     match &h.counts {
-        Counts::Integer { count, zero, positive, negative } => {
-            for n in [count, zero].into_iter().chain(positive).chain(negative) {
-                put_varint(out, *n);
+        Counts::Integer { .. } => match before.filter(|_| same).map(|before| &before.counts) {
+            Some(before @ Counts::Integer { .. }) => {
+                for (n, before) in integers(&h.counts).zip(integers(before)) {
+                    put_zigzag(out, n.wrapping_sub(before).cast_signed());
+                }
             }
-        }
+            _ => integers(&h.counts).for_each(|n| put_varint(out, n)),
+        },
         Counts::Float { count, zero, positive, negative } => {
             for n in [count, zero].into_iter().chain(positive).chain(negative) {
                 put_f64(out, *n);
@@ -86,16 +89,23 @@ pub(crate) fn get_histogram(
     };
     h.reset = reset_of(flags & RESET_MASK);
     h.sum = reader.f64()?;
+    let base = match (&h.counts, before) {
+        (Counts::Integer { .. }, Some(_)) if flags & SAME_LAYOUT != 0 => Some(h.counts.clone()),
+        _ => None,
+    };
+    let mut base = base.iter().flat_map(integers);
     let positive = buckets(&h.positive_spans, reader)?;
     let negative = buckets(&h.negative_spans, reader)?;
     h.counts = if flags & FLOATS == 0 {
-        let read =
-            |reader: &mut Reader<'_>, n| (0..n).map(|_| reader.varint()).collect::<Result<_, _>>();
+        let mut next = || match base.next() {
+            Some(before) => Ok(before.wrapping_add(reader.zigzag()?.cast_unsigned())),
+            None => reader.varint(),
+        };
         Counts::Integer {
-            count: reader.varint()?,
-            zero: reader.varint()?,
-            positive: read(reader, positive)?,
-            negative: read(reader, negative)?,
+            count: next()?,
+            zero: next()?,
+            positive: (0..positive).map(|_| next()).collect::<Result<_, _>>()?,
+            negative: (0..negative).map(|_| next()).collect::<Result<_, _>>()?,
         }
     } else {
         let read =
@@ -108,6 +118,18 @@ pub(crate) fn get_histogram(
         }
     };
     Ok(h)
+}
+
+/// All counts in the order they are written; none of a float histogram.
+fn integers(counts: &Counts) -> impl Iterator<Item = u64> + '_ {
+    let none: &[u64] = &[];
+    let (ends, positive, negative) = match counts {
+        Counts::Integer { count, zero, positive, negative } => {
+            (Some([*count, *zero]), &positive[..], &negative[..])
+        }
+        Counts::Float { .. } => (None, none, none),
+    };
+    ends.into_iter().flatten().chain(positive.iter().copied()).chain(negative.iter().copied())
 }
 
 fn same_layout(a: &Histogram, b: &Histogram) -> bool {

@@ -5,6 +5,7 @@
 pub(crate) mod column;
 mod float;
 mod histogram;
+mod patched;
 mod stats;
 
 use std::sync::Arc;
@@ -12,20 +13,38 @@ use std::sync::Arc;
 pub(crate) use histogram::{get_histogram, put_histogram};
 pub use stats::ChunkStats;
 
-use crate::model::{Histogram, SampleBuf, Timestamp};
-use crate::wire::{FormatError, Reader};
+use crate::model::{Histogram, SampleBuf, Timestamp, is_stale};
+use crate::wire::{FormatError, Reader, put_varint};
 
 const HAS_HISTOGRAMS: u8 = 1;
 const HAS_START: u8 = 2;
 const HAS_STATS: u8 = 4;
+/// The statistics are those of equal values; only their count is written.
+const EQUAL_STATS: u8 = 8;
 
 /// Most samples a chunk may hold, so that a damaged count cannot make a reader allocate much.
 pub const MAX_CHUNK_SAMPLES: usize = 1 << 16;
 
+/// How hard an encoder tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// For chunks of the head, which live for an hour or two: quick, and without statistics.
+    Quick,
+    /// For blocks.
+    Small,
+}
+
 /// Encodes the timestamps of a run.
 pub fn encode_timestamps(t: &[Timestamp]) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
-    column::encode(t, &mut out);
+    column::encode(t, Effort::Small, &mut out);
+    out
+}
+
+/// Encodes the timestamps of a run for the head.
+pub(crate) fn encode_timestamps_quick(t: &[Timestamp]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    column::encode(t, Effort::Quick, &mut out);
     out
 }
 
@@ -38,23 +57,36 @@ pub fn decode_timestamps(
     column::decode(&mut Reader::new(bytes), n, out)
 }
 
-/// Encodes everything but the timestamps.
+/// Encodes everything but the timestamps, for a block.
 pub fn encode_values(samples: &SampleBuf) -> Vec<u8> {
+    encode_values_with(samples, Effort::Small)
+}
+
+/// Encodes everything but the timestamps.
+pub(crate) fn encode_values_with(samples: &SampleBuf, effort: Effort) -> Vec<u8> {
     let with_histograms = samples.h.iter().any(Option::is_some);
     let with_start = samples.start.iter().any(|t| *t != 0);
-    let mut out = vec![
-        if with_histograms { HAS_HISTOGRAMS } else { HAS_STATS }
-            | if with_start { HAS_START } else { 0 },
+    let with_stats = effort == Effort::Small && !with_histograms;
+    let equal = with_stats && float::all_equal(&samples.v).is_some_and(|v| !is_stale(v));
+    let flags = [
+        (with_histograms, HAS_HISTOGRAMS),
+        (with_start, HAS_START),
+        (with_stats && !equal, HAS_STATS),
+        (equal, EQUAL_STATS),
     ];
-    if !with_histograms {
+    let mut out = Vec::with_capacity(samples.len() * 2);
+    out.push(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
+    if equal {
+        put_varint(&mut out, samples.len() as u64);
+    } else if with_stats {
         ChunkStats::of(&samples.v).encode(&mut out);
     }
-    float::encode(&samples.v, &mut out);
+    float::encode(&samples.v, effort, &mut out);
     if with_histograms {
         histogram::encode_column(&samples.h, &mut out);
     }
     if with_start {
-        column::encode(&samples.start, &mut out);
+        column::encode(&samples.start, effort, &mut out);
     }
     out
 }
@@ -64,7 +96,9 @@ pub fn decode_values(bytes: &[u8], n: usize, out: &mut SampleBuf) -> Result<(), 
     let before = out.v.len();
     let mut reader = Reader::new(bytes);
     let flags = reader.u8()?;
-    if flags & HAS_STATS != 0 {
+    if flags & EQUAL_STATS != 0 {
+        reader.varint()?;
+    } else if flags & HAS_STATS != 0 {
         ChunkStats::decode(&mut reader)?;
     }
     float::decode(&mut reader, n, &mut out.v)?;
@@ -86,10 +120,52 @@ pub fn decode_values(bytes: &[u8], n: usize, out: &mut SampleBuf) -> Result<(), 
 /// The statistics of an encoded value column, if it has them.
 pub fn stats_of(bytes: &[u8]) -> Result<Option<ChunkStats>, FormatError> {
     let mut reader = Reader::new(bytes);
-    if reader.u8()? & HAS_STATS == 0 {
+    let flags = reader.u8()?;
+    if flags & EQUAL_STATS != 0 {
+        let count = reader.varint()?;
+        if count > MAX_CHUNK_SAMPLES as u64 {
+            return Err(reader.error("too many samples in a chunk"));
+        }
+        let mut value = Vec::with_capacity(1);
+        float::decode(&mut reader, 1, &mut value)?;
+        return Ok(value.first().map(|value| ChunkStats::of_equal(*value, count)));
+    }
+    if flags & HAS_STATS == 0 {
         return Ok(None);
     }
     ChunkStats::decode(&mut reader).map(Some)
+}
+
+/// Encodes bare floats.
+pub(crate) fn encode_floats(values: &[f64], out: &mut Vec<u8>) {
+    float::encode(values, Effort::Small, out);
+}
+
+/// Appends `n` bare floats.
+pub(crate) fn decode_floats(
+    reader: &mut Reader<'_>,
+    n: usize,
+    out: &mut Vec<f64>,
+) -> Result<(), FormatError> {
+    float::decode(reader, n, out)
+}
+
+/// How a value column is encoded, for people who look.
+pub(crate) fn encoding_of(bytes: &[u8]) -> &'static str {
+    let mut reader = Reader::new(bytes);
+    let Ok(flags) = reader.u8() else { return "damaged" };
+    if flags & HAS_HISTOGRAMS != 0 {
+        return "histogram";
+    }
+    let passed = match flags & (HAS_STATS | EQUAL_STATS) {
+        0 => Ok(()),
+        EQUAL_STATS => reader.varint().map(|_| ()),
+        _ => ChunkStats::decode(&mut reader).map(|_| ()),
+    };
+    if passed.is_err() {
+        return "damaged";
+    }
+    reader.u8().map_or("damaged", float::name_of)
 }
 
 /// A column of histograms, one slot a sample.
@@ -103,13 +179,17 @@ mod tests {
     use crate::model::{CounterReset, Counts, STALE_NAN, Sample, Schema, Span, Value};
 
     fn round_trip(samples: &SampleBuf) {
-        let (t, v) = (encode_timestamps(&samples.t), encode_values(samples));
-        let mut back = SampleBuf::default();
-        decode_timestamps(&t, samples.len(), &mut back.t).unwrap();
-        decode_values(&v, samples.len(), &mut back).unwrap();
-        assert_eq!(back.len(), samples.len());
-        for (a, b) in samples.iter().zip(back.iter()) {
-            assert!(a.t == b.t && a.start == b.start && a.value.same(&b.value), "{a:?} {b:?}");
+        let small = (encode_timestamps(&samples.t), encode_values(samples));
+        let quick =
+            (encode_timestamps_quick(&samples.t), encode_values_with(samples, Effort::Quick));
+        for (t, v) in [small, quick] {
+            let mut back = SampleBuf::default();
+            decode_timestamps(&t, samples.len(), &mut back.t).unwrap();
+            decode_values(&v, samples.len(), &mut back).unwrap();
+            assert_eq!(back.len(), samples.len());
+            for (a, b) in samples.iter().zip(back.iter()) {
+                assert!(a.t == b.t && a.start == b.start && a.value.same(&b.value), "{a:?} {b:?}");
+            }
         }
     }
 
@@ -123,6 +203,79 @@ mod tests {
                 samples.push_float(i as i64 * 15_000, odd[i % odd.len()]);
             }
             round_trip(&samples);
+        }
+    }
+
+    /// Columns that real series are made of, one a form of the codec.
+    fn shapes() -> Vec<Vec<f64>> {
+        let noise = |i: i64| (i * 2_654_435_761) >> 7 & 0xffff;
+        let column = |f: &dyn Fn(i64) -> f64| (0..1000).map(f).collect::<Vec<_>>();
+        vec![
+            column(&|_| 7.25),
+            column(&|i| (i / 90) as f64),
+            column(&|i| if i == 500 { f64::from_bits(STALE_NAN) } else { (i / 200) as f64 * 0.1 }),
+            column(&|i| (noise(i) % 5000) as f64 / 100.0),
+            column(&|i| (i * 1000 + noise(i) % 50) as f64),
+            column(&|i| if i < 600 { i * 977 } else { (i - 600) * 977 } as f64),
+            column(&|i| if i % 90 == 0 { 1e12 } else { noise(i) as f64 }),
+            column(&|i| if i % 9 == 0 { 1.0 / 3.0 } else { i as f64 / 10.0 }),
+            column(&|i| 100.0 + (i as f64 / 50.0).sin()),
+            column(&|i| f64::from_bits((noise(i) << 48 | noise(i + 7) << 20) as u64)),
+            column(&|i| if i % 2 == 0 { -0.0 } else { 0.0 }),
+        ]
+    }
+
+    fn filled(values: &[f64]) -> SampleBuf {
+        let mut samples = SampleBuf::default();
+        values.iter().zip(0..).for_each(|(v, i)| samples.push_float(i * 15_000 + i % 7, *v));
+        samples
+    }
+
+    #[test]
+    fn every_form_comes_back_at_every_length() {
+        for shape in shapes() {
+            for n in [1, 2, 3, 5, 16, 64, 120, 128, 129, 257, 1000] {
+                round_trip(&filled(&shape[..n]));
+            }
+        }
+    }
+
+    #[test]
+    fn statistics_are_those_of_the_values() {
+        let same = |a: &ChunkStats, b: &ChunkStats| format!("{a:?}") == format!("{b:?}");
+        for shape in shapes() {
+            let stats = stats_of(&encode_values(&filled(&shape))).unwrap().unwrap();
+            assert!(
+                same(&stats, &ChunkStats::of(&shape)),
+                "{stats:?} {:?}",
+                ChunkStats::of(&shape)
+            );
+        }
+        let stale = stats_of(&encode_values(&filled(&[f64::from_bits(STALE_NAN); 9])));
+        assert_eq!(stale.unwrap().unwrap().count, 0);
+    }
+
+    #[test]
+    fn damage_to_real_chunks_never_panics() {
+        let mut seed = 1_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            (seed >> 33) as usize % below
+        };
+        for shape in shapes() {
+            let whole = encode_values(&filled(&shape));
+            for _ in 0..300 {
+                let mut bytes = whole.clone();
+                for _ in 0..1 + random(3) {
+                    let at = random(bytes.len());
+                    bytes[at] ^= 1 << random(8);
+                }
+                bytes.truncate(bytes.len() - random(3).min(bytes.len() - 1));
+                let mut out = SampleBuf::default();
+                let _ = decode_values(&bytes, 1000, &mut out);
+                assert!(out.v.len() <= 1000);
+                let _ = stats_of(&bytes);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 mod merge;
 pub(crate) mod plan;
 mod retention;
+pub(crate) mod rollup;
 mod run;
 
 pub(crate) use retention::expired;

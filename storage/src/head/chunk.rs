@@ -1,8 +1,11 @@
 //! A sealed, encoded run of samples in memory.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use crate::chunk::{decode_timestamps, decode_values, encode_timestamps, encode_values};
+use crate::chunk::{
+    Effort, decode_timestamps, decode_values, encode_timestamps_quick, encode_values_with,
+};
 use crate::model::{SampleBuf, Timestamp};
 use crate::wire::FormatError;
 
@@ -24,8 +27,8 @@ impl HeadChunk {
             count: samples.len() as u32,
             min_t: samples.t.first().copied().unwrap_or(0),
             max_t: samples.t.last().copied().unwrap_or(0),
-            timestamps: columns.share(encode_timestamps(&samples.t)),
-            values: encode_values(samples).into(),
+            timestamps: columns.share(&samples.t),
+            values: encode_values_with(samples, Effort::Quick).into(),
         }
     }
 
@@ -36,30 +39,24 @@ impl HeadChunk {
     }
 }
 
-/// Recently sealed timestamp columns of a shard, so that equal ones are kept once.
+/// Recently sealed timestamp columns of a shard, so that equal ones are encoded and kept once.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
-    recent: Vec<Weak<[u8]>>,
+    recent: VecDeque<(Box<[Timestamp]>, Weak<[u8]>)>,
 }
 
 impl Columns {
     /// How many columns are compared with; series of one target seal close together.
-    const RECENT: usize = 16;
+    const RECENT: usize = 8;
 
-    fn share(&mut self, column: Vec<u8>) -> Arc<[u8]> {
-        let recent = &mut self.recent;
-        for weak in recent.iter().rev() {
-            if let Some(known) = weak.upgrade()
-                && *known == *column
-            {
-                return known;
-            }
+    fn share(&mut self, t: &[Timestamp]) -> Arc<[u8]> {
+        let known = self.recent.iter().find(|(known, _)| **known == *t);
+        if let Some(column) = known.and_then(|(_, weak)| weak.upgrade()) {
+            return column;
         }
-        let column: Arc<[u8]> = column.into();
-        if recent.len() == Self::RECENT {
-            recent.remove(0);
-        }
-        recent.push(Arc::downgrade(&column));
+        let column: Arc<[u8]> = encode_timestamps_quick(t).into();
+        self.recent.truncate(Self::RECENT - 1);
+        self.recent.push_front((t.into(), Arc::downgrade(&column)));
         column
     }
 }

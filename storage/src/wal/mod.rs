@@ -7,6 +7,7 @@
 pub mod commit;
 pub(crate) mod file;
 pub mod record;
+pub(crate) mod repair;
 pub mod replay;
 mod rows;
 pub(crate) mod segment;
@@ -17,6 +18,11 @@ pub use record::{FloatRow, KeysRecord, NewSeries, OtherRow, Record, ShardBatch};
 pub use replay::{OpenLogError, Recovered};
 
 use crate::model::WalPosition;
+
+/// Bytes of a segment before its first group.
+pub(crate) fn segment_header_len() -> u64 {
+    segment::SEGMENT_HEADER as u64
+}
 
 /// Proof that a value has its place in the log. The head and the keyspace take nothing else.
 #[derive(Debug)]

@@ -12,6 +12,8 @@ pub(crate) const RECORD_HEADER: usize = 6;
 
 const KIND_BATCH: u8 = 1;
 const KIND_KEYS: u8 = 2;
+/// Stands where a repair could not read; skipped by every reader.
+const KIND_GAP: u8 = 7;
 const KIND_DELETION: u8 = 6;
 const SKIPPABLE: u8 = 1;
 
@@ -111,6 +113,16 @@ pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &T) {
 }
 
 /// Reads one record; `None` if its kind is unknown and may be skipped.
+/// Fills `bytes` with one record that is skipped; too few for a record are no gap but an empty group.
+pub(crate) fn put_gap(bytes: &mut [u8]) {
+    const HEADER: usize = 6;
+    bytes.fill(0);
+    let Some(length) = bytes.len().checked_sub(HEADER) else { return };
+    bytes[0] = KIND_GAP;
+    bytes[1] = SKIPPABLE;
+    bytes[2..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
+}
+
 pub(crate) fn get_record(reader: &mut Reader<'_>) -> Result<Option<Record>, FormatError> {
     let (kind, flags) = (reader.u8()?, reader.u8()?);
     let length = reader.u32()? as usize;

@@ -67,38 +67,56 @@ impl Log {
         epoch: u32,
         visit: &mut dyn FnMut(Logged<Record>),
     ) -> Result<(Log, Recovered), OpenLogError> {
-        let bases = segments(&**disk)?;
-        let first = match bases.iter().rposition(|base| *base <= from.0) {
-            Some(first) => first,
-            None if bases.is_empty() && from.0 == 0 => 0,
-            None => return Err(OpenLogError::Missing(from.0)),
-        };
-        let mut reading =
-            Reading { from, end: from.0, durable: from.0, recovered: Recovered::default() };
-        for (i, base) in bases.iter().enumerate().skip(first) {
-            if i > first && *base != reading.end {
-                // The segment before lost its end, or one is missing between.
-                reading.tear(&**disk, &bases[i - 1..], reading.end)?;
-                break;
-            }
-            let bytes = read_all(&**disk, &segment_path(*base))?;
-            let next = bases.get(i + 1).copied();
-            if let Some(end) = reading.segment(*base, &bytes, visit)?
-                // What is left of a segment after its last group is filling or a former life.
-                && next != Some(end)
-            {
-                reading.tear(&**disk, &bases[i..], end)?;
-                break;
-            }
-        }
-        reading.secure(&**disk, bases.get(first).copied().unwrap_or(0))?;
+        let (reading, oldest) = read(&**disk, from, true, visit)?;
+        reading.secure(&**disk, oldest)?;
         let log = Log::start(Arc::clone(disk), options, WalPosition(reading.end), epoch)?;
         Ok((log, reading.recovered))
     }
+
+    /// Reads and checks what an opening would, and changes nothing.
+    pub(crate) fn check(disk: &dyn Disk, from: WalPosition) -> Result<Recovered, OpenLogError> {
+        read(disk, from, false, &mut |_| {}).map(|(reading, _)| reading.recovered)
+    }
+}
+
+/// Reads the log from `from` on and, if `cut`, cuts a torn tail; gives the base of the oldest segment read.
+fn read(
+    disk: &dyn Disk,
+    from: WalPosition,
+    cut: bool,
+    visit: &mut dyn FnMut(Logged<Record>),
+) -> Result<(Reading, u64), OpenLogError> {
+    let bases = segments(disk)?;
+    let first = match bases.iter().rposition(|base| *base <= from.0) {
+        Some(first) => first,
+        None if bases.is_empty() && from.0 == 0 => 0,
+        None => return Err(OpenLogError::Missing(from.0)),
+    };
+    let mut reading =
+        Reading { from, cut, end: from.0, durable: from.0, recovered: Recovered::default() };
+    for (i, base) in bases.iter().enumerate().skip(first) {
+        if i > first && *base != reading.end {
+            // The segment before lost its end, or one is missing between.
+            reading.tear(disk, &bases[i - 1..], reading.end)?;
+            break;
+        }
+        let bytes = read_all(disk, &segment_path(*base))?;
+        let next = bases.get(i + 1).copied();
+        if let Some(end) = reading.segment(*base, &bytes, visit)?
+                // What is left of a segment after its last group is filling or a former life.
+                && next != Some(end)
+        {
+            reading.tear(disk, &bases[i..], end)?;
+            break;
+        }
+    }
+    Ok((reading, bases.get(first).copied().unwrap_or(0)))
 }
 
 struct Reading {
     from: WalPosition,
+    /// Whether a torn tail is cut.
+    cut: bool,
     /// Where the last good group ended.
     end: u64,
     /// Highest `durable end` seen; a checkpoint synced the log up to where reading begins.
@@ -216,6 +234,13 @@ impl Reading {
             let what = "a group's checksum or place does not hold";
             return Err(OpenLogError::Damaged { file, offset, what });
         }
+        self.end = position;
+        if lost > 0 {
+            self.recovered.torn = Some((lost, file.clone()));
+        }
+        if !self.cut {
+            return Ok(());
+        }
         for base in bases.iter().skip(1).rev() {
             disk.remove(&segment_path(*base))?;
         }
@@ -223,10 +248,6 @@ impl Reading {
         open.set_len(offset)?;
         open.sync()?;
         disk.sync_dir(DIR)?;
-        self.end = position;
-        if lost > 0 {
-            self.recovered.torn = Some((lost, file));
-        }
         Ok(())
     }
 }

@@ -138,6 +138,23 @@ pub(crate) fn survey(bytes: &[u8], position: WalPosition, epoch: Option<u32>) ->
     found
 }
 
+/// The first group at or after the start of `bytes` that checks: its offset, and its epoch.
+pub(crate) fn next_group(
+    bytes: &[u8],
+    position: WalPosition,
+    epoch: Option<u32>,
+) -> Option<(usize, u32)> {
+    let mut at = 0;
+    while let Some(next) = find_magic(bytes, at) {
+        at = next + 1;
+        let here = WalPosition(position.0 + next as u64);
+        if check_group(&bytes[next..], here, epoch).is_some() {
+            return Some((next, u32_at(&bytes[next..], AT_GROUP_EPOCH)));
+        }
+    }
+    None
+}
+
 fn find_magic(bytes: &[u8], mut from: usize) -> Option<usize> {
     loop {
         let rest = bytes.get(from..)?;

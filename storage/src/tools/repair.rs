@@ -1,0 +1,100 @@
+//! Sets damage aside, in `quarantine/`, so that the rest is served. Nothing is deleted: a damaged file is
+//! moved there whole, and what can be read of a log's segment is written anew under its name, the gap
+//! filled by a record that readers skip.
+
+use crate::block::{self, Block};
+use crate::checkpoint;
+use crate::disk::{Disk, DiskError, read_all};
+use crate::head::Head;
+use crate::manifest::{Checkpointed, Manifest, ManifestError};
+use crate::model::WalPosition;
+use crate::wal::file::{DIR as LOG, segment_path, segments};
+use crate::wal::repair::{Mended, mend};
+
+/// Where damage goes.
+pub const QUARANTINE: &str = "quarantine";
+
+/// Repairs a directory that no node has open; says what was done, nothing if nothing was damaged.
+pub fn repair(disk: &dyn Disk) -> Result<Vec<String>, ManifestError> {
+    let mut done = Vec::new();
+    let mut manifest = Manifest::load(disk)?;
+    let before = manifest.clone();
+    manifest.blocks.retain(|number| keep_block(disk, *number, &mut done));
+    if let Some(live) = manifest.checkpoint {
+        manifest.checkpoint = Some(keep_checkpoint(disk, live, &mut done)?);
+    }
+    mend_log(disk, &mut done)?;
+    if manifest != before {
+        manifest.store(disk)?;
+    }
+    // Moved only now: until here the old manifest and all that it names were in place.
+    for number in before.blocks.iter().filter(|b| !manifest.blocks.contains(b)) {
+        set_aside(disk, &block::path_of(*number))?;
+    }
+    if let Some(live) = before.checkpoint.filter(|live| manifest.checkpoint != Some(*live)) {
+        set_aside(disk, &checkpoint::path_of(live.number))?;
+    }
+    Ok(done)
+}
+
+fn keep_block(disk: &dyn Disk, number: u64, done: &mut Vec<String>) -> bool {
+    match Block::open(disk, number).and_then(|block| block.verify()) {
+        Ok(()) => true,
+        Err(error) => {
+            done.push(format!("{error}; set aside, its time range is served without it"));
+            false
+        }
+    }
+}
+
+/// A damaged checkpoint is replaced by an empty one: what it alone had is lost, the log above it is not.
+fn keep_checkpoint(
+    disk: &dyn Disk,
+    live: Checkpointed,
+    done: &mut Vec<String>,
+) -> Result<Checkpointed, DiskError> {
+    let Err(error) = checkpoint::read(disk, live.number, &Head::new(1, 1)) else {
+        return Ok(live);
+    };
+    done.push(format!(
+        "{error}; set aside, what was newer than the blocks and older than it is lost"
+    ));
+    let number = live.number + 1;
+    checkpoint::write_empty(disk, number)?;
+    let oldest = segments(disk)?.first().map_or(live.position, |base| WalPosition(*base));
+    Ok(Checkpointed { number, position: oldest.min(live.position) })
+}
+
+fn mend_log(disk: &dyn Disk, done: &mut Vec<String>) -> Result<(), DiskError> {
+    let bases = segments(disk)?;
+    for (i, base) in bases.iter().enumerate() {
+        let path = segment_path(*base);
+        let bytes = read_all(disk, &path)?;
+        let Some(Mended { bytes, lost }) = mend(bytes, *base, bases.get(i + 1).copied()) else {
+            continue;
+        };
+        for (position, length) in lost {
+            done.push(format!("{path}: {length} bytes of log at position {position} set aside"));
+        }
+        // Written aside and whole before the damaged file leaves its place.
+        let aside = format!("{LOG}/{base:016x}.mended");
+        let file = disk.create(&aside)?;
+        file.write_at(&bytes, 0)?;
+        file.sync()?;
+        set_aside(disk, &path)?;
+        disk.rename(&aside, &path)?;
+        disk.sync_dir(LOG)?;
+    }
+    Ok(())
+}
+
+/// Moves a file into the quarantine, under a name that is free there.
+fn set_aside(disk: &dyn Disk, path: &str) -> Result<(), DiskError> {
+    disk.create_dir(QUARANTINE)?;
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let taken = disk.list(QUARANTINE)?;
+    let free = (1..).map(|n| format!("{name}.{n}")).find(|name| !taken.contains(name));
+    disk.rename(path, &format!("{QUARANTINE}/{}", free.unwrap_or_default()))?;
+    disk.sync_dir(QUARANTINE)?;
+    disk.sync_dir(path.rsplit_once('/').map_or("", |(dir, _)| dir))
+}
