@@ -325,6 +325,7 @@ fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOpt
             ..resp::Limits::default()
         },
         output_limit: limits.redis_output,
+        debug: config.redis_debug,
         ack: ack_of(config.keys_sync),
         now: Arc::new(clock::now_ms),
         memory: Arc::new(process::resident_bytes),

@@ -104,6 +104,8 @@ pub const KNOBS: &[Knob] = &[
         "Further host names (`name` or `name:port`) by which browsers and clients may call this node, as behind a reverse proxy. Loopback names, the bound address and, on a non-loopback address, the machine's own name and any IP literal are always allowed. Web pages of these hosts may call the API from a browser (CORS). `*` allows every name and gives up the protection against DNS rebinding."),
     knob("redis.listen", Kind::Address, "127.0.0.1:6380", Some("--redis-listen"),
         "Where the Redis protocol answers. Port 0 takes any free port."),
+    knob("redis.debug", Kind::Switch, "false", None,
+        "Allows DEBUG: sleeping, one reply of every kind, and words that test suites say. For tests only."),
     knob("auth.token_file", Kind::Path, "", Some("--auth-token-file"),
         "File that holds the one secret which opens both faces: HTTP Bearer, HTTP Basic with any user, Redis AUTH. White space around it is ignored."),
     knob("auth.token", Kind::Secret, "", None,

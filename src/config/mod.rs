@@ -45,6 +45,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Where the Redis protocol answers.
     pub redis_listen: SocketAddr,
+    /// Whether DEBUG may be called.
+    pub redis_debug: bool,
     /// What opens both faces; `None` = they are open.
     pub secret: Option<Secret>,
     /// Whether non-loopback addresses may be open.
@@ -128,6 +130,7 @@ impl Config {
             http_listen: read(settings, "http.listen", address)?,
             allowed_hosts: read(settings, "http.allowed_hosts", |text| Ok(list(text)))?,
             redis_listen: read(settings, "redis.listen", address)?,
+            redis_debug: read(settings, "redis.debug", switch)?,
             secret: secret(settings)?,
             insecure_allow_open: read(settings, "auth.insecure_allow_open", switch)?,
             samples_sync: read(settings, "wal.sync", sync)?,

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 
 use super::hub::{Inbox, Message};
 use super::parse::Parser;
-use super::session::Session;
+use super::session::{Blocked, Session};
 use super::shared::Shared;
+use super::waiting::Woken;
 use super::write::write;
 use ringwell_storage::keyspace::Reply;
 
@@ -59,6 +60,8 @@ struct Connection {
 enum Event {
     Read(std::io::Result<usize>),
     Message(Option<Message>),
+    Woken(Option<Woken>),
+    Killed,
     Stop,
 }
 
@@ -68,8 +71,14 @@ impl Connection {
             let arrived = self.input.len();
             self.input.reserve(self.parser.expects(arrived).max(READ));
             let inbox = &mut self.session.subscriptions.inbox;
+            let kill = Arc::clone(&self.session.client.kill);
+            let waits = self.session.blocked.is_some();
+            // One that waits reads on only to see its client leave, and not without bound.
+            let reads = !waits || arrived < KEEP;
             let event = tokio::select! {
-                read = self.stream.read_buf(&mut self.input) => Event::Read(read),
+                read = self.stream.read_buf(&mut self.input), if reads => Event::Read(read),
+                woken = woken(&mut self.session.blocked) => Event::Woken(woken),
+                () = kill.notified() => Event::Killed,
                 message = next(inbox) => Event::Message(message),
                 _ = stop.wait_for(|stop| *stop) => Event::Stop,
             };
@@ -81,10 +90,17 @@ impl Connection {
                     }
                     let counter = &self.session.shared.counters.bytes_in;
                     counter.fetch_add(read as u64, Ordering::Relaxed);
-                    self.answer().await?;
+                    if !waits {
+                        self.answer().await?;
+                    }
                 }
                 Event::Message(Some(message)) => self.forward(&message),
                 Event::Message(None) => return Err(self.too_slow()),
+                Event::Woken(woken) => {
+                    self.session.wake(woken, &mut self.output);
+                    self.answer().await?;
+                }
+                Event::Killed => return Ok(()),
                 Event::Stop => return self.stream.shutdown().await,
             }
             if self.session.hung_up {
@@ -99,11 +115,14 @@ impl Connection {
 
     /// Answers every complete request that has arrived.
     async fn answer(&mut self) -> std::io::Result<()> {
-        while !self.session.closing {
+        while !self.session.closing && self.session.blocked.is_none() {
             self.parser.set_authenticated(self.session.authenticated);
             match self.parser.advance(&self.input) {
                 Ok(false) => break,
-                Ok(true) => self.handle(),
+                Ok(true) => {
+                    self.paused().await;
+                    self.handle();
+                }
                 Err(error) => {
                     let counters = &self.session.shared.counters;
                     counters.protocol_errors.fetch_add(1, Ordering::Relaxed);
@@ -122,6 +141,16 @@ impl Connection {
             self.input = Vec::new();
         }
         Ok(())
+    }
+
+    /// Waits while CLIENT PAUSE holds the command at hand back.
+    async fn paused(&self) {
+        loop {
+            let args = self.parser.arguments(&self.input);
+            let name = args.into_iter().next().unwrap_or_default();
+            let Some(left) = self.session.shared.held_back(name) else { return };
+            tokio::time::sleep(left).await;
+        }
     }
 
     /// Hands the parser's request to the session; short ones without an allocation.
@@ -185,6 +214,16 @@ impl Connection {
             }
         }
         Ok(())
+    }
+}
+
+/// What ends a wait, `None` when its time is over; without a wait this never returns.
+async fn woken(blocked: &mut Option<Blocked>) -> Option<Woken> {
+    let Some(blocked) = blocked else { return std::future::pending().await };
+    let receiver = &mut blocked.woken;
+    match blocked.deadline {
+        None => receiver.await.ok(),
+        Some(deadline) => tokio::time::timeout_at(deadline, receiver).await.ok()?.ok(),
     }
 }
 

@@ -15,6 +15,8 @@ use tokio::sync::{Notify, mpsc};
 pub struct Message {
     /// The pattern that matched, for pattern subscribers.
     pub pattern: Option<Bytes>,
+    /// To whom it goes.
+    pub topic: Topic,
     /// Where it was published.
     pub channel: Bytes,
     /// What was published.
@@ -104,12 +106,17 @@ type Subscribers = HashMap<u64, Arc<Mailbox>>;
 
 /// Everybody's subscriptions.
 #[derive(Debug, Default)]
-pub struct Hub(Mutex<Registry>);
+pub struct Hub {
+    registry: Mutex<Registry>,
+    monitors: AtomicUsize,
+}
 
 #[derive(Debug, Default)]
 struct Registry {
     channels: HashMap<Bytes, Subscribers>,
     patterns: HashMap<Bytes, Subscribers>,
+    shards: HashMap<Bytes, Subscribers>,
+    monitors: HashMap<Bytes, Subscribers>,
 }
 
 /// What a subscription names.
@@ -119,6 +126,10 @@ pub enum Topic {
     Channel,
     /// All channels whose names match.
     Pattern,
+    /// One channel of the sharded kind by its name.
+    Shard,
+    /// Every command of every client; its name is empty.
+    Monitor,
 }
 
 impl Registry {
@@ -126,6 +137,8 @@ impl Registry {
         match topic {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
+            Topic::Shard => &mut self.shards,
+            Topic::Monitor => &mut self.monitors,
         }
     }
 }
@@ -143,6 +156,7 @@ impl Hub {
         let (channel, payload) = (Bytes::from(channel), Bytes::from(payload));
         let message = |pattern: Option<&Bytes>| Message {
             pattern: pattern.cloned(),
+            topic: if pattern.is_some() { Topic::Pattern } else { Topic::Channel },
             channel: Arc::clone(&channel),
             payload: Arc::clone(&payload),
         };
@@ -154,11 +168,29 @@ impl Hub {
             .count()
     }
 
+    /// Publishes to those who subscribed to this name of this topic and nobody else.
+    pub fn publish_to(&self, topic: Topic, name: &[u8], payload: &[u8]) -> usize {
+        let mut registry = self.lock();
+        let Some(subscribers) = registry.of(topic).get(name) else { return 0 };
+        let (channel, payload) = (Bytes::from(name), Bytes::from(payload));
+        let deliver = |mailbox: &&Arc<Mailbox>| {
+            let (channel, payload) = (Arc::clone(&channel), Arc::clone(&payload));
+            mailbox.deliver(Message { pattern: None, topic, channel, payload })
+        };
+        subscribers.values().filter(deliver).count()
+    }
+
+    /// Whether somebody hears every command.
+    pub fn monitored(&self) -> bool {
+        self.monitors.load(Ordering::Relaxed) > 0
+    }
+
     /// Adds a subscription.
     pub fn subscribe(&self, topic: Topic, name: &Bytes, mailbox: &Arc<Mailbox>) {
         let mut registry = self.lock();
         let subscribers = registry.of(topic).entry(Arc::clone(name)).or_default();
         subscribers.insert(mailbox.id, Arc::clone(mailbox));
+        self.monitors.store(registry.monitors.len(), Ordering::Relaxed);
     }
 
     /// Takes a subscription away.
@@ -171,18 +203,19 @@ impl Hub {
                 topics.remove(name);
             }
         }
+        self.monitors.store(registry.monitors.len(), Ordering::Relaxed);
     }
 
     /// Names of channels that somebody hears, those that match the pattern if there is one.
-    pub fn channels(&self, pattern: Option<&[u8]>) -> Vec<Bytes> {
-        let registry = self.lock();
-        let names = registry.channels.keys();
+    pub fn channels(&self, topic: Topic, pattern: Option<&[u8]>) -> Vec<Bytes> {
+        let mut registry = self.lock();
+        let names = registry.of(topic).keys();
         names.filter(|name| pattern.is_none_or(|p| glob_matches(p, name))).cloned().collect()
     }
 
     /// How many hear a channel by its name.
-    pub fn subscribers(&self, channel: &[u8]) -> usize {
-        self.lock().channels.get(channel).map_or(0, HashMap::len)
+    pub fn subscribers(&self, topic: Topic, channel: &[u8]) -> usize {
+        self.lock().of(topic).get(channel).map_or(0, HashMap::len)
     }
 
     /// How many different patterns somebody hears.
@@ -192,7 +225,7 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
         // Every change is one map operation, so a panic elsewhere leaves no half of one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -216,7 +249,10 @@ mod tests {
         let second = inbox.waiting().unwrap();
         assert_eq!((first.pattern, second.pattern), (None, Some(name("a*"))));
         hub.unsubscribe(Topic::Channel, b"a1", &mailbox);
-        assert_eq!((hub.publish(b"a1", b"x"), hub.channels(None).len(), hub.patterns()), (1, 0, 1));
+        assert_eq!(
+            (hub.publish(b"a1", b"x"), hub.channels(Topic::Channel, None).len(), hub.patterns()),
+            (1, 0, 1)
+        );
     }
 
     #[tokio::test]

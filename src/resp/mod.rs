@@ -8,9 +8,12 @@
 mod commands;
 mod connection;
 mod hub;
+mod notify;
 mod parse;
 mod session;
 mod shared;
+mod slowlog;
+mod waiting;
 mod write;
 
 use std::future::Future;
@@ -25,8 +28,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use commands::{SESSION_COMMANDS, SessionCommand};
+pub use commands::{SESSION_COMMANDS, SessionCommand, Settings};
 pub use hub::{Hub, Inbox, Mailbox, Message, Topic, mailbox};
+pub use notify::Notifier;
 pub use parse::{Limits, Parser, ProtocolError};
 pub use shared::{Counters, Gauge, RespOptions};
 pub use write::{Protocol, write};
@@ -35,6 +39,8 @@ use shared::Shared;
 
 /// How long connections may take to end when the node stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often keys expire while somebody listens for it; else once a second is enough.
+const EXPIRY: Duration = Duration::from_millis(100);
 /// How long accepting pauses when the system has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -50,6 +56,8 @@ pub async fn serve(
     let shared = Arc::new(Shared::new(store, keymap, options, port));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let mut expiry = tokio::time::interval(EXPIRY);
+    expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
@@ -73,6 +81,7 @@ pub async fn serve(
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
+            _ = expiry.tick() => tell_expired(&shared),
             // Ended connections leave the set, so that its length says how many there are.
             Some(_) = connections.join_next() => {}
         }
@@ -82,6 +91,18 @@ pub async fn serve(
     // Whoever has not ended by then is cut off when the set is dropped.
     let _ = tokio::time::timeout(GRACE, ended).await;
     Ok(())
+}
+
+/// Deletes what has expired, where somebody wants to hear of it, and tells.
+fn tell_expired(shared: &Shared) {
+    if shared.settings.events() & commands::class(b'x') == 0 {
+        return;
+    }
+    let notifier = Notifier::of_expiry(&*shared.keymap, &shared.settings);
+    if let Err(error) = shared.store.tick(shared.now(), &notifier) {
+        tracing::warn!(%error, "expiry could not be written");
+    }
+    notifier.publish(&shared.hub);
 }
 
 /// Tells a client that there are too many; whether it hears it does not matter.

@@ -6,14 +6,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use ringwell_storage::keyspace::command::{COMMANDS, find, unknown};
+use ringwell_storage::keyspace::command::{COMMANDS, Command, find, timeout, unknown};
 use ringwell_storage::keyspace::{Bytes, Entry, Reply, Request};
 use ringwell_storage::model::WalPosition;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::commands::{self, SESSION_COMMANDS, SessionCommand};
 use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
+use super::notify::Notifier;
 use super::shared::{Client, Shared};
+use super::waiting::Woken;
 use super::write::{Protocol, write};
 
 /// Databases a connection can select.
@@ -32,8 +37,33 @@ pub(super) struct Session {
     pub(super) closing: bool,
     /// Set when it ends without another byte.
     pub(super) hung_up: bool,
+    /// Set while it waits for a key.
+    pub(super) blocked: Option<Blocked>,
+    /// What CLIENT REPLY says.
+    pub(super) silence: Silence,
     /// Where the log ends for all commands since it was last taken.
     written: Option<WalPosition>,
+}
+
+/// A wait for a key.
+pub(super) struct Blocked {
+    pub(super) woken: oneshot::Receiver<Woken>,
+    pub(super) deadline: Option<Instant>,
+    /// What is answered when the time is over.
+    pub(super) nil: Reply,
+}
+
+/// Which replies are kept back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// None.
+    No,
+    /// All, until CLIENT REPLY ON.
+    All,
+    /// Those of the command that said so.
+    This,
+    /// Those of the next command.
+    Next,
 }
 
 /// Commands queued between MULTI and EXEC.
@@ -58,19 +88,23 @@ pub(super) struct Watched {
 pub(super) struct Subscriptions {
     pub(super) channels: HashSet<Bytes>,
     pub(super) patterns: HashSet<Bytes>,
+    pub(super) shards: HashSet<Bytes>,
+    pub(super) monitor: HashSet<Bytes>,
     pub(super) mailbox: Option<Arc<Mailbox>>,
     pub(super) inbox: Option<Inbox>,
 }
 
 impl Subscriptions {
     pub(super) fn count(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.channels.len() + self.patterns.len() + self.shards.len()
     }
 
     pub(super) fn names(&mut self, topic: Topic) -> &mut HashSet<Bytes> {
         match topic {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
+            Topic::Shard => &mut self.shards,
+            Topic::Monitor => &mut self.monitor,
         }
     }
 }
@@ -94,6 +128,8 @@ impl Session {
             subscriptions: Subscriptions::default(),
             closing: false,
             hung_up: false,
+            blocked: None,
+            silence: Silence::No,
             written: None,
         }
     }
@@ -121,6 +157,25 @@ impl Session {
             self.hang_up_http();
             return;
         }
+        let before = out.len();
+        self.take_request(args, out);
+        let listens =
+            |name: &[u8]| name.len() > 8 && name.to_ascii_lowercase().ends_with(b"subscribe");
+        if self.silence != Silence::No {
+            // What subscribing confirms is a message, not a reply.
+            let kept = args.first().is_some_and(|name| listens(name));
+            if !kept {
+                out.truncate(before);
+            }
+            self.silence = match self.silence {
+                Silence::This => Silence::Next,
+                Silence::Next => Silence::No,
+                kept => kept,
+            };
+        }
+    }
+
+    fn take_request(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
         match self.admit(args) {
             Err(refusal) => {
                 let refusal = self.break_transaction(args, refusal);
@@ -191,14 +246,32 @@ impl Session {
     }
 
     fn run(&mut self, found: Found, args: &[&[u8]], out: &mut Vec<u8>) {
+        if self.shared.hub.monitored() {
+            self.show_monitors(found, args);
+        }
+        let started = Instant::now();
+        self.run_now(found, args, out);
+        let name = match found {
+            Found::Data(_, command) => command.name,
+            Found::Session(_, command) => command.name,
+        };
+        if !matches!(name, "exec") {
+            self.note_time(name, args, started.elapsed());
+        }
+    }
+
+    fn run_now(&mut self, found: Found, args: &[&[u8]], out: &mut Vec<u8>) {
         match found {
-            Found::Data(index, _) => {
+            Found::Data(index, command) => {
                 self.shared.counters.called_data(index);
-                let reply = self.data(args);
-                self.reply(&reply, out);
+                self.client.last_command = command.name;
+                if let Some(reply) = self.data(command, args) {
+                    self.reply(&reply, out);
+                }
             }
             Found::Session(index, command) => {
                 self.shared.counters.called_session(index);
+                self.client.last_command = command.name;
                 if let Some(reply) = (command.run)(self, args, out) {
                     self.reply(&reply, out);
                 }
@@ -207,28 +280,142 @@ impl Session {
     }
 
     /// Runs a data command in the store, beside those of other connections but not inside anybody's
-    /// transaction.
-    fn data(&mut self, args: &[&[u8]]) -> Reply {
+    /// transaction. No reply: it waits.
+    fn data(&mut self, command: &Command, args: &[&[u8]]) -> Option<Reply> {
         let shared = Arc::clone(&self.shared);
         let in_transaction = self.transaction.is_some();
         // The lock guards no data, so a panic under it left nothing half done.
-        let _beside = (!in_transaction).then(|| shared.exclusive.read());
+        if in_transaction {
+            return Some(self.execute(&shared, args).0);
+        }
+        if command.blocks {
+            let _alone = shared.exclusive.write();
+            let (reply, changed) = self.execute(&shared, args);
+            if matches!(reply, Reply::Null | Reply::NullArray) {
+                self.wait_for_key(command, args, reply);
+                return None;
+            }
+            if changed && shared.waiters.count() > 0 {
+                shared.serve_waiters(Some(args));
+            }
+            return Some(reply);
+        }
+        let (reply, changed) = {
+            let _beside = shared.exclusive.read();
+            self.execute(&shared, args)
+        };
+        if changed && shared.waiters.count() > 0 {
+            let _alone = shared.exclusive.write();
+            shared.serve_waiters((command.name != "swapdb").then_some(args));
+        }
+        Some(reply)
+    }
+
+    /// The reply, and whether anything changed.
+    fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
         let request = Request { db: self.client.db, args };
-        let executed = shared.store.execute(&request, shared.now(), &*shared.keymap);
+        let notifier = Notifier::new(&*shared.keymap, &shared.settings);
+        let executed = shared.store.execute(&request, shared.now(), &notifier);
+        notifier.publish(&shared.hub);
         if executed.derived_refused > 0 {
             let counter = &shared.counters.derived_refused;
             counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
         }
         self.written = self.written.max(executed.position);
-        executed.reply
+        (executed.reply, executed.position.is_some())
+    }
+
+    fn wait_for_key(&mut self, command: &Command, args: &[&[u8]], nil: Reply) {
+        // BLMPOP and BZMPOP name the time first, the others last.
+        let text = if command.name.ends_with("mpop") { args.get(1) } else { args.last() };
+        let ms = timeout(text.copied().unwrap_or_default()).unwrap_or(0);
+        let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        let deadline = if ms > 0 { Instant::now().checked_add(time) } else { None };
+        let woken = self.shared.waiters.wait(self.client.id, self.client.db, args);
+        self.client.blocked = true;
+        self.blocked = Some(Blocked { woken, deadline, nil });
+        self.publish_state();
+    }
+
+    /// Ends a wait and answers it; `None` when the time is over.
+    pub(super) fn wake(&mut self, woken: Option<Woken>, out: &mut Vec<u8>) {
+        let Some(mut blocked) = self.blocked.take() else { return };
+        let woken = match woken {
+            None if self.shared.waiters.end(self.client.id, None) => Woken::TimedOut,
+            // Served at the very moment: what was taken for this client must reach it.
+            None => blocked.woken.try_recv().unwrap_or(Woken::TimedOut),
+            Some(woken) => woken,
+        };
+        let reply = match woken {
+            Woken::Answered(reply, position) => {
+                self.written = self.written.max(position);
+                reply
+            }
+            Woken::TimedOut => blocked.nil,
+            Woken::Unblocked => {
+                Reply::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".into())
+            }
+        };
+        self.client.blocked = false;
+        self.publish_state();
+        self.reply(&reply, out);
+    }
+
+    /// Notes what took long.
+    fn note_time(&self, name: &'static str, args: &[&[u8]], took: Duration) {
+        let us = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
+        let shared = &self.shared;
+        shared.latency.called(name, took);
+        let threshold = shared.settings.latency_threshold();
+        if threshold > 0 && us >= threshold * 1000 {
+            shared.latency.event("command", shared.now(), us / 1000);
+        }
+        let slower = shared.settings.slower_than();
+        if slower >= 0 && us >= slower && !matches!(name, "auth" | "hello" | "exec") {
+            let limit = shared.settings.slowlog_length();
+            shared.slowlog.note(shared.now(), us, args, &self.client, limit);
+        }
+    }
+
+    /// Shows a command to those who watch all of them.
+    fn show_monitors(&self, found: Found, args: &[&[u8]]) {
+        let name = match found {
+            Found::Data(_, command) => command.name,
+            Found::Session(_, command) => command.name,
+        };
+        // Those that carry a secret are not shown, nor those Redis does not show.
+        if matches!(name, "auth" | "hello" | "acl" | "exec" | "monitor") {
+            return;
+        }
+        let now = self.shared.now();
+        let mut line = format!(
+            "{}.{:06} [{} {}]",
+            now / 1000,
+            now % 1000 * 1000,
+            self.client.db,
+            self.client.peer
+        );
+        for arg in args {
+            line += " \"";
+            line += &escape(arg);
+            line += "\"";
+        }
+        self.shared.hub.publish_to(Topic::Monitor, b"", line.as_bytes());
     }
 
     /// Appends a published message.
     pub(super) fn push(&self, message: &Message, out: &mut Vec<u8>) {
         let text = |bytes: &[u8]| Reply::bulk(bytes);
+        if message.topic == Topic::Monitor {
+            out.push(b'+');
+            out.extend_from_slice(&message.payload);
+            out.extend_from_slice(b"\r\n");
+            return;
+        }
         let (channel, payload) = (text(&message.channel), text(&message.payload));
         self.reply(
             &Reply::Push(match &message.pattern {
+                None if message.topic == Topic::Shard => vec![text(b"smessage"), channel, payload],
                 None => vec![text(b"message"), channel, payload],
                 Some(pattern) => vec![text(b"pmessage"), text(pattern), channel, payload],
             }),
@@ -251,6 +438,8 @@ impl Session {
     pub(super) fn publish_state(&mut self) {
         self.client.channels = self.subscriptions.channels.len();
         self.client.patterns = self.subscriptions.patterns.len();
+        self.client.shards = self.subscriptions.shards.len();
+        self.client.monitor = !self.subscriptions.monitor.is_empty();
         self.client.queued = self.transaction.as_ref().map(|t| t.queue.len());
         self.shared.update(&self.client);
     }
@@ -275,6 +464,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.shared.waiters.end(self.client.id, None);
         commands::leave_all(self);
         self.shared.leave(self.client.id);
     }
@@ -307,4 +497,23 @@ fn lookup(name: &[u8]) -> Option<Found> {
 fn is_http(args: &[&[u8]]) -> bool {
     let name = args.first().copied().unwrap_or_default();
     name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
+/// Bytes as MONITOR shows them.
+fn escape(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'\\' => shown += "\\\\",
+            b'"' => shown += "\\\"",
+            b'\n' => shown += "\\n",
+            b'\r' => shown += "\\r",
+            b'\t' => shown += "\\t",
+            7 => shown += "\\a",
+            8 => shown += "\\b",
+            b' '..=b'~' => shown.push(char::from(*byte)),
+            byte => shown += &format!("\\x{byte:02x}"),
+        }
+    }
+    shown
 }

@@ -4,15 +4,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use ringwell_storage::keyspace::Extract;
-use ringwell_storage::keyspace::command::COMMANDS;
+use ringwell_storage::keyspace::command::{COMMANDS, find};
 use ringwell_storage::store::{Ack, Store};
 
-use super::commands::SESSION_COMMANDS;
+use super::commands::{SESSION_COMMANDS, Settings};
 use super::hub::Hub;
 use super::parse::Limits;
+use super::slowlog::{Latency, SlowLog};
+use super::waiting::Waiters;
 use super::write::Protocol;
+use tokio::sync::Notify;
+
 /// A function that tells something about the node.
 pub type Gauge<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
@@ -31,10 +36,14 @@ pub struct RespOptions {
     pub ack: Ack,
     /// Milliseconds since 1970.
     pub now: Gauge<i64>,
+    /// Whether DEBUG may be called.
+    pub debug: bool,
     /// Bytes of memory the process uses.
     pub memory: Gauge<u64>,
     /// Who hears what; the node keeps the other end to publish and listen itself.
     pub hub: Arc<Hub>,
+    /// What CONFIG SET has set; the node keeps the other end for what it does itself.
+    pub settings: Arc<Settings>,
     /// What is counted; the node keeps the other end to show it.
     pub counters: Arc<Counters>,
 }
@@ -48,8 +57,10 @@ impl Default for RespOptions {
             output_limit: 32 << 20,
             ack: Ack::Written,
             now: Arc::new(crate::clock::now_ms),
+            debug: false,
             memory: Arc::new(|| 0),
             hub: Arc::default(),
+            settings: Arc::default(),
             counters: Arc::default(),
         }
     }
@@ -113,6 +124,15 @@ impl Counters {
         data.chain(session).map(|(name, calls)| (name, calls.load(Ordering::Relaxed)))
     }
 
+    /// Forgets how often commands were called and refused.
+    pub(super) fn reset(&self) {
+        for counter in
+            self.data.iter().chain(&self.session).chain([&self.errors, &self.connections])
+        {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a call of the data command at `index` of its table.
     pub(super) fn called_data(&self, index: usize) {
         count(self.data.get(index));
@@ -143,6 +163,15 @@ pub(super) struct Client {
     pub(super) protocol: Protocol,
     pub(super) channels: usize,
     pub(super) patterns: usize,
+    pub(super) shards: usize,
+    /// Whether it waits for a key, and whether it hears all commands.
+    pub(super) blocked: bool,
+    pub(super) monitor: bool,
+    pub(super) no_evict: bool,
+    pub(super) last_command: &'static str,
+    pub(super) last_active: i64,
+    /// Ends the connection from outside.
+    pub(super) kill: Arc<Notify>,
     /// Commands waiting for EXEC, if it is in a transaction.
     pub(super) queued: Option<usize>,
 }
@@ -157,6 +186,15 @@ pub(super) struct Shared {
     pub(super) started: i64,
     pub(super) port: u16,
     pub(super) run_id: String,
+    /// Who waits for a key.
+    pub(super) waiters: Waiters,
+    /// What CONFIG SET has set.
+    pub(super) settings: Arc<Settings>,
+    /// Commands that took long, and events that did.
+    pub(super) slowlog: SlowLog,
+    pub(super) latency: Latency,
+    /// Until when CLIENT PAUSE holds commands back, and whether all of them.
+    pub(super) pause: Mutex<Option<(i64, bool)>>,
     /// A transaction holds it alone, every other data command together with others.
     pub(super) exclusive: RwLock<()>,
     clients: Mutex<BTreeMap<u64, Client>>,
@@ -176,10 +214,15 @@ impl Shared {
             keymap,
             hub: Arc::clone(&options.hub),
             counters: Arc::clone(&options.counters),
+            settings: Arc::clone(&options.settings),
             options,
             started,
             port,
             run_id: run_id(started, port),
+            waiters: Waiters::default(),
+            slowlog: SlowLog::default(),
+            latency: Latency::default(),
+            pause: Mutex::default(),
             exclusive: RwLock::new(()),
             clients: Mutex::default(),
             next_id: AtomicU64::new(1),
@@ -202,6 +245,13 @@ impl Shared {
             protocol: Protocol::Resp2,
             channels: 0,
             patterns: 0,
+            shards: 0,
+            blocked: false,
+            monitor: false,
+            no_evict: false,
+            last_command: "NULL",
+            last_active: self.now(),
+            kill: Arc::default(),
             queued: None,
         };
         self.lock_clients().insert(client.id, client.clone());
@@ -217,6 +267,23 @@ impl Shared {
     pub(super) fn leave(&self, id: u64) {
         self.lock_clients().remove(&id);
         self.counters.connected.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How long CLIENT PAUSE still holds a command back.
+    pub(super) fn held_back(&self, name: &[u8]) -> Option<Duration> {
+        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, all) = (*pause)?;
+        let left = until - self.now();
+        if left <= 0 {
+            *pause = None;
+            return None;
+        }
+        let writes = find(name).is_some_and(|command| command.writes)
+            || [&b"publish"[..], b"spublish", b"exec"].iter().any(|n| name.eq_ignore_ascii_case(n));
+        let client = name.eq_ignore_ascii_case(b"client");
+        // Looked at again and again, so that UNPAUSE is heard soon.
+        let step = Duration::from_millis(u64::try_from(left.min(10)).unwrap_or(10));
+        (writes || all && !client).then_some(step)
     }
 
     pub(super) fn clients(&self, only: Option<&HashSet<u64>>) -> Vec<Client> {

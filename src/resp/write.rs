@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use ringwell_storage::keyspace::Reply;
+use ringwell_storage::keyspace::{Reply, spell_double as double};
 
 /// Which spelling a connection asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,16 @@ pub fn write(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
             for (name, value) in pairs {
                 write(name, protocol, out);
                 write(value, protocol, out);
+            }
+        }
+        Reply::Pairs(pairs) => {
+            length(b'*', if resp3 { pairs.len() } else { pairs.len() * 2 }, out);
+            for (first, second) in pairs {
+                if resp3 {
+                    length(b'*', 2, out);
+                }
+                write(first, protocol, out);
+                write(second, protocol, out);
             }
         }
         Reply::Set(items) => items_of(if resp3 { b'~' } else { b'*' }, items, protocol, out),
@@ -83,17 +93,6 @@ fn head(kind: u8, value: i64, out: &mut Vec<u8>) {
     }
     // Writing to a vector cannot fail.
     let _ = write!(out, "{}{value}\r\n", char::from(kind));
-}
-
-/// A float as Redis spells it.
-fn double(value: f64) -> String {
-    if value.is_nan() {
-        "nan".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "inf".to_owned() } else { "-inf".to_owned() }
-    } else {
-        value.to_string()
-    }
 }
 
 #[cfg(test)]

@@ -162,6 +162,13 @@ impl Extract for Keymap {
                 }
                 Effect::Delete { key } => states.delete(keyspace, key, sink),
                 Effect::FlushDb | Effect::FlushAll => states.flush(keyspace, sink),
+                // What comes under another name is no new state; only what goes is seen to.
+                Effect::Copy { .. } | Effect::SwapDb { .. } => {}
+                Effect::ListSet { .. }
+                | Effect::ListInsert { .. }
+                | Effect::ListRemove { .. }
+                | Effect::ZSetAdd { .. }
+                | Effect::ZSetRemove { .. } => {}
                 Effect::ListPush { .. }
                 | Effect::ListDrop { .. }
                 | Effect::Expire { .. }
@@ -195,8 +202,14 @@ fn key_of<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::HashDelete { key, .. }
         | Effect::SetAdd { key, .. }
         | Effect::SetRemove { key, .. }
+        | Effect::ListSet { key, .. }
+        | Effect::ListInsert { key, .. }
+        | Effect::ListRemove { key, .. }
+        | Effect::ZSetAdd { key, .. }
+        | Effect::ZSetRemove { key, .. }
+        | Effect::Copy { key, .. }
         | Effect::Mark { key, .. } => Some(key),
-        Effect::FlushDb | Effect::FlushAll => None,
+        Effect::FlushDb | Effect::FlushAll | Effect::SwapDb { .. } => None,
     }
 }
 

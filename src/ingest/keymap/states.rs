@@ -250,7 +250,7 @@ impl States {
                 let says = value.map(|v| (state.plan.base.clone(), None, v)).collect();
                 state.say(WHOLE, says, sink);
             }
-            Value::List(_) => {}
+            Value::List(_) | Value::ZSet(_) => {}
         }
         state.fields.values_mut().flatten().for_each(|held| held.said = i64::MIN);
         std::mem::swap(sink.out, &mut silent);

@@ -1,19 +1,31 @@
 //! CLIENT: SETNAME GETNAME SETINFO ID INFO LIST NO-EVICT NO-TOUCH
 
 use std::collections::HashSet;
+use std::sync::PoisonError;
 
 use ringwell_storage::keyspace::Reply;
 
 use super::connection::{client_name, is_name};
 use super::{QUOTED, arg, error, integer, is, quote};
-use crate::resp::session::Session;
+use crate::resp::session::{Session, Silence};
 use crate::resp::shared::Client;
+use crate::resp::waiting::Woken;
 use crate::resp::write::Protocol;
 
 pub(super) const SUBCOMMANDS: &[(&str, i8)] = &[
     ("setname", 3),
     ("getname", 2),
     ("setinfo", 4),
+    ("kill", -3),
+    ("pause", -3),
+    ("unpause", 2),
+    ("unblock", -3),
+    ("reply", 3),
+    ("tracking", -3),
+    ("trackinginfo", 2),
+    ("caching", 3),
+    ("getredir", 2),
+    ("help", 2),
     ("id", 2),
     ("info", 2),
     ("list", -2),
@@ -33,12 +45,138 @@ pub(super) fn client(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
             session.publish_state();
             Ok(Reply::Verbatim(line(&session.client, session.shared.now()) + "\n"))
         }
+        b"kill" => kill(session, args.get(2..).unwrap_or_default()),
+        b"pause" => pause(session, args),
+        b"unpause" => {
+            *session.shared.pause.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            Ok(Reply::OK)
+        }
+        b"unblock" => unblock(session, args),
+        b"reply" => match arg(args, 2).to_ascii_lowercase().as_slice() {
+            b"on" => {
+                session.silence = Silence::No;
+                Ok(Reply::OK)
+            }
+            b"off" => {
+                session.silence = Silence::All;
+                Ok(Reply::OK)
+            }
+            b"skip" => {
+                if session.silence == Silence::No {
+                    session.silence = Silence::This;
+                }
+                Ok(Reply::OK)
+            }
+            _ => Err(error("ERR syntax error")),
+        },
+        b"tracking" | b"caching" => {
+            Err(error("ERR client side caching is not supported by Ringwell"))
+        }
+        b"getredir" => Ok(Reply::Integer(-1)),
+        b"trackinginfo" => Ok(Reply::Map(vec![
+            (super::text("flags"), Reply::Set(vec![super::text("off")])),
+            (super::text("redirect"), Reply::Integer(-1)),
+            (super::text("prefixes"), Reply::Array(Vec::new())),
+        ])),
+        b"help" => Ok(super::help("CLIENT", SUBCOMMANDS)),
+        b"no-evict" if is(arg(args, 2), "on") || is(arg(args, 2), "off") => {
+            session.client.no_evict = is(arg(args, 2), "on");
+            Ok(Reply::OK)
+        }
         b"list" => list(session, args.get(2..).unwrap_or_default()),
         // Nothing is ever evicted here and no access times are kept: both states are the same.
         _ if is(arg(args, 2), "on") || is(arg(args, 2), "off") => Ok(Reply::OK),
         _ => Err(error("ERR syntax error")),
     };
     Some(outcome.unwrap_or_else(|refusal| refusal))
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT | ERROR]`
+fn unblock(session: &Session, args: &[&[u8]]) -> Result<Reply, Reply> {
+    let how = match args.get(3).map(|how| how.to_ascii_lowercase()).as_deref() {
+        None | Some(b"timeout") => Woken::TimedOut,
+        Some(b"error") => Woken::Unblocked,
+        Some(_) => {
+            return Err(error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+    };
+    let id = integer(arg(args, 2))?;
+    let ended = u64::try_from(id).is_ok_and(|id| session.shared.waiters.end(id, Some(how)));
+    Ok(Reply::Integer(ended.into()))
+}
+
+/// `CLIENT PAUSE ms [WRITE | ALL]`
+fn pause(session: &Session, args: &[&[u8]]) -> Result<Reply, Reply> {
+    let all = match args.get(3).map(|mode| mode.to_ascii_lowercase()).as_deref() {
+        None | Some(b"all") => true,
+        Some(b"write") => false,
+        Some(_) => return Err(error("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    let ms = integer(arg(args, 2))
+        .map_err(|_| error("ERR timeout is not an integer or out of range"))?;
+    if ms < 0 {
+        return Err(error("ERR timeout is negative"));
+    }
+    let shared = &session.shared;
+    let until = shared.now().saturating_add(ms);
+    *shared.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, all));
+    Ok(Reply::OK)
+}
+
+/// `CLIENT KILL addr`, `CLIENT KILL filter value [filter value ...]`
+fn kill(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
+    let own = session.client.id;
+    let clients = session.shared.clients(None);
+    if let [address] = args {
+        let found = clients.iter().find(|c| c.peer.to_string().as_bytes() == *address);
+        let found = found.ok_or_else(|| error("ERR No such client"))?;
+        end(session, found, own);
+        return Ok(Reply::OK);
+    }
+    let (mut chosen, mut skip_own) = (clients, true);
+    for filter in args.chunks(2) {
+        let [name, value] = filter else { return Err(error("ERR syntax error")) };
+        match name.to_ascii_lowercase().as_slice() {
+            b"id" => {
+                let id = integer(value).ok().filter(|id| *id > 0);
+                let id = id.ok_or_else(|| error("ERR client-id should be greater than 0"))?;
+                chosen.retain(|c| i64::try_from(c.id) == Ok(id));
+            }
+            b"addr" => chosen.retain(|c| c.peer.to_string().as_bytes() == *value),
+            b"laddr" => chosen.retain(|c| c.local.to_string().as_bytes() == *value),
+            b"user" if *value == b"default" => {}
+            b"user" => {
+                let user = quote(value, QUOTED);
+                return Err(error(&format!("ERR No such user '{user}'")));
+            }
+            b"type" => {
+                let pubsub = match value.to_ascii_lowercase().as_slice() {
+                    b"normal" => Some(false),
+                    b"pubsub" => Some(true),
+                    b"master" | b"replica" | b"slave" => None,
+                    _ => {
+                        let kind = quote(value, QUOTED);
+                        return Err(error(&format!("ERR Unknown client type '{kind}'")));
+                    }
+                };
+                chosen.retain(|c| pubsub == Some(c.channels + c.patterns + c.shards > 0));
+            }
+            b"skipme" if is(value, "yes") => skip_own = true,
+            b"skipme" if is(value, "no") => skip_own = false,
+            _ => return Err(error("ERR syntax error")),
+        }
+    }
+    chosen.retain(|c| !(skip_own && c.id == own));
+    chosen.iter().for_each(|client| end(session, client, own));
+    Ok(super::count(chosen.len()))
+}
+
+fn end(session: &mut Session, client: &Client, own: u64) {
+    if client.id == own {
+        session.closing = true;
+    } else {
+        client.kill.notify_one();
+    }
 }
 
 fn set_name(session: &mut Session, name: &[u8]) -> Result<Reply, Reply> {
@@ -102,26 +240,36 @@ fn list(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
 }
 
 fn line(client: &Client, now: i64) -> String {
-    let flags = match (client.channels + client.patterns, client.queued) {
-        (0, None) => "N",
-        (0, Some(_)) => "x",
-        _ => "P",
-    };
+    let mut flags = String::new();
+    let marks = [
+        (client.monitor, 'O'),
+        (client.channels + client.patterns + client.shards > 0, 'P'),
+        (client.queued.is_some(), 'x'),
+        (client.blocked, 'b'),
+        (client.no_evict, 'e'),
+    ];
+    flags.extend(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| mark));
+    if flags.is_empty() {
+        flags.push('N');
+    }
     let resp = if client.protocol == Protocol::Resp3 { 3 } else { 2 };
     let queued = client.queued.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX));
     format!(
-        "id={} addr={} laddr={} fd=-1 name={} age={} idle=0 flags={flags} db={} sub={} psub={} \
-         ssub=0 multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 \
-         omem=0 tot-mem=0 events=r cmd=NULL user=default redir=-1 resp={resp} lib-name={} \
+        "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} \
+         ssub={} multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 \
+         omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={resp} lib-name={} \
          lib-ver={}",
         client.id,
         client.peer,
         client.local,
         client.name,
         (now - client.since).max(0) / 1000,
+        (now - client.last_active).max(0) / 1000,
         client.db,
         client.channels,
         client.patterns,
+        client.shards,
+        client.last_command,
         client.library.0,
         client.library.1,
     )

@@ -1,28 +1,69 @@
-//! CONFIG GET: the settings that tools ask a Redis for, as they are true here.
+//! CONFIG: GET SET RESETSTAT REWRITE
 
 use ringwell_storage::keyspace::{Reply, glob_matches};
 use ringwell_storage::store::Ack;
 
-use super::{arg, error, text};
+use super::{arg, error, text, wrong_arity};
 use crate::resp::session::{DATABASES, Session};
 
-pub(super) const SUBCOMMANDS: &[(&str, i8)] = &[("get", -3), ("set", -4)];
+pub(super) const SUBCOMMANDS: &[(&str, i8)] =
+    &[("get", -3), ("set", -4), ("resetstat", 2), ("rewrite", 2), ("help", 2)];
 
-/// `CONFIG GET pattern [pattern ...]`
+/// `CONFIG GET pattern [pattern ...] | SET name value [name value ...] | RESETSTAT | REWRITE`
 pub(super) fn config(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    if super::is(arg(args, 1), "set") {
-        return Some(error(
-            "ERR CONFIG SET is not supported: settings live in Ringwell's own configuration",
-        ));
-    }
-    let patterns: Vec<Vec<u8>> =
-        args.iter().skip(2).map(|pattern| pattern.to_ascii_lowercase()).collect();
-    let wanted = |name: &str| patterns.iter().any(|p| glob_matches(p, name.as_bytes()));
-    let table = settings(session).into_iter().filter(|(name, _)| wanted(name));
-    Some(Reply::Map(table.map(|(name, value)| (text(name), text(&value))).collect()))
+    let rest = args.get(2..).unwrap_or_default();
+    Some(match arg(args, 1).to_ascii_lowercase().as_slice() {
+        b"get" => get(session, rest),
+        b"set" => set(session, rest),
+        b"resetstat" => {
+            session.shared.counters.reset();
+            session.shared.latency.forget_calls();
+            Reply::OK
+        }
+        b"rewrite" => error("ERR The server is running without a config file"),
+        _ => super::help("CONFIG", SUBCOMMANDS),
+    })
 }
 
-fn settings(session: &Session) -> Vec<(&'static str, String)> {
+fn get(session: &Session, patterns: &[&[u8]]) -> Reply {
+    let patterns: Vec<Vec<u8>> = patterns.iter().map(|p| p.to_ascii_lowercase()).collect();
+    let wanted = |name: &str| patterns.iter().any(|p| glob_matches(p, name.as_bytes()));
+    let mut table = own(session);
+    table.extend(session.shared.settings.all());
+    let table = table.into_iter().filter(|(name, _)| wanted(name));
+    Reply::Map(table.map(|(name, value)| (text(name), text(&value))).collect())
+}
+
+fn set(session: &Session, pairs: &[&[u8]]) -> Reply {
+    if !pairs.len().is_multiple_of(2) {
+        return wrong_arity("config|set");
+    }
+    let own = own(session);
+    let lossy = |arg: &[u8]| String::from_utf8_lossy(arg).into_owned();
+    let mut given = Vec::new();
+    for pair in pairs.chunks_exact(2) {
+        let [name, value] = pair else { continue };
+        let (name, value) = (lossy(name).to_ascii_lowercase(), lossy(value));
+        match own.iter().find(|(known, _)| *known == name) {
+            // What Ringwell's own configuration says can only be confirmed here.
+            Some((_, now)) if *now == value => {}
+            Some(_) => {
+                return error(&format!(
+                    "ERR CONFIG SET failed (possibly related to argument '{name}') - can't set \
+                     immutable config"
+                ));
+            }
+            None => given.push((name, value)),
+        }
+    }
+    match session.shared.settings.set(&given) {
+        Ok(()) => Reply::OK,
+        Err(why) => error(&why),
+    }
+}
+
+/// The parameters that Ringwell's own configuration sets.
+fn own(session: &Session) -> Vec<(&'static str, String)> {
     let options = &session.shared.options;
     let fsync = if matches!(options.ack, Ack::Synced) { "always" } else { "everysec" };
     vec![
@@ -30,11 +71,7 @@ fn settings(session: &Session) -> Vec<(&'static str, String)> {
         ("appendonly", "yes".to_owned()),
         ("databases", DATABASES.to_string()),
         ("maxclients", options.max_connections.to_string()),
-        ("maxmemory", "0".to_owned()),
-        ("maxmemory-policy", "noeviction".to_owned()),
         ("port", session.shared.port.to_string()),
         ("proto-max-bulk-len", options.limits.bulk.to_string()),
-        ("save", String::new()),
-        ("timeout", "0".to_owned()),
     ]
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use ringwell_storage::keyspace::{DATABASES, Reply};
 
 use super::connection::REDIS_VERSION;
+use crate::resp::hub::Topic;
 use crate::resp::session::Session;
 use crate::resp::shared::Shared;
 
@@ -74,7 +75,7 @@ fn clients(shared: &Shared, out: &mut String) {
     line(out, format_args!("connected_clients:{connected}"));
     line(out, format_args!("cluster_connections:0"));
     line(out, format_args!("maxclients:{}", shared.options.max_connections));
-    line(out, format_args!("blocked_clients:0"));
+    line(out, format_args!("blocked_clients:{}", shared.waiters.count()));
     line(out, format_args!("tracking_clients:0"));
 }
 
@@ -117,7 +118,11 @@ fn stats(shared: &Shared, out: &mut String) {
     line(out, format_args!("total_net_output_bytes:{}", load(&counters.bytes_out)));
     line(out, format_args!("rejected_connections:{}", load(&counters.refused)));
     line(out, format_args!("evicted_keys:0"));
-    line(out, format_args!("pubsub_channels:{}", shared.hub.channels(None).len()));
+    line(out, format_args!("pubsub_channels:{}", shared.hub.channels(Topic::Channel, None).len()));
+    line(
+        out,
+        format_args!("pubsubshard_channels:{}", shared.hub.channels(Topic::Shard, None).len()),
+    );
     line(out, format_args!("pubsub_patterns:{}", shared.hub.patterns()));
     line(out, format_args!("total_error_replies:{}", load(&counters.errors)));
 }

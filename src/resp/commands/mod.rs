@@ -6,6 +6,8 @@ mod connection;
 mod info;
 mod introspect;
 mod pubsub;
+mod server;
+mod settings;
 mod transaction;
 
 use ringwell_storage::keyspace::Reply;
@@ -14,6 +16,8 @@ use ringwell_storage::keyspace::command::{QUOTED, error, quote};
 use super::session::Session;
 
 pub(super) use pubsub::leave_all;
+pub use settings::Settings;
+pub(super) use settings::class;
 
 /// Does a command; `None` when it has written its replies itself.
 type Run = fn(&mut Session, &[&[u8]], &mut Vec<u8>) -> Option<Reply>;
@@ -95,6 +99,29 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("time", 1, connection::time, "Says what time it is."),
         heard(plain("unsubscribe", -1, pubsub::unsubscribe, "Stops hearing channels.")),
         plain("unwatch", 1, transaction::unwatch, "Forgets watched keys."),
+        plain("spublish", 3, pubsub::spublish, "Sends a message to a sharded channel."),
+        heard(plain("ssubscribe", -2, pubsub::ssubscribe, "Hears sharded channels.")),
+        heard(plain("sunsubscribe", -1, pubsub::sunsubscribe, "Stops hearing sharded channels.")),
+        plain("debug", -2, server::debug, "Helps those who test."),
+        with(plain("slowlog", -2, server::slowlog, "Slow commands."), server::SLOWLOG),
+        with(plain("latency", -2, server::latency, "What takes how long."), server::LATENCY),
+        plain("monitor", 1, server::monitor, "Shows every command."),
+        plain("role", 1, server::role, "Says that this is a master."),
+        plain("save", 1, server::save, "Does nothing: everything is in the log."),
+        plain("bgsave", -1, server::bgsave, "Does nothing: everything is in the log."),
+        plain("bgrewriteaof", 1, server::bgrewriteaof, "Does nothing: the log is cut by itself."),
+        plain("lastsave", 1, server::lastsave, "Says until when all is safe."),
+        plain("lolwut", -1, server::lolwut, "Says the version."),
+        plain("eval", -3, server::no_scripts, "Is refused."),
+        plain("eval_ro", -3, server::no_scripts, "Is refused."),
+        plain("evalsha", -3, server::no_scripts, "Is refused."),
+        plain("evalsha_ro", -3, server::no_scripts, "Is refused."),
+        plain("fcall", -3, server::no_scripts, "Is refused."),
+        plain("fcall_ro", -3, server::no_scripts, "Is refused."),
+        plain("script", -2, server::script, "There are no scripts."),
+        plain("function", -2, server::function, "There are no functions."),
+        plain("cluster", -2, server::cluster, "One node with all slots."),
+        plain("acl", -2, server::acl, "One user."),
         at_once(plain("watch", -2, transaction::watch, "Lets EXEC fail if keys change.")),
         plain("wait", 3, connection::wait, "Counts replicas that have it all: none."),
     ]
@@ -127,6 +154,13 @@ impl SessionCommand {
 fn takes(arity: i8, args: usize) -> bool {
     let wanted = usize::from(arity.unsigned_abs());
     if arity < 0 { args >= wanted } else { args == wanted }
+}
+
+/// What HELP answers: the sub-commands.
+fn help(family: &str, subcommands: &[(&'static str, i8)]) -> Reply {
+    let head = text(&format!("{family} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    let names = subcommands.iter().map(|(name, _)| text(&name.to_ascii_uppercase()));
+    Reply::Array(std::iter::once(head).chain(names).collect())
 }
 
 /// Whether an argument is this word, in any case.

@@ -51,6 +51,9 @@ pub(super) fn exec(session: &mut Session, _: &[&[u8]], out: &mut Vec<u8>) -> Opt
         }
     }
     session.transaction = None;
+    if shared.waiters.count() > 0 {
+        shared.serve_waiters(None);
+    }
     None
 }
 

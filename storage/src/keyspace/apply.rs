@@ -8,6 +8,7 @@ use super::list::{End, List};
 use super::map::Map;
 use super::table::Bytes;
 use super::value::{Entry, Value};
+use super::zset::ZSet;
 use super::{Keyspace, Strings};
 
 impl Keyspace {
@@ -16,9 +17,34 @@ impl Keyspace {
         for (db, effect) in effects.iter() {
             if matches!(effect, Effect::FlushAll) {
                 self.databases.iter_mut().for_each(Database::flush);
+            } else if let Effect::Copy { key, to_db, to } = effect {
+                self.copy(db, key, to_db, to);
+            } else if let Effect::SwapDb { with } = effect {
+                self.swap(db, with);
             } else if let Some(database) = self.databases.get_mut(usize::from(db)) {
                 apply(database, effect);
             }
+        }
+    }
+}
+
+impl Keyspace {
+    fn copy(&mut self, db: u8, key: &[u8], to_db: u8, to: &[u8]) {
+        let Some(entry) = self.entry(db, key).cloned() else { return };
+        if let Some(database) = self.databases.get_mut(usize::from(to_db)) {
+            database.remove(to);
+            database.keys.insert(to, Entry { value: entry.value, expires: None });
+            database.expire(to, entry.expires);
+        }
+    }
+
+    /// Keys change places; marks belong to the numbers and stay.
+    fn swap(&mut self, db: u8, with: u8) {
+        let (low, high) = (usize::from(db.min(with)), usize::from(db.max(with)));
+        let Some((below, above)) = self.databases.split_at_mut_checked(high) else { return };
+        if let (Some(a), Some(b)) = (below.get_mut(low), above.first_mut()) {
+            std::mem::swap(&mut a.keys, &mut b.keys);
+            std::mem::swap(&mut a.expiries, &mut b.expiries);
         }
     }
 }
@@ -61,8 +87,31 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
                 members.for_each(|member| set.remove(member));
             }
         }),
+        Effect::ListSet { key, index, element } => change_list(database, key, |list| {
+            list.set(usize::try_from(index).unwrap_or(usize::MAX), element);
+        }),
+        Effect::ListInsert { key, index, element } => change_list(database, key, |list| {
+            list.insert(usize::try_from(index).unwrap_or(usize::MAX), element);
+        }),
+        Effect::ListRemove { key, indexes } => change_list(database, key, |list| {
+            let place = |i: &[u8]| i.try_into().ok().map(u64::from_le_bytes);
+            let places = indexes.filter_map(place).filter_map(|i| usize::try_from(i).ok());
+            list.remove(&places.collect::<Vec<_>>());
+        }),
+        Effect::ZSetAdd { key, pairs } if pairs.count() > 0 => add_scored(database, key, pairs),
+        Effect::ZSetRemove { key, members } => change(database, key, |value| {
+            if let Value::ZSet(zset) = value {
+                let zset = Arc::make_mut(zset);
+                members.for_each(|member| zset.remove(member));
+            }
+        }),
+        // These concern two databases and are done above.
+        Effect::Copy { .. } | Effect::SwapDb { .. } => {}
         // Nothing to add makes no key: no collection is ever empty.
-        Effect::ListPush { .. } | Effect::HashSet { .. } | Effect::SetAdd { .. } => {}
+        Effect::ListPush { .. }
+        | Effect::HashSet { .. }
+        | Effect::SetAdd { .. }
+        | Effect::ZSetAdd { .. } => {}
         Effect::FlushDb | Effect::FlushAll => database.flush(),
         Effect::Mark { key, state } => database.mark(key, state),
     }
@@ -97,6 +146,26 @@ fn set_fields(database: &mut Database, key: &[u8], mut pairs: Strings<'_>) {
             hash.insert(field, Bytes::from(value));
         }
     }
+}
+
+fn add_scored(database: &mut Database, key: &[u8], mut pairs: Strings<'_>) {
+    let value = database.entry(key, || Value::ZSet(Arc::new(ZSet::default())));
+    if let Value::ZSet(zset) = value {
+        let zset = Arc::make_mut(zset);
+        while let (Some(score), Some(member)) = (pairs.next(), pairs.next()) {
+            if let Ok(score) = score.try_into().map(f64::from_le_bytes) {
+                zset.insert(member, score);
+            }
+        }
+    }
+}
+
+fn change_list(database: &mut Database, key: &[u8], edit: impl FnOnce(&mut List)) {
+    change(database, key, |value| {
+        if let Value::List(list) = value {
+            edit(Arc::make_mut(list));
+        }
+    });
 }
 
 /// Changes a value, and deletes the key if that emptied it.

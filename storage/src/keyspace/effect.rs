@@ -29,6 +29,13 @@ mod kind {
     pub(super) const FLUSH_DB: u8 = 11;
     pub(super) const FLUSH_ALL: u8 = 12;
     pub(super) const MARK: u8 = 13;
+    pub(super) const LIST_SET: u8 = 14;
+    pub(super) const LIST_INSERT: u8 = 15;
+    pub(super) const LIST_REMOVE: u8 = 16;
+    pub(super) const ZSET_ADD: u8 = 17;
+    pub(super) const ZSET_REMOVE: u8 = 18;
+    pub(super) const COPY: u8 = 19;
+    pub(super) const SWAP_DB: u8 = 20;
 }
 
 /// The bit of a string-set's flags that keeps the expiry.
@@ -108,6 +115,59 @@ pub enum Effect<'a> {
         key: &'a [u8],
         /// Those that were there.
         members: Strings<'a>,
+    },
+    /// An element of a list is replaced.
+    ListSet {
+        /// Which.
+        key: &'a [u8],
+        /// Its place from the head.
+        index: u64,
+        /// What it becomes.
+        element: &'a [u8],
+    },
+    /// An element comes into a list.
+    ListInsert {
+        /// Which.
+        key: &'a [u8],
+        /// The place from the head it then has.
+        index: u64,
+        /// The element.
+        element: &'a [u8],
+    },
+    /// Elements leave the middle of a list.
+    ListRemove {
+        /// Which.
+        key: &'a [u8],
+        /// Their places from the head, ascending, each in eight bytes.
+        indexes: Strings<'a>,
+    },
+    /// Members come to a sorted set or get another score.
+    ZSetAdd {
+        /// Which.
+        key: &'a [u8],
+        /// Score in eight bytes, member, score, member ...
+        pairs: Strings<'a>,
+    },
+    /// Members leave a sorted set.
+    ZSetRemove {
+        /// Which.
+        key: &'a [u8],
+        /// Those that were there.
+        members: Strings<'a>,
+    },
+    /// A key's value and expiry come to another key, in place of what that one held.
+    Copy {
+        /// From where.
+        key: &'a [u8],
+        /// The other key's database.
+        to_db: u8,
+        /// The other key.
+        to: &'a [u8],
+    },
+    /// Two databases change places.
+    SwapDb {
+        /// The other one.
+        with: u8,
     },
     /// Every key of the database goes.
     FlushDb,
@@ -261,6 +321,62 @@ impl Effects {
         self.put_keyed(kind::SET_REMOVE, db, key, members);
     }
 
+    /// An element of a list is replaced.
+    pub fn list_set(&mut self, db: u8, key: &[u8], index: usize, element: &[u8]) {
+        self.put_indexed(kind::LIST_SET, db, key, index, element);
+    }
+
+    /// An element comes into a list, to stand at `index`.
+    pub fn list_insert(&mut self, db: u8, key: &[u8], index: usize, element: &[u8]) {
+        self.put_indexed(kind::LIST_INSERT, db, key, index, element);
+    }
+
+    fn put_indexed(&mut self, kind: u8, db: u8, key: &[u8], index: usize, element: &[u8]) {
+        self.put(kind, db, |out| {
+            put_bytes(out, key);
+            put_varint(out, index as u64);
+            put_bytes(out, element);
+        });
+    }
+
+    /// Elements leave the middle of a list; `indexes` ascend.
+    pub fn list_remove(&mut self, db: u8, key: &[u8], indexes: &[usize]) {
+        let places: Vec<[u8; 8]> = indexes.iter().map(|i| (*i as u64).to_le_bytes()).collect();
+        let places: Vec<&[u8]> = places.iter().map(|place| place.as_slice()).collect();
+        self.put_keyed(kind::LIST_REMOVE, db, key, &places);
+    }
+
+    /// Members come to a sorted set or get another score, which is not NaN.
+    pub fn zset_add(&mut self, db: u8, key: &[u8], members: &[(f64, &[u8])]) {
+        self.put(kind::ZSET_ADD, db, |out| {
+            put_bytes(out, key);
+            put_varint(out, members.len() as u64);
+            for (score, member) in members {
+                put_bytes(out, &score.to_le_bytes());
+                put_bytes(out, member);
+            }
+        });
+    }
+
+    /// Members leave a sorted set.
+    pub fn zset_remove(&mut self, db: u8, key: &[u8], members: &[&[u8]]) {
+        self.put_keyed(kind::ZSET_REMOVE, db, key, members);
+    }
+
+    /// A key's value and expiry come to another key.
+    pub fn copy(&mut self, db: u8, key: &[u8], to_db: u8, to: &[u8]) {
+        self.put(kind::COPY, db, |out| {
+            put_bytes(out, key);
+            out.push(to_db);
+            put_bytes(out, to);
+        });
+    }
+
+    /// Two databases change places.
+    pub fn swap_db(&mut self, db: u8, with: u8) {
+        self.put(kind::SWAP_DB, db, |out| out.push(with));
+    }
+
     /// Every key of the database goes.
     pub fn flush_db(&mut self, db: u8) {
         self.put(kind::FLUSH_DB, db, |_| ());
@@ -353,8 +469,29 @@ fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatEr
         kind::FLUSH_DB => Effect::FlushDb,
         kind::FLUSH_ALL => Effect::FlushAll,
         kind::MARK => Effect::Mark { key: body.bytes()?, state: body.bytes()? },
+        kind::LIST_SET => {
+            Effect::ListSet { key: body.bytes()?, index: body.varint()?, element: body.bytes()? }
+        }
+        kind::LIST_INSERT => {
+            Effect::ListInsert { key: body.bytes()?, index: body.varint()?, element: body.bytes()? }
+        }
+        kind::LIST_REMOVE => Effect::ListRemove { key: body.bytes()?, indexes: strings(body, 1)? },
+        kind::ZSET_ADD => Effect::ZSetAdd { key: body.bytes()?, pairs: strings(body, 2)? },
+        kind::ZSET_REMOVE => Effect::ZSetRemove { key: body.bytes()?, members: strings(body, 1)? },
+        kind::COPY => {
+            let key = body.bytes()?;
+            Effect::Copy { key, to_db: database(body)?, to: body.bytes()? }
+        }
+        kind::SWAP_DB => Effect::SwapDb { with: database(body)? },
         _ => return Err(unknown("effect kind", kind, body)),
     })
+}
+
+fn database(body: &mut Reader<'_>) -> Result<u8, FormatError> {
+    match body.u8()? {
+        db @ 0..DATABASES => Ok(db),
+        db => Err(unknown("database", db, body)),
+    }
 }
 
 /// Reads a counted run, `each` strings a count, and gives it back to be walked again.

@@ -98,6 +98,14 @@ impl List {
         };
         open.push(element);
         self.len += 1;
+        self.seal_if_full(end);
+    }
+
+    fn seal_if_full(&mut self, end: End) {
+        let open = match end {
+            End::Left => &self.head,
+            End::Right => &self.tail,
+        };
         if open.len() >= SEAL_ELEMENTS || open.byte_len() >= SEAL_BYTES {
             self.seal(end);
         }
@@ -135,6 +143,78 @@ impl List {
                     End::Right => self.pieces.pop_back(),
                 };
             }
+        }
+    }
+
+    /// Replaces the element at `index`, if there is one.
+    pub fn set(&mut self, index: usize, element: &[u8]) {
+        self.edit(index, |elements, at| {
+            if let Some(old) = elements.get_mut(at) {
+                *old = element.to_vec();
+            }
+        });
+    }
+
+    /// Adds an element so that it stands at `index`, or at the end if there are fewer.
+    pub fn insert(&mut self, index: usize, element: &[u8]) {
+        if index >= self.len {
+            return self.push(End::Right, element);
+        }
+        self.edit(index, |elements, at| elements.insert(at, element.to_vec()));
+    }
+
+    /// Removes the elements at these places, which ascend.
+    pub fn remove(&mut self, indexes: &[usize]) {
+        let mut left = List::default();
+        let mut gone = indexes.iter().copied().peekable();
+        let mut index = 0;
+        self.visit(0, usize::MAX, &mut |element| {
+            if gone.next_if_eq(&index).is_none() {
+                left.push(End::Right, element);
+            }
+            index += 1;
+        });
+        *self = left;
+    }
+
+    /// Lets `change` edit the part that holds `index`, in order, told the place there. A part is as
+    /// small as an open end may be, so this costs the same in a list of any length.
+    fn edit(&mut self, index: usize, change: impl FnOnce(&mut Vec<Vec<u8>>, usize)) {
+        if index >= self.len {
+            return;
+        }
+        if let Some(from_tail) = index.checked_sub(self.len - self.tail.len()) {
+            let mut elements: Vec<Vec<u8>> = self.tail.iter().map(<[u8]>::to_vec).collect();
+            change(&mut elements, from_tail);
+            self.len = self.len - self.tail.len() + elements.len();
+            self.tail = elements.iter().map(Vec::as_slice).collect();
+            return self.seal_if_full(End::Right);
+        }
+        let Some(mut inside) = index.checked_sub(self.head.len()) else {
+            let mut elements: Vec<Vec<u8>> = self.head.iter().rev().map(<[u8]>::to_vec).collect();
+            change(&mut elements, index);
+            self.len = self.len - self.head.len() + elements.len();
+            self.head = elements.iter().rev().map(Vec::as_slice).collect();
+            return self.seal_if_full(End::Left);
+        };
+        let mut at = 0;
+        while let Some(piece) = self.pieces.get(at).filter(|piece| inside >= piece.window.len()) {
+            inside -= piece.window.len();
+            at += 1;
+        }
+        let Some(piece) = self.pieces.get_mut(at) else { return };
+        let mut elements = Vec::new();
+        piece.segment.visit(piece.window.clone(), &mut |element| elements.push(element.to_vec()));
+        let before = elements.len();
+        change(&mut elements, inside);
+        self.len = self.len - before + elements.len();
+        let packed = |part: &[Vec<u8>]| part.iter().map(Vec::as_slice).collect::<Packed>();
+        if elements.len() > 2 * SEAL_ELEMENTS {
+            let (lower, upper) = elements.split_at(elements.len() / 2);
+            *piece = Piece::new(packed(lower));
+            self.pieces.insert(at + 1, Piece::new(packed(upper)));
+        } else {
+            *piece = Piece::new(packed(&elements));
         }
     }
 

@@ -37,6 +37,12 @@ impl Weight for Bytes {
     }
 }
 
+impl Weight for f64 {
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
 impl<V> Default for Map<V> {
     fn default() -> Map<V> {
         Map(Shape::Small(Vec::new()))
@@ -71,6 +77,38 @@ impl<V: Weight> Map<V> {
             Shape::Small(entries) => Box::new(entries.iter().map(|(k, v)| (k, v))),
             Shape::Large(table) => Box::new(table.iter()),
         }
+    }
+
+    /// Shows whole pages from `cursor` on as [`Table::scan`] does; a small map all at once.
+    pub(super) fn scan<'a>(
+        &'a self,
+        cursor: u64,
+        count: usize,
+        see: &mut dyn FnMut(&'a Bytes, &'a V),
+    ) -> u64 {
+        match &self.0 {
+            Shape::Small(entries) => {
+                entries.iter().for_each(|(key, value)| see(key, value));
+                0
+            }
+            Shape::Large(table) => table.scan(cursor, count, see),
+        }
+    }
+
+    /// Some entry, each as likely as any other; `random` gives the numbers to choose by.
+    pub(super) fn pick(&self, random: &mut dyn FnMut() -> u64) -> Option<(&Bytes, &V)> {
+        match &self.0 {
+            Shape::Small(entries) => {
+                let at = (random() as usize).checked_rem(entries.len())?;
+                entries.get(at).map(|(key, value)| (key, value))
+            }
+            Shape::Large(table) => table.draw(random),
+        }
+    }
+
+    /// Whether the map is still a short vector.
+    pub(super) fn is_small(&self) -> bool {
+        matches!(self.0, Shape::Small(_))
     }
 
     pub(super) fn insert(&mut self, key: &[u8], value: V) {

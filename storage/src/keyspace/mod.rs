@@ -11,6 +11,7 @@ pub mod command;
 mod database;
 mod effect;
 pub mod extract;
+mod float;
 mod glob;
 mod list;
 mod map;
@@ -20,9 +21,11 @@ mod table;
 mod value;
 mod view;
 mod wire;
+mod zset;
 
 pub use effect::{DATABASES, Effect, Effects, Strings};
 pub use extract::{Derived, DerivedSample, Extract, Mark};
+pub use float::spell as spell_double;
 pub use glob::matches as glob_matches;
 pub use list::{End, List};
 pub use map::{Map, Weight};
@@ -32,6 +35,7 @@ pub use table::Bytes;
 pub use value::{Entry, Value};
 pub use view::View;
 pub use wire::FormatError;
+pub use zset::ZSet;
 
 use database::Database;
 

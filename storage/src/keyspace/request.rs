@@ -41,6 +41,8 @@ pub enum Reply {
     Boolean(bool),
     /// Text for people; RESP2 spells it as a byte string.
     Verbatim(String),
+    /// Pairs as arrays of two; RESP2 spells them as one flat array.
+    Pairs(Vec<(Reply, Reply)>),
     /// A message out of turn; RESP2 spells it as an array.
     Push(Vec<Reply>),
 }

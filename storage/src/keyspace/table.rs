@@ -132,6 +132,22 @@ impl<V: Clone> Table<V> {
         page.slots.get(at).map(|slot| (&slot.key, &slot.value))
     }
 
+    /// Some entry, each as likely as any other: a page and a slot are drawn until the slot exists.
+    pub(super) fn draw(&self, random: &mut dyn FnMut() -> u64) -> Option<(&Bytes, &V)> {
+        /// More slots than a page ever has, but for the odd page, whose last slots come less often.
+        const SLOTS: usize = 64;
+        const TRIES: usize = 10_000;
+        for _ in 0..TRIES {
+            let number = random();
+            let page = self.pages.get((number >> 32) as usize % self.pages.len());
+            let slot = page.and_then(|page| page.slots.get(number as usize % SLOTS));
+            if let Some(slot) = slot {
+                return Some((&slot.key, &slot.value));
+            }
+        }
+        self.pick(random())
+    }
+
     fn hash(&self, key: &[u8]) -> u64 {
         xxhash_rust::xxh3::xxh3_64_with_seed(key, self.seed)
     }

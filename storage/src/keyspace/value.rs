@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::list::List;
 use super::map::Map;
 use super::table::Bytes;
+use super::zset::ZSet;
 
 /// One key's value and its expiry. A clone shares everything; a change copies what is shared.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ impl Entry {
             (Value::List(a), Value::List(b)) => Arc::ptr_eq(a, b),
             (Value::Hash(a), Value::Hash(b)) => Arc::ptr_eq(a, b),
             (Value::Set(a), Value::Set(b)) => Arc::ptr_eq(a, b),
+            (Value::ZSet(a), Value::ZSet(b)) => Arc::ptr_eq(a, b),
             _ => false,
         };
         same && self.expires == later.expires
@@ -46,6 +48,8 @@ pub enum Value {
     Hash(Arc<Map<Bytes>>),
     /// A set.
     Set(Arc<Map<()>>),
+    /// A sorted set.
+    ZSet(Arc<ZSet>),
 }
 
 impl Value {
@@ -56,6 +60,7 @@ impl Value {
             Value::List(_) => "list",
             Value::Hash(_) => "hash",
             Value::Set(_) => "set",
+            Value::ZSet(_) => "zset",
         }
     }
 
@@ -66,6 +71,7 @@ impl Value {
             Value::List(list) => list.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::Set(set) => set.is_empty(),
+            Value::ZSet(zset) => zset.is_empty(),
         }
     }
 }

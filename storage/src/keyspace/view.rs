@@ -10,6 +10,7 @@ use super::map::Map;
 use super::table::{Bytes, Table};
 use super::value::{Entry, Value};
 use super::wire::{FormatError, Reader, put_bytes, put_varint};
+use super::zset::ZSet;
 
 const VERSION: u8 = 1;
 /// Stands where a database's number would, after the last.
@@ -19,6 +20,7 @@ const STRING: u8 = 1;
 const LIST: u8 = 2;
 const HASH: u8 = 3;
 const SET: u8 = 4;
+const ZSET: u8 = 5;
 
 /// All keys and marks as they were. It shares pages and segments with the keyspace it came from.
 #[derive(Clone, Debug)]
@@ -87,12 +89,7 @@ impl View {
 }
 
 fn encode_entry(out: &mut Vec<u8>, name: &[u8], entry: &Entry) {
-    out.push(match entry.value {
-        Value::String(_) => STRING,
-        Value::List(_) => LIST,
-        Value::Hash(_) => HASH,
-        Value::Set(_) => SET,
-    });
+    out.push(kind_of(&entry.value));
     put_bytes(out, name);
     match entry.expires {
         None => out.push(0),
@@ -101,7 +98,11 @@ fn encode_entry(out: &mut Vec<u8>, name: &[u8], entry: &Entry) {
             out.extend_from_slice(&at.to_le_bytes());
         }
     }
-    match &entry.value {
+    encode_value(out, &entry.value);
+}
+
+fn encode_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
         Value::String(string) => put_bytes(out, string),
         Value::List(list) => {
             put_varint(out, list.len() as u64);
@@ -118,7 +119,55 @@ fn encode_entry(out: &mut Vec<u8>, name: &[u8], entry: &Entry) {
             put_varint(out, set.len() as u64);
             set.iter().for_each(|(member, ())| put_bytes(out, member));
         }
+        Value::ZSet(zset) => {
+            put_varint(out, zset.len() as u64);
+            for (score, member) in zset.iter() {
+                out.extend_from_slice(&score.to_le_bytes());
+                put_bytes(out, member);
+            }
+        }
     }
+}
+
+fn kind_of(value: &Value) -> u8 {
+    match value {
+        Value::String(_) => STRING,
+        Value::List(_) => LIST,
+        Value::Hash(_) => HASH,
+        Value::Set(_) => SET,
+        Value::ZSet(_) => ZSET,
+    }
+}
+
+/// What DUMP gives: version, kind, the value as in a view, checksum.
+pub(super) fn encode_dump(value: &Value) -> Vec<u8> {
+    let mut out = vec![VERSION, kind_of(value)];
+    encode_value(&mut out, value);
+    let checksum = xxhash_rust::xxh3::xxh3_64(&out);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out
+}
+
+/// Takes what [`encode_dump`] gave; checks all of it.
+pub(super) fn decode_dump(bytes: &[u8]) -> Result<Value, FormatError> {
+    let short = FormatError::Truncated { offset: bytes.len(), needed: 8 };
+    let (body, checksum) = bytes.split_last_chunk::<8>().ok_or(short)?;
+    let found = u64::from_le_bytes(*checksum);
+    if found != xxhash_rust::xxh3::xxh3_64(body) {
+        return Err(FormatError::Unknown { what: "checksum", found, offset: body.len() });
+    }
+    let mut reader = Reader::new(body);
+    let version = reader.u8()?;
+    if version != VERSION {
+        return Err(FormatError::Version { found: version, known: VERSION });
+    }
+    let kind = reader.u8()?;
+    let value = decode_value(kind, &mut reader)?;
+    reader.finish()?;
+    if value.is_empty_collection() {
+        return Err(unknown("empty collection of kind", kind, &reader));
+    }
+    Ok(value)
 }
 
 fn decode_database(reader: &mut Reader<'_>, database: &mut Database) -> Result<(), FormatError> {
@@ -169,6 +218,17 @@ fn decode_value(kind: u8, reader: &mut Reader<'_>) -> Result<Value, FormatError>
                 set.insert(reader.bytes()?, ());
             }
             Value::Set(Arc::new(set))
+        }
+        ZSET => {
+            let mut zset = ZSet::default();
+            for _ in 0..reader.varint()? {
+                let score = f64::from_le_bytes(reader.i64()?.to_le_bytes());
+                if score.is_nan() {
+                    return Err(unknown("score of kind", kind, reader));
+                }
+                zset.insert(reader.bytes()?, score);
+            }
+            Value::ZSet(Arc::new(zset))
         }
         _ => return Err(unknown("value kind", kind, reader)),
     })

@@ -1,9 +1,10 @@
-//! HSET HMSET HGET HMGET HGETALL HKEYS HVALS HDEL HLEN HEXISTS HINCRBY
+//! Hashes: fields with values.
 
 use std::collections::HashSet;
 
 use super::number::{integer, parse};
 use super::{Context, Refusal, Reply, count};
+use crate::keyspace::float;
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -102,4 +103,35 @@ pub(super) fn hincrby(cx: &mut Context<'_>) -> Outcome {
     let new = old.checked_add(increment).ok_or(Refusal::Overflow)?;
     cx.effects.hash_set(cx.db, key, &[field, new.to_string().as_bytes()]);
     Ok(Reply::Integer(new))
+}
+
+/// `HSETNX key field value`
+pub(super) fn hsetnx(cx: &mut Context<'_>) -> Outcome {
+    let (key, field) = (cx.arg(1), cx.arg(2));
+    let absent = cx.hash(key)?.is_none_or(|hash| hash.get(field).is_none());
+    if absent {
+        cx.effects.hash_set(cx.db, key, &[field, cx.arg(3)]);
+    }
+    Ok(Reply::Integer(absent.into()))
+}
+
+/// `HSTRLEN key field`
+pub(super) fn hstrlen(cx: &mut Context<'_>) -> Outcome {
+    let value = cx.hash(cx.arg(1))?.and_then(|hash| hash.get(cx.arg(2)));
+    Ok(count(value.map_or(0, |value| value.len())))
+}
+
+/// `HINCRBYFLOAT key field increment`
+pub(super) fn hincrbyfloat(cx: &mut Context<'_>) -> Outcome {
+    let (key, field, increment) = (cx.arg(1), cx.arg(2), cx.arg(3));
+    let given = float::parse(increment).ok_or(Refusal::Plain("ERR value is not a valid float"))?;
+    if given.is_infinite() {
+        return Err(Refusal::Plain("ERR value is NaN or Infinity"));
+    }
+    let old = cx.hash(key)?.and_then(|hash| hash.get(field)).map_or(&b"0"[..], |old| &**old);
+    float::parse(old).ok_or(Refusal::Plain("ERR hash value is not a float"))?;
+    let new = float::sum(old, increment)
+        .ok_or(Refusal::Plain("ERR increment would produce NaN or Infinity"))?;
+    cx.effects.hash_set(cx.db, key, &[field, new.as_bytes()]);
+    Ok(Reply::Bulk(new.into_bytes()))
 }

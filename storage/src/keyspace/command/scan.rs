@@ -1,40 +1,104 @@
-//! SCAN
+//! SCAN HSCAN SSCAN ZSCAN
 
 use super::number::integer;
 use super::{Context, Refusal, Reply};
-use crate::keyspace::glob;
+use crate::keyspace::map::{Map, Weight};
 use crate::keyspace::packed::Packed;
+use crate::keyspace::{float, glob};
+
+type Outcome = Result<Reply, Refusal>;
 
 /// How many keys a call looks at where COUNT says nothing.
 const DEFAULT_COUNT: usize = 10;
 
-/// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
-pub(super) fn scan(cx: &mut Context<'_>) -> Result<Reply, Refusal> {
-    let cursor = cursor(cx.arg(1)).ok_or(Refusal::Cursor)?;
-    let (mut pattern, mut kind, mut wanted) = (None, None, DEFAULT_COUNT);
-    for option in cx.rest(2).chunks(2) {
-        let [name, value] = option else { return Err(Refusal::Syntax) };
-        match name.to_ascii_lowercase().as_slice() {
-            b"match" => pattern = Some(*value),
-            b"type" => kind = Some(*value),
-            b"count" => {
-                let count = usize::try_from(integer(value)?).ok().filter(|count| *count > 0);
-                wanted = count.ok_or(Refusal::Syntax)?;
+/// What a scan was asked for.
+struct Asked<'a> {
+    pattern: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+    wanted: usize,
+}
+
+impl<'a> Asked<'a> {
+    fn read(options: &'a [&'a [u8]], keys: bool) -> Result<Asked<'a>, Refusal> {
+        let mut asked = Asked { pattern: None, kind: None, wanted: DEFAULT_COUNT };
+        for option in options.chunks(2) {
+            let [name, value] = option else { return Err(Refusal::Syntax) };
+            match name.to_ascii_lowercase().as_slice() {
+                b"match" => asked.pattern = Some(*value),
+                b"type" if keys => asked.kind = Some(*value),
+                b"count" => {
+                    let count = usize::try_from(integer(value)?).ok().filter(|count| *count > 0);
+                    asked.wanted = count.ok_or(Refusal::Syntax)?;
+                }
+                _ => return Err(Refusal::Syntax),
             }
-            _ => return Err(Refusal::Syntax),
         }
+        Ok(asked)
     }
+
+    fn names(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
+    }
+}
+
+fn page(next: u64, found: Packed) -> Reply {
+    Reply::Array(vec![Reply::Bulk(next.to_string().into_bytes()), Reply::Bulks(found)])
+}
+
+/// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
+pub(super) fn scan(cx: &mut Context<'_>) -> Outcome {
+    let cursor = cursor(cx.arg(1)).ok_or(Refusal::Cursor)?;
+    let asked = Asked::read(cx.rest(2), true)?;
     let mut keys = Packed::default();
     let now = cx.now;
-    let next = cx.database.keys.scan(cursor, wanted, &mut |key, entry| {
-        let named = pattern.is_none_or(|pattern| glob::matches(pattern, key));
-        let alike =
-            kind.is_none_or(|kind| entry.value.kind().as_bytes().eq_ignore_ascii_case(kind));
-        if named && alike && !entry.expired(now) {
+    let next = cx.database.keys.scan(cursor, asked.wanted, &mut |key, entry| {
+        let alike = |kind: &[u8]| entry.value.kind().as_bytes().eq_ignore_ascii_case(kind);
+        if asked.names(key) && asked.kind.is_none_or(alike) && !entry.expired(now) {
             keys.push(key);
         }
     });
-    Ok(Reply::Array(vec![Reply::Bulk(next.to_string().into_bytes()), Reply::Bulks(keys)]))
+    Ok(page(next, keys))
+}
+
+/// `HSCAN key cursor [MATCH pattern] [COUNT count]`
+pub(super) fn hscan(cx: &mut Context<'_>) -> Outcome {
+    let cursor = cursor(cx.arg(2)).ok_or(Refusal::Cursor)?;
+    let hash = cx.hash(cx.arg(1))?;
+    inside(cx, cursor, hash.map(|hash| &**hash), |value, found| found.push(value))
+}
+
+/// `SSCAN key cursor [MATCH pattern] [COUNT count]`
+pub(super) fn sscan(cx: &mut Context<'_>) -> Outcome {
+    let cursor = cursor(cx.arg(2)).ok_or(Refusal::Cursor)?;
+    let set = cx.set(cx.arg(1))?;
+    inside(cx, cursor, set.map(|set| &**set), |(), _| ())
+}
+
+/// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
+pub(super) fn zscan(cx: &mut Context<'_>) -> Outcome {
+    let cursor = cursor(cx.arg(2)).ok_or(Refusal::Cursor)?;
+    let zset = cx.zset(cx.arg(1))?;
+    inside(cx, cursor, zset.map(|zset| zset.scores()), |score, found| {
+        found.push(float::spell(*score).as_bytes());
+    })
+}
+
+fn inside<V: Weight>(
+    cx: &Context<'_>,
+    cursor: u64,
+    map: Option<&Map<V>>,
+    also: impl Fn(&V, &mut Packed),
+) -> Outcome {
+    let mut found = Packed::default();
+    let Some(map) = map else { return Ok(page(0, found)) };
+    let asked = Asked::read(cx.rest(3), false)?;
+    let next = map.scan(cursor, asked.wanted, &mut |name, value| {
+        if asked.names(name) {
+            found.push(name);
+            also(value, &mut found);
+        }
+    });
+    Ok(page(next, found))
 }
 
 /// Reads a cursor as C's `strtoul` does: nothing is 0, a sign may stand in front.

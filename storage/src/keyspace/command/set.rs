@@ -1,8 +1,9 @@
-//! SADD SREM SMEMBERS SCARD SISMEMBER
+//! Sets: SADD SREM SMEMBERS SCARD SISMEMBER SMISMEMBER SMOVE
 
 use std::collections::HashSet;
 
 use super::{Context, Refusal, Reply, count};
+use crate::keyspace::value::Value;
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -49,4 +50,27 @@ pub(super) fn scard(cx: &mut Context<'_>) -> Outcome {
 pub(super) fn sismember(cx: &mut Context<'_>) -> Outcome {
     let set = cx.set(cx.arg(1))?;
     Ok(Reply::Integer(set.is_some_and(|set| set.get(cx.arg(2)).is_some()).into()))
+}
+
+/// `SMISMEMBER key member [member ...]`
+pub(super) fn smismember(cx: &mut Context<'_>) -> Outcome {
+    let set = cx.set(cx.arg(1))?;
+    let held = |member: &&[u8]| set.is_some_and(|set| set.get(member).is_some());
+    Ok(Reply::Array(cx.rest(2).iter().map(|m| Reply::Integer(held(m).into())).collect()))
+}
+
+/// `SMOVE source destination member`
+pub(super) fn smove(cx: &mut Context<'_>) -> Outcome {
+    let (source, destination, member) = (cx.arg(1), cx.arg(2), cx.arg(3));
+    let Some(from) = cx.entry(source) else { return Ok(Reply::Integer(0)) };
+    let Value::Set(from) = &from.value else { return Err(Refusal::WrongType) };
+    let to = cx.set(destination)?;
+    let held = from.get(member).is_some();
+    if held && source != destination {
+        cx.effects.set_remove(cx.db, source, &[member]);
+        if to.is_none_or(|to| to.get(member).is_none()) {
+            cx.effects.set_add(cx.db, destination, &[member]);
+        }
+    }
+    Ok(Reply::Integer(held.into()))
 }

@@ -1,0 +1,426 @@
+//! About the node: DEBUG LATENCY SLOWLOG MONITOR ROLE SAVE and its kin, CLUSTER, ACL, EVAL's refusal.
+
+use std::time::Duration;
+
+use ringwell_storage::keyspace::{Bytes, Reply};
+
+use super::{QUOTED, arg, count, error, help, integer, is, quote, text};
+use crate::resp::hub::Topic;
+use crate::resp::session::Session;
+use crate::resp::slowlog::{Histogram, Slow};
+
+/// Longest sleep DEBUG SLEEP takes.
+const LONGEST_SLEEP: f64 = 60.0;
+
+/// `DEBUG subcommand [argument ...]`: what changes nothing, and only where it is switched on.
+pub(super) fn debug(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    if !session.shared.options.debug {
+        return Some(error(
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
+             \"local\", you can run it from a local connection, otherwise you need to set this \
+             option in the configuration file, and then restart the server.",
+        ));
+    }
+    let sub = arg(args, 1).to_ascii_lowercase();
+    Some(match sub.as_slice() {
+        b"sleep" => sleep(arg(args, 2)),
+        b"protocol" => protocol(arg(args, 2)),
+        b"jmap"
+        | b"log"
+        | b"reload"
+        | b"loadaof"
+        | b"set-active-expire"
+        | b"quicklist-packed-threshold"
+        | b"set-disable-deny-scripts"
+        | b"change-repl-id"
+        | b"stringmatch-len"
+        | b"config-rewrite-force-all"
+        | b"replicate"
+        | b"pause-cron" => Reply::OK,
+        b"digest-value" => {
+            let zeros = || text(&"0".repeat(40));
+            Reply::Array(args.iter().skip(2).map(|_| zeros()).collect())
+        }
+        b"digest" => text(&"0".repeat(40)),
+        b"object" => Reply::Simple(
+            "Value at:0x0 refcount:1 encoding:raw serializedlength:0 lru:0 lru_seconds_idle:0",
+        ),
+        sub => {
+            let sub = quote(sub, QUOTED);
+            error(&format!(
+                "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try DEBUG HELP."
+            ))
+        }
+    })
+}
+
+/// Blocks this thread, as Redis blocks: the lock of transactions is not held.
+fn sleep(seconds: &[u8]) -> Reply {
+    let seconds = std::str::from_utf8(seconds).ok().and_then(|text| text.parse::<f64>().ok());
+    let seconds = seconds.filter(|s| s.is_finite()).unwrap_or(0.0).clamp(0.0, LONGEST_SLEEP);
+    tokio::task::block_in_place(|| std::thread::sleep(Duration::from_secs_f64(seconds)));
+    Reply::OK
+}
+
+/// One reply of every kind, for the tests of clients.
+fn protocol(kind: &[u8]) -> Reply {
+    let numbers = |n: i64| (0..n).map(Reply::Integer);
+    match kind.to_ascii_lowercase().as_slice() {
+        b"string" => text("Hello World"),
+        b"integer" => Reply::Integer(12_345),
+        b"double" => Reply::Double(3141.0 / 1000.0),
+        b"null" => Reply::Null,
+        b"array" => Reply::Array(numbers(3).collect()),
+        b"set" => Reply::Set(numbers(3).collect()),
+        b"map" => Reply::Map(
+            numbers(3)
+                .map(|n| {
+                    let odd = matches!(n, Reply::Integer(1));
+                    (n, Reply::Boolean(odd))
+                })
+                .collect(),
+        ),
+        b"attrib" => text("Some real reply following the attribute"),
+        b"push" => Reply::Push(vec![text("server-cpu-usage"), Reply::Integer(42)]),
+        b"verbatim" => Reply::Verbatim("This is a verbatim\nstring".to_owned()),
+        b"true" => Reply::Boolean(true),
+        b"false" => Reply::Boolean(false),
+        b"bignum" => text("1234567999999999999999999999999999999"),
+        _ => error(
+            "ERR Wrong protocol type name. Please use one of the following: \
+             string|integer|double|null|array|set|map|attrib|push|verbatim|true|false",
+        ),
+    }
+}
+
+pub(super) const SLOWLOG: &[(&str, i8)] = &[("get", -2), ("len", 2), ("reset", 2), ("help", 2)];
+
+/// `SLOWLOG GET [count] | LEN | RESET`
+pub(super) fn slowlog(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let log = &session.shared.slowlog;
+    Some(match arg(args, 1).to_ascii_lowercase().as_slice() {
+        b"len" => count(log.len()),
+        b"reset" => {
+            log.reset();
+            Reply::OK
+        }
+        b"get" => {
+            let wanted = match args.get(2).map(|count| integer(count)) {
+                None => 10,
+                Some(Ok(-1)) => usize::MAX,
+                Some(Ok(count)) if count >= 0 => usize::try_from(count).unwrap_or(usize::MAX),
+                Some(Ok(_)) => {
+                    return Some(error("ERR count should be greater than or equal to -1"));
+                }
+                Some(Err(refusal)) => return Some(refusal),
+            };
+            Reply::Array(log.entries(wanted).iter().map(slow).collect())
+        }
+        _ => help("SLOWLOG", SLOWLOG),
+    })
+}
+
+fn slow(entry: &Slow) -> Reply {
+    Reply::Array(vec![
+        Reply::Integer(i64::try_from(entry.id).unwrap_or(i64::MAX)),
+        Reply::Integer(entry.at),
+        Reply::Integer(entry.us),
+        Reply::Array(entry.args.iter().map(|arg| Reply::bulk(arg)).collect()),
+        text(&entry.peer),
+        text(&entry.name),
+    ])
+}
+
+pub(super) const LATENCY: &[(&str, i8)] = &[
+    ("latest", 2),
+    ("history", 3),
+    ("reset", -2),
+    ("graph", 3),
+    ("doctor", 2),
+    ("histogram", -2),
+    ("help", 2),
+];
+
+/// `LATENCY LATEST | HISTORY event | RESET [event ...] | HISTOGRAM [command ...]`
+pub(super) fn latency(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let latency = &session.shared.latency;
+    let named = args.get(2..).unwrap_or_default();
+    let lower = |arg: &&[u8]| String::from_utf8_lossy(arg).to_ascii_lowercase();
+    Some(match arg(args, 1).to_ascii_lowercase().as_slice() {
+        b"latest" => {
+            let events = latency.events().into_iter().filter_map(|(kind, events)| {
+                let (at, last) = events.back().copied()?;
+                let longest = events.iter().map(|(_, ms)| *ms).max()?;
+                let numbers = [at, last, longest].map(Reply::Integer);
+                Some(Reply::Array([text(kind)].into_iter().chain(numbers).collect()))
+            });
+            Reply::Array(events.collect())
+        }
+        b"history" => {
+            let events = latency.events();
+            let events = events.get(lower(&arg(args, 2)).as_str()).into_iter().flatten();
+            let pair = |(at, ms): &(i64, i64)| {
+                Reply::Array(vec![Reply::Integer(*at), Reply::Integer(*ms)])
+            };
+            Reply::Array(events.map(pair).collect())
+        }
+        b"reset" => count(latency.reset(&named.iter().map(lower).collect::<Vec<_>>())),
+        b"histogram" => {
+            let wanted: Vec<String> = named.iter().map(lower).collect();
+            let calls = latency.calls().into_iter().filter(|(name, _)| {
+                wanted.is_empty() || wanted.iter().any(|wanted| wanted == name)
+            });
+            Reply::Map(calls.map(|(name, calls)| (text(name), histogram(&calls))).collect())
+        }
+        b"doctor" => Reply::Verbatim(doctor(session)),
+        b"graph" => {
+            error(&format!("ERR No samples available for event '{}'", quote(arg(args, 2), QUOTED)))
+        }
+        _ => help("LATENCY", LATENCY),
+    })
+}
+
+fn doctor(session: &Session) -> String {
+    if session.shared.settings.latency_threshold() == 0 {
+        return "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis \
+                instance. You may use \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in \
+                order to enable it.\n"
+            .to_owned();
+    }
+    let events = session.shared.latency.events();
+    if events.is_empty() {
+        return "No latency spike was seen.\n".to_owned();
+    }
+    let mut told = String::new();
+    for (kind, events) in events {
+        let longest = events.iter().map(|(_, ms)| *ms).max().unwrap_or(0);
+        told += &format!("{kind}: {} latency spikes, the longest {longest} ms.\n", events.len());
+    }
+    told
+}
+
+fn histogram((calls, bins): &Histogram) -> Reply {
+    let mut total = 0;
+    let mut shown = Vec::new();
+    for (bin, n) in bins.iter().enumerate().filter(|(_, n)| **n > 0) {
+        total += n;
+        let upper = 1_i64 << bin;
+        shown.push((
+            Reply::Integer(upper),
+            Reply::Integer(i64::try_from(total).unwrap_or(i64::MAX)),
+        ));
+    }
+    Reply::Map(vec![
+        (text("calls"), Reply::Integer(i64::try_from(*calls).unwrap_or(i64::MAX))),
+        (text("histogram_usec"), Reply::Map(shown)),
+    ])
+}
+
+/// `MONITOR`
+pub(super) fn monitor(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let mailbox = session.mailbox();
+    let name = Bytes::from(&b""[..]);
+    if session.subscriptions.names(Topic::Monitor).insert(name.clone()) {
+        session.shared.hub.subscribe(Topic::Monitor, &name, &mailbox);
+    }
+    session.publish_state();
+    Some(Reply::OK)
+}
+
+/// `ROLE`
+pub(super) fn role(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(Reply::Array(vec![text("master"), Reply::Integer(0), Reply::Array(Vec::new())]))
+}
+
+/// `SAVE`: all that is answered is in the log already.
+pub(super) fn save(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(Reply::OK)
+}
+
+/// `BGSAVE [SCHEDULE]`
+pub(super) fn bgsave(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(Reply::Simple("Background saving started"))
+}
+
+/// `BGREWRITEAOF`
+pub(super) fn bgrewriteaof(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(Reply::Simple("Background append only file rewriting started"))
+}
+
+/// `LASTSAVE`
+pub(super) fn lastsave(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(Reply::Integer(session.shared.now() / 1000))
+}
+
+/// `LOLWUT [VERSION version]`
+pub(super) fn lolwut(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(Reply::Verbatim(format!("Ringwell {}\n", env!("CARGO_PKG_VERSION"))))
+}
+
+/// `EVAL` and everything else that would run a script.
+pub(super) fn no_scripts(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(error("ERR Ringwell runs no scripts: EVAL, SCRIPT and FUNCTION are not supported"))
+}
+
+/// `FUNCTION FLUSH | LIST | ...`: there are none, so only emptying them works.
+pub(super) fn function(s: &mut Session, args: &[&[u8]], out: &mut Vec<u8>) -> Option<Reply> {
+    match arg(args, 1).to_ascii_lowercase().as_slice() {
+        b"flush" => Some(Reply::OK),
+        b"list" => Some(Reply::Array(Vec::new())),
+        _ => no_scripts(s, args, out),
+    }
+}
+
+/// `SCRIPT FLUSH | EXISTS | ...`: there are none, so only emptying them and looking works.
+pub(super) fn script(s: &mut Session, args: &[&[u8]], out: &mut Vec<u8>) -> Option<Reply> {
+    match arg(args, 1).to_ascii_lowercase().as_slice() {
+        b"flush" => Some(Reply::OK),
+        b"exists" => Some(Reply::Array(args.iter().skip(2).map(|_| Reply::Integer(0)).collect())),
+        b"kill" => Some(error("NOTBUSY No scripts in execution right now.")),
+        _ => no_scripts(s, args, out),
+    }
+}
+
+/// `CLUSTER subcommand`: one node that has all slots, for clients that speak only to clusters.
+pub(super) fn cluster(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    const LAST: i64 = 16_383;
+    let shared = &session.shared;
+    let address = session.client.local;
+    let (host, port) = (address.ip().to_string(), i64::from(address.port()));
+    let id = || text(&shared.run_id);
+    Some(match arg(args, 1).to_ascii_lowercase().as_slice() {
+        b"myid" => id(),
+        b"info" => Reply::Verbatim(
+            "cluster_enabled:0\r\ncluster_state:ok\r\ncluster_slots_assigned:16384\r\n\
+             cluster_slots_ok:16384\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:0\r\n\
+             cluster_known_nodes:1\r\ncluster_size:1\r\ncluster_current_epoch:1\r\n\
+             cluster_my_epoch:1\r\n"
+                .to_owned(),
+        ),
+        b"nodes" => Reply::Verbatim(format!(
+            "{} {host}:{port}@{port} myself,master - 0 0 1 connected 0-16383\n",
+            shared.run_id
+        )),
+        b"slots" => {
+            let node = Reply::Array(vec![
+                text(&host),
+                Reply::Integer(port),
+                id(),
+                Reply::Array(Vec::new()),
+            ]);
+            Reply::Array(vec![Reply::Array(vec![Reply::Integer(0), Reply::Integer(LAST), node])])
+        }
+        b"shards" => {
+            let node = Reply::Map(vec![
+                (text("id"), id()),
+                (text("port"), Reply::Integer(port)),
+                (text("ip"), text(&host)),
+                (text("endpoint"), text(&host)),
+                (text("role"), text("master")),
+                (text("replication-offset"), Reply::Integer(0)),
+                (text("health"), text("online")),
+            ]);
+            Reply::Array(vec![Reply::Map(vec![
+                (text("slots"), Reply::Array(vec![Reply::Integer(0), Reply::Integer(LAST)])),
+                (text("nodes"), Reply::Array(vec![node])),
+            ])])
+        }
+        b"keyslot" if args.len() == 3 => Reply::Integer(slot(arg(args, 2)).into()),
+        _ => error("ERR This instance has cluster support disabled"),
+    })
+}
+
+/// The slot of a key: CRC16 (XMODEM) of what stands between braces, or of all.
+fn slot(key: &[u8]) -> u16 {
+    let open = key.iter().position(|byte| *byte == b'{');
+    let tag = open.and_then(|open| {
+        let inner = key.get(open + 1..)?;
+        let close = inner.iter().position(|byte| *byte == b'}').filter(|close| *close > 0)?;
+        inner.get(..close)
+    });
+    let crc = tag.unwrap_or(key).iter().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+        })
+    });
+    crc & 0x3fff
+}
+
+const CATEGORIES: &[&str] = &[
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+];
+
+/// `ACL WHOAMI | CAT | LIST | USERS | GETUSER default`: there is one user, who may do everything.
+pub(super) fn acl(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let open = session.shared.options.secret.is_none();
+    let pass = if open { "nopass" } else { "sanitize-payload #hidden" };
+    Some(match arg(args, 1).to_ascii_lowercase().as_slice() {
+        b"whoami" => text("default"),
+        b"users" => Reply::Array(vec![text("default")]),
+        b"list" => Reply::Array(vec![text(&format!("user default on {pass} ~* &* +@all"))]),
+        b"cat" if args.len() == 2 => {
+            Reply::Array(CATEGORIES.iter().map(|category| text(category)).collect())
+        }
+        b"cat" => category(arg(args, 2)),
+        b"log" => Reply::Array(Vec::new()),
+        b"getuser" if is(arg(args, 2), "default") => Reply::Map(vec![
+            (text("flags"), Reply::Set(vec![text("on"), text("allkeys")])),
+            (text("passwords"), Reply::Array(Vec::new())),
+            (text("commands"), text("+@all")),
+            (text("keys"), text("~*")),
+            (text("channels"), text("&*")),
+            (text("selectors"), Reply::Array(Vec::new())),
+        ]),
+        b"getuser" => Reply::Null,
+        b"setuser" | b"deluser" | b"load" | b"save" | b"dryrun" | b"genpass" => {
+            error("ERR Ringwell has one user, default: ACL users are not supported")
+        }
+        _ => error(&format!(
+            "ERR unknown subcommand '{}'. Try ACL HELP.",
+            quote(arg(args, 1), QUOTED)
+        )),
+    })
+}
+
+/// The commands of a category, by the group they are in.
+fn category(name: &[u8]) -> Reply {
+    use ringwell_storage::keyspace::command::COMMANDS;
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    if !CATEGORIES.contains(&name.as_str()) {
+        return error(&format!("ERR Unknown category '{}'", quote(name.as_bytes(), QUOTED)));
+    }
+    let group = match name.as_str() {
+        "sortedset" => "sorted-set",
+        "keyspace" => "generic",
+        name => name,
+    };
+    let held = COMMANDS.iter().filter(|command| match group {
+        "read" => !command.writes,
+        "write" => command.writes,
+        "blocking" => command.blocks,
+        group => command.group == group,
+    });
+    let session = super::SESSION_COMMANDS.iter().filter(|_| group == "connection");
+    let names = held.map(|c| c.name).chain(session.map(|c| c.name));
+    Reply::Array(names.map(text).collect())
+}

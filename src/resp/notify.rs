@@ -1,0 +1,223 @@
+//! Keyspace notifications: what a command did to which key, told to channels.
+//!
+//! A wrapper around the keymap hears the same as it: every command's effects and the keyspace as it
+//! was before. What it notes is published once the effects are applied.
+
+use std::sync::{Mutex, PoisonError};
+
+use ringwell_storage::keyspace::{
+    Derived, Effect, Effects, End, Extract, Keyspace, Request, Value,
+};
+
+use super::commands::{Settings, class};
+use super::hub::Hub;
+
+/// Notes the events of one call of the store.
+pub struct Notifier<'a> {
+    inner: &'a dyn Extract,
+    wanted: u32,
+    /// Whether state that holds is repeated too.
+    holds: bool,
+    events: Mutex<Vec<Event>>,
+}
+
+/// Something that happened to a key.
+#[derive(Debug)]
+struct Event {
+    class: u8,
+    name: String,
+    db: u8,
+    key: Box<[u8]>,
+}
+
+impl<'a> Notifier<'a> {
+    /// Notes nothing unless somebody switched events on.
+    pub fn new(inner: &'a dyn Extract, settings: &Settings) -> Notifier<'a> {
+        Notifier { inner, wanted: settings.events(), holds: true, events: Mutex::default() }
+    }
+
+    /// The same for keys that expire by themselves.
+    pub(super) fn of_expiry(inner: &'a dyn Extract, settings: &Settings) -> Notifier<'a> {
+        Notifier { holds: false, ..Notifier::new(inner, settings) }
+    }
+
+    /// Publishes what was noted.
+    pub fn publish(&self, hub: &Hub) {
+        if self.wanted == 0 {
+            return;
+        }
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events.drain(..).filter(|event| self.wanted & class(event.class) != 0) {
+            let prefix = |kind: &str| format!("__{kind}@{}__:", event.db).into_bytes();
+            if self.wanted & class(b'K') != 0 {
+                let channel = [&prefix("keyspace"), &*event.key].concat();
+                hub.publish(&channel, event.name.as_bytes());
+            }
+            if self.wanted & class(b'E') != 0 {
+                let channel = [&prefix("keyevent"), event.name.as_bytes()].concat();
+                hub.publish(&channel, &event.key);
+            }
+        }
+    }
+}
+
+impl Extract for Notifier<'_> {
+    fn extract(
+        &self,
+        keyspace: &Keyspace,
+        request: &Request<'_>,
+        effects: &Effects,
+        now: i64,
+        out: &mut Derived,
+    ) {
+        self.inner.extract(keyspace, request, effects, now, out);
+        if self.wanted != 0 {
+            let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            note(keyspace, request, effects, now, &mut events);
+        }
+    }
+
+    fn hold(&self, keyspace: &Keyspace, now: i64, out: &mut Derived) {
+        if self.holds {
+            self.inner.hold(keyspace, now, out);
+        }
+    }
+}
+
+fn note(
+    keyspace: &Keyspace,
+    request: &Request<'_>,
+    effects: &Effects,
+    now: i64,
+    events: &mut Vec<Event>,
+) {
+    let command = request.args.first().copied().unwrap_or_default();
+    let command = String::from_utf8_lossy(command).to_ascii_lowercase();
+    for (db, effect) in effects.iter() {
+        let mut tell = |class: u8, name: &str, db: u8, key: &[u8]| {
+            events.push(Event { class, name: name.to_owned(), db, key: key.into() });
+        };
+        let before = |key: &[u8]| keyspace.entry(db, key);
+        if let Some(key) = made(&effect)
+            && before(key).is_none_or(|entry| entry.expired(now))
+        {
+            tell(b'n', "new", db, key);
+        }
+        match effect {
+            Effect::Delete { key } if before(key).is_some_and(|entry| entry.expired(now)) => {
+                tell(b'x', "expired", db, key);
+            }
+            // What is overwritten or went elsewhere was not deleted.
+            Effect::Delete { .. } if moves(&command) => {}
+            Effect::Delete { key } => tell(b'g', "del", db, key),
+            Effect::Expire { key, .. } => tell(b'g', "expire", db, key),
+            Effect::Persist { key } => tell(b'g', "persist", db, key),
+            Effect::Copy { key, to_db, to } => match command.as_str() {
+                "copy" => tell(b'g', "copy_to", to_db, to),
+                "move" => {
+                    tell(b'g', "move_from", db, key);
+                    tell(b'g', "move_to", to_db, to);
+                }
+                _ => {
+                    tell(b'g', "rename_from", db, key);
+                    tell(b'g', "rename_to", to_db, to);
+                }
+            },
+            effect => {
+                if let Some((class, name, key)) = changed(&command, &effect) {
+                    tell(class, name, db, key);
+                    if before(key).is_some_and(|entry| empties(&entry.value, &effect)) {
+                        tell(b'g', "del", db, key);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The key that an effect makes if it is not there.
+fn made<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
+    match effect {
+        Effect::StringSet { key, .. }
+        | Effect::ListPush { key, .. }
+        | Effect::HashSet { key, .. }
+        | Effect::SetAdd { key, .. }
+        | Effect::ZSetAdd { key, .. } => Some(key),
+        Effect::Copy { to, .. } => Some(to),
+        _ => None,
+    }
+}
+
+fn moves(command: &str) -> bool {
+    command.ends_with("store")
+        || matches!(command, "rename" | "renamenx" | "move" | "sort" | "restore")
+}
+
+/// Class and name of what a command does to the insides of a key.
+fn changed<'a>(command: &'a str, effect: &Effect<'a>) -> Option<(u8, &'a str, &'a [u8])> {
+    if command == "restore" {
+        return made(effect).map(|key| (b'g', "restore", key));
+    }
+    Some(match *effect {
+        Effect::StringSet { key, .. } => {
+            let name = match command {
+                "incr" | "incrby" | "decr" | "decrby" => "incrby",
+                "incrbyfloat" | "append" | "setrange" => command,
+                "setbit" => "setbit",
+                _ => "set",
+            };
+            (b'$', name, key)
+        }
+        Effect::ListPush { key, .. } if command == "sort" => (b'l', "sortstore", key),
+        Effect::ListPush { key, end: End::Left, .. } => (b'l', "lpush", key),
+        Effect::ListPush { key, end: End::Right, .. } => (b'l', "rpush", key),
+        Effect::ListDrop { key, .. } if command == "ltrim" => (b'l', "ltrim", key),
+        Effect::ListDrop { key, left, .. } => (b'l', if left > 0 { "lpop" } else { "rpop" }, key),
+        Effect::ListSet { key, .. } => (b'l', "lset", key),
+        Effect::ListInsert { key, .. } => (b'l', "linsert", key),
+        Effect::ListRemove { key, .. } => (b'l', "lrem", key),
+        Effect::HashSet { key, .. } => {
+            (b'h', if command.starts_with("hincrby") { command } else { "hset" }, key)
+        }
+        Effect::HashDelete { key, .. } => (b'h', "hdel", key),
+        Effect::SetAdd { key, .. } => {
+            (b's', if command.ends_with("store") { command } else { "sadd" }, key)
+        }
+        Effect::SetRemove { key, .. } => {
+            (b's', if command == "spop" { "spop" } else { "srem" }, key)
+        }
+        Effect::ZSetAdd { key, .. } => {
+            let name = match command {
+                "zincrby" => "zincr",
+                name if name.ends_with("store") => name,
+                _ => "zadd",
+            };
+            (b'z', name, key)
+        }
+        Effect::ZSetRemove { key, .. } => {
+            let name = match command {
+                "zrem" => "zrem",
+                "zremrangebyrank" | "zremrangebyscore" | "zremrangebylex" => command,
+                "bzpopmax" | "zpopmax" => "zpopmax",
+                _ => "zpopmin",
+            };
+            (b'z', name, key)
+        }
+        _ => return None,
+    })
+}
+
+/// Whether an effect takes all a collection has.
+fn empties(value: &Value, effect: &Effect<'_>) -> bool {
+    let all = |taken: u64, len: usize| taken >= len as u64;
+    match (value, effect) {
+        (Value::List(list), Effect::ListDrop { left, right, .. }) => {
+            all(left.saturating_add(*right), list.len())
+        }
+        (Value::List(list), Effect::ListRemove { indexes, .. }) => all(indexes.count(), list.len()),
+        (Value::Hash(hash), Effect::HashDelete { fields, .. }) => all(fields.count(), hash.len()),
+        (Value::Set(set), Effect::SetRemove { members, .. }) => all(members.count(), set.len()),
+        (Value::ZSet(set), Effect::ZSetRemove { members, .. }) => all(members.count(), set.len()),
+        _ => false,
+    }
+}
