@@ -23,6 +23,7 @@ mod power;
 mod prometheus;
 mod pushes;
 mod query_api;
+mod tools;
 mod watch;
 mod wire;
 mod write;
