@@ -23,6 +23,7 @@ test: setup web
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) nextest run --locked --workspace --no-fail-fast
 	$(CARGO) test --locked -p ringwell-storage --features mutants --test simulate every_planted_bug
+	$(CARGO) run --locked --example embed
 	$(CARGO) test --locked --workspace --doc
 	cd web && npm test
 	RINGWELL_BIN=$(CURDIR)/target/debug/ringwell npm --prefix web run e2e

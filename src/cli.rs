@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Place, Settings};
-use crate::{ask, inspect, node};
+use crate::{ask, inspect, node, tools};
 
 const ABOUT: &str = "\
 Ringwell: the time-series database for fleets of AI agents, training runs and GPUs.
@@ -42,6 +42,14 @@ enum Command {
     Check(Serve),
     /// Show what stands in the data directory of a stopped node
     Inspect(inspect::Inspect),
+    /// Check everything that stands in the data directory of a stopped node, changing nothing
+    Verify(tools::Directory),
+    /// Set damage in a stopped node's directory aside, in quarantine/, so that the rest is served
+    Repair(tools::Directory),
+    /// Take a snapshot of a running node, or of a stopped one's directory
+    Snapshot(tools::Snapshot),
+    /// Put a snapshot back into a new data directory
+    Restore(tools::Restore),
     /// Print the version
     Version,
 }
@@ -89,6 +97,10 @@ pub fn main() -> ExitCode {
         Command::Check(serve) => serve.load().map_err(Into::into).map(|_| println!("ok")),
         Command::Query(query) => ask::run(&query),
         Command::Inspect(what) => inspect::run(&what),
+        Command::Verify(what) => tools::verify(&what),
+        Command::Repair(what) => tools::repair(&what),
+        Command::Snapshot(what) => tools::snapshot(&what),
+        Command::Restore(what) => tools::restore(&what),
         Command::Version => {
             println!("ringwell {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -23,3 +23,4 @@ pub mod resp;
 pub mod self_metrics;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tools;

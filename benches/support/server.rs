@@ -62,6 +62,9 @@ impl Server {
         arguments(kind.name, &mut command, dir.path(), port);
         let log = std::fs::File::create(dir.path().join("server.log")).expect("a log file");
         let child = command
+            // They are this program's, and the node refuses settings it does not know.
+            .env_remove("RINGWELL_BENCH_STEPS")
+            .env_remove("RINGWELL_BENCH_AGENTS")
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

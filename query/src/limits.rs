@@ -59,15 +59,17 @@ impl Budget<'_> {
         }
     }
 
-    /// Samples an operator looks at over all its steps; `each` tells how many at which.
-    pub(crate) fn look_at(&self, steps: Steps, each: impl Iterator<Item = (usize, usize)>) {
-        // Steps within a subquery are none of the query's own.
-        let own = self.steps == Some(steps);
-        let mut all = 0;
-        for (step, count) in each {
-            all += count as u64;
-            if own && let Some(counter) = self.by_step.get(step) {
-                counter.fetch_add(count as u64, Ordering::Relaxed);
+    /// Whether somebody asked for samples by step, and these are the query's own steps rather
+    /// than those within a subquery.
+    pub(crate) fn counts_steps(&self, steps: Steps) -> bool {
+        self.steps == Some(steps)
+    }
+
+    /// Samples an operator looks at over all its steps, and how many at which.
+    pub(crate) fn look_at(&self, all: u64, by_step: impl Iterator<Item = (usize, u64)>) {
+        for (step, count) in by_step {
+            if let Some(counter) = self.by_step.get(step) {
+                counter.fetch_add(count, Ordering::Relaxed);
             }
         }
         self.looked_at.fetch_add(all, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //!
 //! Before any route stands the door ([`auth`]): the Host allow-list, the Origin check, the secret.
 
+mod admin;
 mod auth;
 mod error;
 mod explain;
@@ -142,6 +143,7 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/status/tsdb", get(tsdb::tsdb))
         .route("/api/v1/write", post(write::remote_write))
         .route("/api/v1/import/prometheus", import)
+        .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         // Ours.
         .route("/api/v1/node", get(status::node))
         .route("/api/v1/demo/stop", post(status::stop_demo))

@@ -102,7 +102,7 @@ fn what_is_whole_is_found_whole_and_left_alone() {
 fn damage_in_the_log_costs_one_group() {
     let (whole, all) = filled();
     let is_log = |(name, _): &(String, u64)| name.starts_with("wal/");
-    let (path, _) = whole.files().into_iter().filter(is_log).next_back().unwrap();
+    let (path, _) = whole.files().into_iter().rfind(is_log).unwrap();
     let used = {
         let store = open(&whole.after_kill()).unwrap();
         store.stats().log_end

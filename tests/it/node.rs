@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// A node is up within this time, or the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where a test keeps a node's data, if not in the node's own scratch directory.
+type Place = Option<PathBuf>;
+
 /// A running (or stopped) node and its directory, which ends with it.
 pub struct Node {
     child: Option<Child>,
@@ -31,6 +34,7 @@ pub struct Options {
     variables: Vec<(String, String)>,
     collectors: bool,
     largest_file: Option<u32>,
+    data: Place,
 }
 
 impl Options {
@@ -54,6 +58,12 @@ impl Options {
     /// No file of the node may grow beyond this many KiB: writes fail as on a full disk.
     pub fn largest_file(mut self, kib: u32) -> Options {
         self.largest_file = Some(kib);
+        self
+    }
+
+    /// Keeps the data in this directory.
+    pub fn data_in(mut self, dir: PathBuf) -> Options {
+        self.data = Some(dir);
         self
     }
 
@@ -178,7 +188,7 @@ impl Node {
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.options.data.clone().unwrap_or_else(|| self.dir.path().join("data"))
     }
 
     /// A place for the test's own files.

@@ -150,7 +150,8 @@ impl RangeCall<'_> {
         }
         let mut column = Column::empty(steps.count);
         let (mut lo, mut hi, mut work) = (0, 0, 0);
-        let mut looked_at = Vec::new();
+        let metric = labels.metric_name();
+        let mut looked_at = LookedAt::new(ctx.budget.counts_steps(steps));
         for (i, t) in steps.iter().enumerate() {
             let to = windows.shift.apply(t);
             let from = to.saturating_sub(windows.range);
@@ -164,7 +165,7 @@ impl RangeCall<'_> {
             if lo == hi && windows.edges == Edges::Plain {
                 continue;
             }
-            looked_at.push((i, hi - lo));
+            looked_at.add(i, hi - lo);
             work += hi - lo;
             if work > 1000 {
                 work = 0;
@@ -178,7 +179,7 @@ impl RangeCall<'_> {
             let window = Window { all: samples, lo: first, hi, from, to };
             let call = Call {
                 ctx,
-                labels,
+                metric,
                 span: windows.span,
                 param_span: scalars.span,
                 t,
@@ -192,12 +193,32 @@ impl RangeCall<'_> {
                 Some(Out::Histogram(histogram)) => column.set_histogram(i, histogram),
             }
         }
-        ctx.budget.look_at(steps, looked_at.into_iter());
+        ctx.budget.look_at(looked_at.all, looked_at.by_step.into_iter());
         if column.is_empty() {
             return Ok(None);
         }
         ctx.budget.charge(column.filled())?;
         Ok(Some(column))
+    }
+}
+
+/// Samples in windows, by step only where somebody asked.
+struct LookedAt {
+    all: u64,
+    wanted: bool,
+    by_step: Vec<(usize, u64)>,
+}
+
+impl LookedAt {
+    fn new(wanted: bool) -> LookedAt {
+        LookedAt { all: 0, wanted, by_step: Vec::new() }
+    }
+
+    fn add(&mut self, step: usize, samples: usize) {
+        self.all += samples as u64;
+        if self.wanted {
+            self.by_step.push((step, samples as u64));
+        }
     }
 }
 

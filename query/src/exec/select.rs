@@ -95,7 +95,9 @@ pub(super) fn row(
     if column.is_empty() {
         return Ok(None);
     }
-    ctx.budget.look_at(steps, column.filled_places().map(|i| (i, 1)));
+    let wanted = ctx.budget.counts_steps(steps);
+    let by_step = column.filled_places().filter(|_| wanted).map(|i| (i, 1));
+    ctx.budget.look_at(column.filled() as u64, by_step);
     ctx.budget.charge(column.filled())?;
     Ok(Some(Row { labels: series.labels().clone(), drop_name: false, column }))
 }

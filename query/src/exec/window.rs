@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringwell_storage::model::{FloatHistogram, Labels};
+use ringwell_storage::model::FloatHistogram;
 
 use super::Context;
 use super::samples::Samples;
@@ -24,7 +24,8 @@ pub(crate) struct Window<'a> {
 /// The call a window belongs to.
 pub(crate) struct Call<'a> {
     pub(crate) ctx: &'a Context<'a>,
-    pub(crate) labels: &'a Labels,
+    /// The metric's name.
+    pub(crate) metric: &'a str,
     /// The place of the range argument.
     pub(crate) span: Span,
     /// The place of the first scalar argument, or of the call.
@@ -92,7 +93,7 @@ impl<'a> Window<'a> {
 
 impl Call<'_> {
     pub(crate) fn metric(&self) -> &str {
-        self.labels.metric_name()
+        self.metric
     }
 
     pub(crate) fn warn(&self, text: impl AsRef<str>) {

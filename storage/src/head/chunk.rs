@@ -39,10 +39,13 @@ impl HeadChunk {
     }
 }
 
+/// A column's timestamps, and its encoded form while some chunk holds it.
+type Sealed = (Box<[Timestamp]>, Weak<[u8]>);
+
 /// Recently sealed timestamp columns of a shard, so that equal ones are encoded and kept once.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
-    recent: VecDeque<(Box<[Timestamp]>, Weak<[u8]>)>,
+    recent: VecDeque<Sealed>,
 }
 
 impl Columns {

@@ -2,6 +2,7 @@
 //!
 //! The same structure serves a shard of the head and an opened block.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{Labels, Matcher};
@@ -53,23 +54,28 @@ impl Postings {
     }
 
     /// The series that all matchers accept, ascending.
+    ///
+    /// What is looked up comes first; then values are tried only where one of their series is still
+    /// selected, so an expression over a million values costs little behind a selective matcher.
     pub fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
-        let mut lists: Vec<Vec<u32>> = Vec::new();
-        for matcher in matchers.iter().filter(|m| !m.matches_empty()) {
-            let list = self.having(matcher, true);
-            if list.is_empty() {
-                return list;
+        let mut lists: Vec<Cow<'_, [u32]>> = Vec::new();
+        let mut rest: Vec<&Matcher> = Vec::new();
+        for matcher in matchers {
+            match matcher.one_of() {
+                Some(few) if !matcher.matches_empty() => {
+                    lists.push(self.lookup(matcher.name(), &few));
+                }
+                _ => rest.push(matcher),
             }
-            lists.push(list);
         }
-        lists.sort_by_key(Vec::len);
+        lists.sort_by_key(|list| list.len());
         let mut lists = lists.into_iter();
-        let mut selected = lists.next().unwrap_or_else(|| self.all.clone());
+        let mut selected = lists.next().map_or_else(|| self.all.clone(), Cow::into_owned);
         for list in lists {
             selected = intersect(&selected, &list);
         }
-        for matcher in matchers.iter().filter(|m| m.matches_empty()) {
-            selected = subtract(&selected, &self.having(matcher, false));
+        for matcher in rest {
+            self.narrow(&mut selected, matcher);
         }
         selected
     }
@@ -94,15 +100,36 @@ impl Postings {
         self.all.is_empty()
     }
 
-    /// Series that have the matcher's label with a value it accepts (or does not).
-    fn having(&self, matcher: &Matcher, accepted: bool) -> Vec<u32> {
-        let Some(values) = self.names.get(matcher.name()) else {
-            return Vec::new();
-        };
-        if accepted && let Some(few) = matcher.one_of() {
-            return union(few.iter().filter_map(|v| values.get(*v)));
+    /// The series that have one of these values; a single list is lent, not copied.
+    fn lookup(&self, name: &str, few: &[&str]) -> Cow<'_, [u32]> {
+        let Some(values) = self.names.get(name) else { return Cow::Borrowed(&[]) };
+        let mut lists = few.iter().filter_map(|value| values.get(*value));
+        match (lists.next(), lists.next()) {
+            (None, _) => Cow::Borrowed(&[]),
+            (Some(one), None) => Cow::Borrowed(one),
+            (Some(one), Some(two)) => {
+                // A series has one value of a label, so there are no doubles.
+                let mut all = [one.as_slice(), two].concat();
+                lists.for_each(|list| all.extend_from_slice(list));
+                all.sort_unstable();
+                Cow::Owned(all)
+            }
         }
-        union(values.iter().filter(|(v, _)| matcher.matches(v) == accepted).map(|(_, l)| l))
+    }
+
+    /// Leaves of the selected series those that a matcher accepts.
+    fn narrow(&self, selected: &mut Vec<u32>, matcher: &Matcher) {
+        // A series without the label passes if the empty value does: then those go that have a
+        // value which does not.
+        let stays = !matcher.matches_empty();
+        let candidates = Bits::of(selected);
+        let mut found = Bits::of(&[]);
+        for (value, list) in self.names.get(matcher.name()).into_iter().flatten() {
+            if list.iter().any(|n| candidates.has(*n)) && matcher.matches(value) == stays {
+                list.iter().for_each(|n| found.set(*n));
+            }
+        }
+        selected.retain(|n| found.has(*n) == stays);
     }
 
     fn list(&mut self, name: &str, value: &str) -> &mut Vec<u32> {
@@ -129,20 +156,6 @@ fn insert(list: &mut Vec<u32>, number: u32) {
     }
 }
 
-fn union<'a>(lists: impl Iterator<Item = &'a Vec<u32>>) -> Vec<u32> {
-    let mut all: Vec<u32> = Vec::new();
-    let mut count = 0;
-    for list in lists {
-        all.extend_from_slice(list);
-        count += 1;
-    }
-    if count > 1 {
-        all.sort_unstable();
-        all.dedup();
-    }
-    all
-}
-
 fn intersect(a: &[u32], b: &[u32]) -> Vec<u32> {
     let mut out = Vec::with_capacity(a.len().min(b.len()));
     let mut rest = b;
@@ -158,8 +171,28 @@ fn intersect(a: &[u32], b: &[u32]) -> Vec<u32> {
     out
 }
 
-fn subtract(a: &[u32], b: &[u32]) -> Vec<u32> {
-    a.iter().copied().filter(|n| b.binary_search(n).is_err()).collect()
+/// A set of series numbers, a bit each.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn of(numbers: &[u32]) -> Bits {
+        let mut bits = Bits(Vec::new());
+        // The largest first, so that the rest finds its room.
+        numbers.iter().rev().for_each(|n| bits.set(*n));
+        bits
+    }
+
+    fn set(&mut self, number: u32) {
+        let word = number as usize / 64;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (number % 64);
+    }
+
+    fn has(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +225,9 @@ mod tests {
             &[(NotRegex, "zone", "z[1-4]")],
             &[(Equal, "absent", "")],
             &[(Equal, "absent", "x")],
+            &[(Regex, "absent", ".*"), (Equal, "job", "j2")],
+            &[(Equal, "job", "j2"), (Regex, "zone", ".+"), (NotRegex, "job", "j[01]")],
+            &[(Regex, "zone", "z1|z2|z3|"), (Regex, "job", "j1|j3|j4")],
         ];
         for case in cases {
             let matchers: Vec<Matcher> =
