@@ -66,6 +66,8 @@ pub struct Log {
     written: AtomicU64,
     synced: AtomicU64,
     syncs: AtomicU64,
+    /// Whether a group's write failed and has not succeeded since.
+    stuck: AtomicBool,
     met_full: AtomicBool,
     waiting: Mutex<Waiting>,
     wanted: Condvar,
@@ -137,6 +139,7 @@ impl Log {
             written: AtomicU64::new(end.0),
             synced: AtomicU64::new(end.0),
             syncs: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
             met_full: AtomicBool::new(false),
             waiting: Mutex::default(),
             wanted: Condvar::new(),
@@ -164,7 +167,8 @@ impl Log {
         if lock(&self.gathering).bytes.len() > self.options.max_pending {
             self.flush(self.end())?;
         }
-        if lock(&self.writer).unwritten.is_some() {
+        // A flag, so that an append does not wait for a write that is under way.
+        if self.stuck.load(Ordering::Acquire) {
             self.flush(self.end())?;
         }
         Ok(())
@@ -333,6 +337,7 @@ impl Log {
             }
             Err(_) => writer.unwritten = Some((start, group)),
         }
+        self.stuck.store(writer.unwritten.is_some(), Ordering::Release);
         written
     }
 
