@@ -251,13 +251,20 @@ impl Session {
         }
         let started = Instant::now();
         self.run_now(found, args, out);
+        let took = started.elapsed();
+        let latency = &self.shared.latency;
         let name = match found {
-            Found::Data(_, command) => command.name,
-            Found::Session(_, command) => command.name,
+            Found::Session(_, command) if command.name == "exec" => return,
+            Found::Data(index, command) => {
+                latency.called_data(index, took);
+                command.name
+            }
+            Found::Session(index, command) => {
+                latency.called_session(index, took);
+                command.name
+            }
         };
-        if !matches!(name, "exec") {
-            self.note_time(name, args, started.elapsed());
-        }
+        self.note_time(name, args, took);
     }
 
     fn run_now(&mut self, found: Found, args: &[&[u8]], out: &mut Vec<u8>) {
@@ -365,7 +372,6 @@ impl Session {
     fn note_time(&self, name: &'static str, args: &[&[u8]], took: Duration) {
         let us = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
         let shared = &self.shared;
-        shared.latency.called(name, took);
         let threshold = shared.settings.latency_threshold();
         if threshold > 0 && us >= threshold * 1000 {
             shared.latency.event("command", shared.now(), us / 1000);

@@ -37,14 +37,6 @@ pub(super) fn debug(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> O
         | b"config-rewrite-force-all"
         | b"replicate"
         | b"pause-cron" => Reply::OK,
-        b"digest-value" => {
-            let zeros = || text(&"0".repeat(40));
-            Reply::Array(args.iter().skip(2).map(|_| zeros()).collect())
-        }
-        b"digest" => text(&"0".repeat(40)),
-        b"object" => Reply::Simple(
-            "Value at:0x0 refcount:1 encoding:raw serializedlength:0 lru:0 lru_seconds_idle:0",
-        ),
         sub => {
             let sub = quote(sub, QUOTED);
             error(&format!(
@@ -182,9 +174,8 @@ pub(super) fn latency(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) ->
 
 fn doctor(session: &Session) -> String {
     if session.shared.settings.latency_threshold() == 0 {
-        return "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis \
-                instance. You may use \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in \
-                order to enable it.\n"
+        return "Latency is not watched. CONFIG SET latency-monitor-threshold MILLISECONDS notes \
+                what takes longer.\n"
             .to_owned();
     }
     let events = session.shared.latency.events();
@@ -232,13 +223,15 @@ pub(super) fn role(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Repl
     Some(Reply::Array(vec![text("master"), Reply::Integer(0), Reply::Array(Vec::new())]))
 }
 
-/// `SAVE`: all that is answered is in the log already.
-pub(super) fn save(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    Some(Reply::OK)
+/// `SAVE`: all that was answered is in the log; once this answers it survives a power cut.
+pub(super) fn save(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let synced = tokio::task::block_in_place(|| session.shared.store.sync());
+    Some(synced.map_or_else(|failed| error(&format!("ERR {failed}")), |_| Reply::OK))
 }
 
-/// `BGSAVE [SCHEDULE]`
-pub(super) fn bgsave(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+/// `BGSAVE [SCHEDULE]`: has the log synced by the thread that does so.
+pub(super) fn bgsave(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    session.shared.store.unpark();
     Some(Reply::Simple("Background saving started"))
 }
 
