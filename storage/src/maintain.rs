@@ -190,21 +190,19 @@ fn catalogue(store: &Store, state: &mut Maintenance) -> bool {
     if state.catalogued.as_ref() == Some(&numbers) {
         return false;
     }
-    match catalog::refresh(&*store.catalog, &generation) {
-        Ok(Update::More) => true,
-        // What does not check as a whole is begun anew, once.
-        Ok(Update::Current)
-            if !state.recatalogued && catalog::current(&*store.catalog, &generation).is_none() =>
-        {
-            state.recatalogued = true;
-            store.catalog.clear().is_ok()
-        }
-        // A failure is not repeated before the blocks change.
-        Ok(Update::Current) | Err(_) => {
-            state.catalogued = Some(numbers);
-            false
-        }
+    let refreshed = catalog::refresh(&*store.catalog, &generation);
+    if matches!(refreshed, Ok(Update::More)) {
+        return true;
     }
+    let current = refreshed.is_ok() && catalog::current(&*store.catalog, &generation).is_some();
+    // What fails or does not check as a whole is begun anew, once before the blocks change.
+    if !current && !state.recatalogued {
+        state.recatalogued = true;
+        return store.catalog.clear().is_ok();
+    }
+    state.recatalogued = false;
+    state.catalogued = Some(numbers);
+    false
 }
 
 /// Takes a checkpoint, due or not.

@@ -1,14 +1,16 @@
 //! The catalogue in sled, its values in bincode: the one place that names either.
 //!
 //! sled 0.34 may lose what it has flushed, may fail to open after a power cut, and may panic on a
-//! damaged file; so it is opened and used under [`catch_unwind`], set aside when it does not open,
-//! synced by our own hand, and believed only after the checks of the module above. bincode reads
-//! nothing before its checksum holds, and never more than a bounded length.
+//! damaged file; so it is opened and used under [`catch_unwind`], set aside when it does not open or
+//! when it failed and is to be cleared, synced by our own hand, and believed only after the checks
+//! of the module above. bincode reads nothing before its checksum holds, and never more than a
+//! bounded length.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bincode::{Decode, Encode};
 
@@ -28,10 +30,9 @@ const KIND_SERIES: u8 = 2;
 /// A catalogue in a directory of its own.
 pub struct SledCatalog {
     dir: PathBuf,
-    db: sled::Db,
+    /// Gone once something failed inside: it is not asked again, only begun anew.
+    db: Mutex<Option<sled::Db>>,
     rebuilds: AtomicU64,
-    /// Once something panicked inside, it is not asked again.
-    broken: AtomicBool,
 }
 
 #[derive(Encode, Decode)]
@@ -51,29 +52,37 @@ struct SeriesValue {
 impl SledCatalog {
     /// Opens the directory; what does not open is moved aside and begun anew.
     pub fn open(dir: &Path) -> Result<SledCatalog, CatalogError> {
-        let mut rebuilds = 0;
-        let db = match guarded(|| open(dir)) {
-            Ok(db) => db,
-            Err(_) => {
-                set_aside(dir)?;
-                rebuilds = 1;
-                guarded(|| open(dir))?
-            }
+        let (db, rebuilds) = match guarded(|| open(dir)) {
+            Ok(db) => (db, 0),
+            Err(_) => (open_anew(dir)?, 1),
         };
-        let rebuilds = AtomicU64::new(rebuilds);
-        Ok(SledCatalog { dir: dir.to_owned(), db, rebuilds, broken: AtomicBool::new(false) })
+        let (db, rebuilds) = (Mutex::new(Some(db)), AtomicU64::new(rebuilds));
+        Ok(SledCatalog { dir: dir.to_owned(), db, rebuilds })
     }
 
-    fn ask<T>(&self, f: impl FnOnce() -> Result<T, sled::Error>) -> Result<T, CatalogError> {
-        if self.broken.load(Ordering::Relaxed) {
+    fn ask<T>(
+        &self,
+        f: impl FnOnce(&sled::Db) -> Result<T, sled::Error>,
+    ) -> Result<T, CatalogError> {
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = db.as_ref() else {
             return Err(CatalogError("it failed before".to_owned()));
+        };
+        let answer = guarded(|| f(open));
+        if answer.is_err() {
+            // Closing writes what it still can, which may fail as well.
+            let failed = db.take();
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(failed)));
+            self.rebuilds.fetch_add(1, Ordering::Relaxed);
         }
-        guarded(f).inspect_err(|_| {
-            if !self.broken.swap(true, Ordering::Relaxed) {
-                self.rebuilds.fetch_add(1, Ordering::Relaxed);
-            }
-        })
+        answer
     }
+}
+
+/// Begins with an empty directory; the one that failed is kept beside it.
+fn open_anew(dir: &Path) -> Result<sled::Db, CatalogError> {
+    set_aside(dir)?;
+    guarded(|| open(dir))
 }
 
 fn open(dir: &Path) -> Result<sled::Db, sled::Error> {
@@ -101,7 +110,7 @@ fn set_aside(dir: &Path) -> Result<(), CatalogError> {
 
 impl Catalog for SledCatalog {
     fn head(&self) -> Option<Head> {
-        let bytes = self.ask(|| self.db.get(HEAD_KEY)).ok()??;
+        let bytes = self.ask(|db| db.get(HEAD_KEY)).ok()??;
         let HeadValue { blocks, series, digest } = unpack(KIND_HEAD, &bytes)?;
         Some(Head { blocks, series, digest })
     }
@@ -109,16 +118,16 @@ impl Catalog for SledCatalog {
     fn set_head(&self, head: &Head) -> Result<(), CatalogError> {
         let Head { blocks, series, digest } = head.clone();
         let value = pack(KIND_HEAD, &HeadValue { blocks, series, digest })?;
-        self.ask(|| {
-            self.db.insert(HEAD_KEY, value)?;
-            self.db.flush()?;
+        self.ask(|db| {
+            db.insert(HEAD_KEY, value)?;
+            db.flush()?;
             // sled's own flush leaves the file's length to the system.
             Ok(fs::File::open(self.dir.join("db"))?.sync_all()?)
         })
     }
 
     fn get(&self, labels: &Labels) -> Result<Option<Known>, CatalogError> {
-        let Some(bytes) = self.ask(|| self.db.get(key(labels)))? else { return Ok(None) };
+        let Some(bytes) = self.ask(|db| db.get(key(labels)))? else { return Ok(None) };
         match unpack::<SeriesValue>(KIND_SERIES, &bytes) {
             Some(v) if v.labels == labels.encoded() => {
                 Ok(Some(Known { first: v.first, last: v.last }))
@@ -134,12 +143,12 @@ impl Catalog for SledCatalog {
             let value = SeriesValue { labels: labels_text, first: *first, last: *last };
             batch.insert(&key(labels), pack(KIND_SERIES, &value)?);
         }
-        self.ask(|| self.db.apply_batch(batch))
+        self.ask(|db| db.apply_batch(batch))
     }
 
     fn scan(&self, visit: &mut dyn FnMut(Labels, Known)) -> Result<(), CatalogError> {
-        self.ask(|| {
-            for entry in self.db.iter() {
+        self.ask(|db| {
+            for entry in db.iter() {
                 let (_, bytes) = entry?;
                 let Some(value) = unpack::<SeriesValue>(KIND_SERIES, &bytes) else { continue };
                 if let Ok(labels) = Labels::from_encoded(&value.labels) {
@@ -151,7 +160,11 @@ impl Catalog for SledCatalog {
     }
 
     fn clear(&self) -> Result<(), CatalogError> {
-        self.ask(|| self.db.clear())
+        if self.ask(|db| db.clear()).is_err() {
+            let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+            *db = Some(open_anew(&self.dir)?);
+        }
+        Ok(())
     }
 
     fn rebuilds(&self) -> u64 {
