@@ -122,6 +122,13 @@ fn report(store: &Store, dir: &Path, took: Duration) {
     if let Some((at, reason)) = &found.torn {
         tracing::warn!(at, reason, "the log's torn end was cut; nothing synced lay there");
     }
+    if found.lost_samples > 0 {
+        let samples = found.lost_samples;
+        tracing::error!(
+            samples,
+            "samples of the log cannot be read: a repair lost what they lean on"
+        );
+    }
     for reason in &found.refused_blocks {
         tracing::error!(reason, "a block is damaged and set aside; the rest is served");
     }
