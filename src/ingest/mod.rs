@@ -5,6 +5,7 @@
 //! little and is then asked to come again.
 
 pub mod exposition;
+pub mod jsonl;
 pub mod keymap;
 mod protobuf;
 pub mod recent;
