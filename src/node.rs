@@ -36,6 +36,8 @@ use crate::{clock, demo, listen, resp, self_metrics, telemetry};
 const TICK: Duration = Duration::from_secs(1);
 /// Every demo fleet is the same one.
 const DEMO_SEED: u64 = 1;
+/// Exports at a time.
+const EXPORTS: usize = 2;
 /// Threads look at the stop signal at least so often.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -380,6 +382,7 @@ fn handles(
         ingest: Arc::new(Ingest::new(Arc::clone(store), config.samples_sync, limits)),
         engine: Arc::new(Engine::new(engine)),
         pool: Arc::new(Pool::new(limits.query_concurrency, limits.query_queue)),
+        exports: Arc::new(Pool::new(EXPORTS, limits.query_queue)),
         journal: Arc::new(journal),
         registry: Arc::default(),
         demo: Arc::new(DemoSwitch::new(config.demo)),

@@ -6,6 +6,7 @@ mod admin;
 mod auth;
 mod error;
 mod explain;
+mod export;
 mod federate;
 mod journal;
 mod json;
@@ -56,6 +57,8 @@ pub struct Handles {
     pub journal: Arc<Journal>,
     /// Where queries run.
     pub pool: Arc<Pool>,
+    /// Where exports run: they last, and no query waits for their turn.
+    pub exports: Arc<Pool>,
     /// The node's own metrics.
     pub registry: Arc<Registry>,
     /// Keys that became series since the start.
@@ -123,6 +126,7 @@ type State = axum::extract::State<Arc<Handles>>;
 #[rustfmt::skip]
 pub fn routes(handles: &Arc<Handles>) -> Router {
     let import = post(write::import).layer(RequestDecompressionLayer::new());
+    let import_jsonl = post(write::import_jsonl).layer(RequestDecompressionLayer::new());
     Router::new()
         // Prometheus's API.
         .route("/api/v1/query", get(query::instant).post(query::instant))
@@ -143,6 +147,8 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/status/tsdb", get(tsdb::tsdb))
         .route("/api/v1/write", post(write::remote_write))
         .route("/api/v1/import/prometheus", import)
+        .route("/api/v1/import", import_jsonl)
+        .route("/api/v1/export", get(export::export).post(export::export))
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         // Ours.
         .route("/api/v1/node", get(status::node))

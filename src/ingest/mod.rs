@@ -6,6 +6,7 @@
 
 pub mod buffers;
 pub mod exposition;
+pub mod jsonl;
 pub mod keymap;
 mod protobuf;
 pub mod recent;

@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod differential;
 mod door;
+mod export;
 mod grafana;
 mod layers;
 mod lifecycle;
