@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
+use ringwell_storage::append::{Appended, Batch, Rejected};
 use ringwell_storage::model::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -14,8 +14,8 @@ use super::{Handles, State};
 use crate::clock;
 use crate::ingest::exposition::{self, Dialect, TextError};
 use crate::ingest::remote_write::v2::Symbols;
-use crate::ingest::remote_write::{self, BodyError};
-use crate::ingest::{Refusals, Source, jsonl};
+use crate::ingest::remote_write::{self, BodyError, WriteRequest};
+use crate::ingest::{Ingest, Logged, Refusals, Source, jsonl};
 
 /// Work on larger bodies does not hold up the other tasks of its thread.
 const LARGE: usize = 256 << 10;
@@ -44,37 +44,53 @@ async fn take_remote_write(
     version: Version,
     written: &mut Written,
 ) -> Result<(), Refusal> {
-    let (body, _room) = read_body(handles, headers, body, handles.config.limits.body).await?;
     let ingest = &handles.ingest;
-    let size = remote_write::decompressed_size(&body, ingest.max_decoded()).map_err(bad_body)?;
-    let _more_room = ingest.room_for(size).await.ok_or_else(no_room)?;
-    let mut message = ingest.buffers.take(size);
-    let size = on_large(body.len(), || remote_write::decompress_into(&body, &mut message))
-        .map_err(bad_body)?;
-    message.truncate(size);
-    drop(body);
-    let (spelling, _label_room);
-    let request = match version {
-        Version::One => on_large(message.len(), || remote_write::read(&message)),
-        Version::Two => {
-            let symbols = on_large(message.len(), || Symbols::read(&message, ingest.max_decoded()))
-                .map_err(bad_body)?;
-            let size = symbols.spelled_size();
-            _label_room = ingest.room_for(size).await.ok_or_else(no_room)?;
-            spelling = on_large(size, || symbols.spell(&message)).map_err(bad_body)?;
-            on_large(message.len(), || remote_write::v2::read(&message, &spelling))
+    let (logged, verdict, counts) = {
+        let (body, _room) = read_body(handles, headers, body, handles.config.limits.body).await?;
+        let limit = ingest.max_decoded();
+        let size = remote_write::decompressed_size(&body, limit).map_err(bad_body)?;
+        let _more_room = ingest.room_for(size).await.ok_or_else(no_room)?;
+        let mut message = ingest.buffers.take(size);
+        let size = on_large(body.len(), || remote_write::decompress_into(&body, &mut message))
+            .map_err(bad_body)?;
+        message.truncate(size);
+        drop(body);
+        let (spelling, _label_room);
+        let request = match version {
+            Version::One => on_large(message.len(), || remote_write::read(&message)),
+            Version::Two => {
+                let symbols =
+                    on_large(message.len(), || Symbols::read(&message, limit)).map_err(bad_body)?;
+                let size = symbols.spelled_size();
+                _label_room = ingest.room_for(size).await.ok_or_else(no_room)?;
+                spelling = on_large(size, || symbols.spell(&message)).map_err(bad_body)?;
+                on_large(message.len(), || remote_write::v2::read(&message, &spelling))
+            }
         }
+        .map_err(bad_body)?;
+        take(ingest, Source::RemoteWrite, request, version)?
+    };
+    // All memory of the request is given back while its samples are being synced.
+    ingest.acknowledge(logged).await.map_err(try_later)?;
+    *written = counts;
+    verdict
+}
+
+/// Logs and applies what was read: what to wait for before the verdict is told, and what was written.
+fn take(
+    ingest: &Ingest,
+    source: Source,
+    request: WriteRequest<'_>,
+    version: Version,
+) -> Result<(Logged, Result<(), Refusal>, Written), Refusal> {
+    ingest.count_skipped(source, request.exemplars, request.metadata);
+    ingest.count_refused(source, &request.batch, &request.refused);
+    let (logged, appended) = ingest.log(source, &request.batch).map_err(try_later)?;
+    let mut counts = Written::default();
+    if version == Version::Two {
+        counts.count(&request.batch, &appended.rejected);
     }
-    .map_err(bad_body)?;
-    ingest.count_skipped(Source::RemoteWrite, request.exemplars, request.metadata);
-    ingest.count_refused(Source::RemoteWrite, &request.batch, &request.refused);
-    let appended = ingest.append(Source::RemoteWrite, &request.batch).await;
-    if let Ok(appended) = &appended
-        && version == Version::Two
-    {
-        written.count(&request.batch, &appended.rejected);
-    }
-    conclude(&request.batch, request.refused, appended)
+    Ok((logged, conclude(&request.batch, request.refused, appended), counts))
 }
 
 /// What a 2.0 sender is told of its request, in headers.
@@ -152,11 +168,16 @@ async fn import_body(
     let limits = &handles.config.limits;
     let whole = headers.contains_key(header::CONTENT_LENGTH);
     let limit = if whole { limits.body } else { limits.body_decoded };
-    let (body, _room) = read_body(handles, headers, body, limit).await?;
-    let batch = on_large(body.len(), || read(&body))
-        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
-    let appended = handles.ingest.append(Source::Import, &batch).await;
-    conclude(&batch, Vec::new(), appended)
+    let (logged, verdict) = {
+        let (body, _room) = read_body(handles, headers, body, limit).await?;
+        let batch = on_large(body.len(), || read(&body))
+            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+        let logged = handles.ingest.log(Source::Import, &batch);
+        let (logged, appended) = logged.map_err(try_later)?;
+        (logged, conclude(&batch, Vec::new(), appended))
+    };
+    handles.ingest.acknowledge(logged).await.map_err(try_later)?;
+    verdict
 }
 
 /// The version of the protocol a sender speaks.
@@ -282,9 +303,8 @@ impl IntoResponse for Refusal {
 fn conclude(
     batch: &Batch<'_>,
     mut refused: Vec<Rejected>,
-    appended: Result<Appended, AppendError>,
+    appended: Appended,
 ) -> Result<(), Refusal> {
-    let appended = appended.map_err(try_later)?;
     refused.extend(appended.rejected);
     match Refusals::of(batch, &refused) {
         None => Ok(()),

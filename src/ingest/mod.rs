@@ -14,9 +14,10 @@ mod refusal;
 pub mod remote_write;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
+use ringwell_storage::model::WalPosition;
 use ringwell_storage::store::{Ack, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -65,6 +66,15 @@ pub struct Ingest {
     refused_requests: Counter,
 }
 
+/// A batch that is logged and not acknowledged yet.
+#[derive(Debug)]
+#[must_use = "a batch is answered after its acknowledgement"]
+pub struct Logged {
+    source: Source,
+    position: WalPosition,
+    started: Instant,
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     requests: Counter,
@@ -109,9 +119,13 @@ impl Ingest {
         room.ok()?.ok()
     }
 
-    /// Logs and applies a batch, and waits until it may be acknowledged.
-    pub async fn append(&self, source: Source, batch: &Batch<'_>) -> Result<Appended, AppendError> {
-        let started = std::time::Instant::now();
+    /// Logs and applies a batch. It is answered after [`Ingest::acknowledge`], which needs no batch any more.
+    pub fn log(
+        &self,
+        source: Source,
+        batch: &Batch<'_>,
+    ) -> Result<(Logged, Appended), AppendError> {
+        let started = Instant::now();
         let append = || self.store.append(batch, clock::now_ms());
         let appended = if batch.series.len() < LARGE {
             append()
@@ -119,9 +133,14 @@ impl Ingest {
             tokio::task::block_in_place(append)
         }?;
         self.count(source, batch, &appended);
-        self.store.wait(appended.position, self.ack).await?;
-        self.counts(source).time.observe(started.elapsed());
-        Ok(appended)
+        Ok((Logged { source, position: appended.position, started }, appended))
+    }
+
+    /// Waits until what was logged may be acknowledged.
+    pub async fn acknowledge(&self, logged: Logged) -> Result<(), AppendError> {
+        self.store.wait(logged.position, self.ack).await?;
+        self.counts(logged.source).time.observe(logged.started.elapsed());
+        Ok(())
     }
 
     /// The same for a blocking thread that need not know when its samples are safe.
