@@ -15,6 +15,7 @@ mod live;
 mod panel;
 mod params;
 mod query;
+mod remote_read;
 mod server;
 mod status;
 mod syntax;
@@ -142,6 +143,7 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/status/flags", get(status::flags))
         .route("/api/v1/status/tsdb", get(tsdb::tsdb))
         .route("/api/v1/write", post(write::remote_write))
+        .route("/api/v1/read", post(remote_read::remote_read))
         .route("/api/v1/import/prometheus", import)
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         // Ours.

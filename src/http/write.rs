@@ -166,7 +166,7 @@ impl Version {
 }
 
 /// The whole body, within its limit, its deadline, and the room for requests in flight.
-async fn read_body(
+pub(super) async fn read_body(
     handles: &Handles,
     headers: &HeaderMap,
     body: Body,
@@ -209,7 +209,7 @@ fn too_large(limit: usize) -> Refusal {
     )
 }
 
-fn bad_body(error: BodyError) -> Refusal {
+pub(super) fn bad_body(error: BodyError) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, error)
 }
 
@@ -217,12 +217,12 @@ fn no_room() -> Refusal {
     try_later("too many bytes of ingest requests are in flight")
 }
 
-fn try_later(message: impl std::fmt::Display) -> Refusal {
+pub(super) fn try_later(message: impl std::fmt::Display) -> Refusal {
     Refusal { retry: true, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message) }
 }
 
 /// Why a body is not taken, or not all of it.
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     message: String,
     /// Whether the same may be taken a little later.
@@ -230,7 +230,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, message: impl std::fmt::Display) -> Refusal {
+    pub(super) fn new(status: StatusCode, message: impl std::fmt::Display) -> Refusal {
         Refusal { status, message: message.to_string(), retry: false }
     }
 }

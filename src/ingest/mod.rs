@@ -6,7 +6,7 @@
 
 pub mod exposition;
 pub mod keymap;
-mod protobuf;
+pub(crate) mod protobuf;
 pub mod recent;
 mod refusal;
 pub mod remote_write;

@@ -23,6 +23,7 @@ mod power;
 mod prometheus;
 mod pushes;
 mod query_api;
+mod remote_read;
 mod tools;
 mod watch;
 mod wire;
