@@ -88,7 +88,7 @@ fn ask_for_snapshot(url: &str) -> anyhow::Result<()> {
         .trim_end_matches('/');
     let bearer = std::env::var("RINGWELL_AUTH_TOKEN").ok().map(|token| format!("Bearer {token}"));
     let headers: Vec<_> = bearer.iter().map(|b| ("Authorization", b.as_str())).collect();
-    let answer = client::send(authority, "POST", "/api/v1/admin/tsdb/snapshot", &headers, b"")
+    let answer = client::send(authority, "POST", "/api/v1/node/snapshot", &headers, b"")
         .with_context(|| format!("no answer from {url} (is a node running there?)"))?;
     if answer.status != 200 {
         bail!("{}", answer.text().trim());

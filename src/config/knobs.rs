@@ -102,6 +102,8 @@ pub const KNOBS: &[Knob] = &[
         "Where the web UI and the HTTP API answer. Port 0 takes any free port."),
     knob("http.allowed_hosts", Kind::List, "", None,
         "Further host names (`name` or `name:port`) by which browsers and clients may call this node, as behind a reverse proxy. Loopback names, the bound address and, on a non-loopback address, the machine's own name and any IP literal are always allowed. Web pages of these hosts may call the API from a browser (CORS). `*` allows every name and gives up the protection against DNS rebinding."),
+    knob("web.enable_admin_api", Kind::Switch, "false", Some("--web.enable-admin-api"),
+        "Answers Prometheus's admin paths `/api/v1/admin/tsdb/*`, which delete series and take snapshots."),
     knob("redis.listen", Kind::Address, "127.0.0.1:6380", Some("--redis-listen"),
         "Where the Redis protocol answers. Port 0 takes any free port."),
     knob("redis.debug", Kind::Switch, "false", None,

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Timeout,
     Internal,
     Unavailable,
+    /// Switched off by configuration.
+    Disabled,
 }
 
 impl Kind {
@@ -34,7 +36,7 @@ impl Kind {
             Kind::Canceled => "canceled",
             Kind::Timeout => "timeout",
             Kind::Internal => "internal",
-            Kind::Unavailable => "unavailable",
+            Kind::Unavailable | Kind::Disabled => "unavailable",
         }
     }
 
@@ -45,7 +47,7 @@ impl Kind {
             // 499, nginx's "client closed request".
             Kind::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Kind::Timeout | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::Internal | Kind::Disabled => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

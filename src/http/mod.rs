@@ -145,9 +145,12 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/write", post(write::remote_write))
         .route("/api/v1/read", post(remote_read::remote_read))
         .route("/api/v1/import/prometheus", import)
+        .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
+        .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         // Ours.
         .route("/api/v1/node", get(status::node))
+        .route("/api/v1/node/snapshot", post(admin::own_snapshot))
         .route("/api/v1/demo/stop", post(status::stop_demo))
         .route("/api/v1/explain", get(explain::explain).post(explain::explain))
         .route("/api/v1/query_panel", get(panel::panel).post(panel::panel))

@@ -342,6 +342,11 @@ impl Store {
         done
     }
 
+    /// Has [`Store::maintain`] look at once for blocks with something to leave out, not in a while.
+    pub fn hurry_compaction(&self) {
+        lock(&self.maintenance).compaction.hurry();
+    }
+
     /// Takes a snapshot of everything acknowledged by now, while the store works; gives its path in the
     /// store's directory, where it is a data directory of its own.
     pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
