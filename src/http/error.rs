@@ -4,8 +4,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringwell_query::{ErrorKind, QueryError};
 use ringwell_storage::read::ReadError;
-use serde_json::json;
 
+use super::json::push_string;
 use crate::blocking::PoolError;
 
 /// An error of the API.
@@ -65,10 +65,13 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body =
-            json!({ "status": "error", "errorType": self.kind.name(), "error": self.message });
+        // In Prometheus's order of keys.
+        let mut body =
+            format!("{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":", self.kind.name());
+        push_string(&mut body, &self.message);
+        body.push('}');
         let headers = [(header::CONTENT_TYPE, "application/json")];
-        let mut response = (self.kind.status(), headers, body.to_string()).into_response();
+        let mut response = (self.kind.status(), headers, body).into_response();
         if self.kind == Kind::Unavailable {
             response
                 .headers_mut()

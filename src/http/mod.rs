@@ -5,6 +5,7 @@
 mod admin;
 mod auth;
 mod error;
+mod exemplars;
 mod explain;
 mod federate;
 mod journal;
@@ -12,6 +13,7 @@ mod json;
 mod keys;
 mod labels;
 mod live;
+mod metadata;
 mod panel;
 mod params;
 mod query;
@@ -128,13 +130,14 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         // Prometheus's API.
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
-        .route("/api/v1/query_exemplars", get(query::exemplars).post(query::exemplars))
+        .route("/api/v1/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
         .route("/api/v1/format_query", get(syntax::format).post(syntax::format))
         .route("/api/v1/parse_query", get(syntax::parse).post(syntax::parse))
         .route("/api/v1/series", get(labels::series).post(labels::series))
         .route("/api/v1/labels", get(labels::names).post(labels::names))
         .route("/api/v1/label/{name}/values", get(labels::values))
-        .route("/api/v1/metadata", get(status::metadata))
+        .route("/api/v1/metadata", get(metadata::metadata))
+        .route("/api/v1/targets/metadata", get(metadata::of_targets))
         .route("/api/v1/targets", get(status::targets))
         .route("/api/v1/rules", get(status::rules))
         .route("/api/v1/alerts", get(status::alerts))

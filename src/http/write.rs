@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::error::plain;
 use super::{Handles, State};
 use crate::clock;
+use crate::ingest::exposition::Text;
 use crate::ingest::remote_write::v2::Symbols;
 use crate::ingest::remote_write::{self, BodyError};
 use crate::ingest::{Refusals, Source, exposition};
@@ -50,22 +51,25 @@ async fn take_remote_write(
     let message = on_large(body.len(), || remote_write::decompress(&body, ingest.max_decoded()))
         .map_err(bad_body)?;
     drop(body);
-    let (spelling, _label_room);
+    let (spelling, symbols, _label_room);
     let request = match version {
         Version::One => on_large(message.len(), || remote_write::read(&message)),
         Version::Two => {
-            let symbols = on_large(message.len(), || Symbols::read(&message, ingest.max_decoded()))
+            symbols = on_large(message.len(), || Symbols::read(&message, ingest.max_decoded()))
                 .map_err(bad_body)?;
             let size = symbols.spelled_size();
             _label_room = ingest.room_for(size).await.ok_or_else(no_room)?;
             spelling = on_large(size, || symbols.spell(&message)).map_err(bad_body)?;
-            on_large(message.len(), || remote_write::v2::read(&message, &spelling))
+            on_large(message.len(), || remote_write::v2::read(&message, &symbols, &spelling))
         }
     }
     .map_err(bad_body)?;
-    ingest.count_skipped(Source::RemoteWrite, request.exemplars, request.metadata);
+    let kept = ingest.keep(Source::RemoteWrite, request.beside).map_err(try_later)?;
+    written.exemplars = kept.exemplars;
     ingest.count_refused(Source::RemoteWrite, &request.batch, &request.refused);
     let appended = ingest.append(Source::RemoteWrite, &request.batch).await;
+    // Logged before the samples, so this waits only where there were none.
+    ingest.wait(&kept).await.map_err(try_later)?;
     if let Ok(appended) = &appended {
         written.count(&request.batch, &appended.rejected);
     }
@@ -77,6 +81,7 @@ async fn take_remote_write(
 struct Written {
     samples: u64,
     histograms: u64,
+    exemplars: u64,
 }
 
 impl Written {
@@ -96,12 +101,11 @@ impl Written {
         }
     }
 
-    /// Exemplars are not kept, and the sender is told so.
     fn tell(&self, headers: &mut HeaderMap) {
         for (name, count) in [
             ("x-prometheus-remote-write-samples-written", self.samples),
             ("x-prometheus-remote-write-histograms-written", self.histograms),
-            ("x-prometheus-remote-write-exemplars-written", 0),
+            ("x-prometheus-remote-write-exemplars-written", self.exemplars),
         ] {
             headers.insert(name, header::HeaderValue::from(count));
         }
@@ -122,9 +126,11 @@ async fn take_import(handles: &Handles, headers: &HeaderMap, body: Body) -> Resu
     let whole = headers.contains_key(header::CONTENT_LENGTH);
     let limit = if whole { limits.body } else { limits.body_decoded };
     let (body, _room) = read_body(handles, headers, body, limit).await?;
-    let batch = on_large(body.len(), || exposition::read(&body, clock::now_ms()))
+    let Text { batch, beside } = on_large(body.len(), || exposition::read(&body, clock::now_ms()))
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+    let kept = handles.ingest.keep(Source::Import, beside).map_err(try_later)?;
     let appended = handles.ingest.append(Source::Import, &batch).await;
+    handles.ingest.wait(&kept).await.map_err(try_later)?;
     conclude(&batch, Vec::new(), appended)
 }
 

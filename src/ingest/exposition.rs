@@ -1,8 +1,10 @@
 //! Prometheus's text format, with timestamps: `name{label="value"} 1.5 1732000000000`.
 //!
 //! A body is taken whole or not at all: the first line that cannot be read refuses it, with line
-//! and column. Samples without a timestamp get the time of arrival.
+//! and column. Samples without a timestamp get the time of arrival. `# HELP`, `# TYPE` and `# UNIT` say what
+//! a metric means; other comments are passed over.
 
+mod comment;
 mod line;
 
 use std::collections::HashMap;
@@ -10,6 +12,8 @@ use std::collections::HashMap;
 use ringwell_storage::append::{Batch, Duplicates, Samples, SeriesRef, SeriesSamples};
 use ringwell_storage::model::{Labels, Sample, Value};
 
+use super::beside::Beside;
+use comment::Families;
 use line::Line;
 
 /// Why a text cannot be read, and where.
@@ -24,18 +28,31 @@ pub struct TextError {
     pub reason: String,
 }
 
-/// Reads a whole text into one batch, samples of a series together.
-pub fn read(bytes: &[u8], now: i64) -> Result<Batch<'static>, TextError> {
+/// What a text holds.
+#[derive(Debug, Default)]
+pub struct Text {
+    /// The samples.
+    pub batch: Batch<'static>,
+    /// What its metrics mean.
+    pub beside: Beside,
+}
+
+/// Reads a whole text, samples of a series together.
+pub fn read(bytes: &[u8], now: i64) -> Result<Text, TextError> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let mut batch = Batch { series: Vec::new(), duplicates: Duplicates::Reject };
     let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut families = Families::default();
     for (number, text) in text.lines().enumerate() {
         let parsed = line::read(text).map_err(|(at, reason)| TextError {
             line: number + 1,
             column: 1 + text.get(..at).unwrap_or(text).chars().count(),
             reason,
         })?;
-        let Some(Line { labels, value, t }) = parsed else { continue };
+        let Some(Line { labels, value, t }) = parsed else {
+            families.read(text);
+            continue;
+        };
         let sample = Sample { t: t.unwrap_or(now), start: 0, value: Value::Float(value) };
         let place = *places.entry(labels).or_insert_with_key(|labels| {
             let series = SeriesRef::Labels(labels.clone());
@@ -49,7 +66,7 @@ pub fn read(bytes: &[u8], now: i64) -> Result<Batch<'static>, TextError> {
     for series in &mut batch.series {
         series.samples.sort_by_key(|sample| sample.t);
     }
-    Ok(batch)
+    Ok(Text { batch, beside: families.into_beside() })
 }
 
 fn not_utf8(bytes: &[u8], at: usize) -> TextError {
@@ -87,7 +104,9 @@ mod tests {
             {\"my.metric\",\"dotted.label\"=\"v\"} NaN\r\n\
             \n   \n# EOF\n\
             h_bucket{le=\"+Inf\"} 1e3 12\n";
-        let batch = read(text.as_bytes(), 7).unwrap();
+        let Text { batch, beside } = read(text.as_bytes(), 7).unwrap();
+        let [noted] = beside.metadata.as_slice() else { panic!("{beside:?}") };
+        assert_eq!((noted.metric.as_str(), noted.metadata.help.as_str()), ("a", "Some help"));
         assert_eq!(
             spelled(&batch),
             [

@@ -8,6 +8,7 @@
 
 mod admin;
 mod api;
+mod beside;
 mod clients;
 mod config;
 mod demo;
