@@ -89,6 +89,9 @@ struct Serve {
     /// Switch on a feature of Prometheus's, such as use-start-timestamps; repeatable, or with commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
+    /// Answer Prometheus's admin paths, which delete series and take snapshots
+    #[arg(long = "web.enable-admin-api")]
+    web_enable_admin_api: bool,
     /// Set anything else, such as limits.series=500000; see docs/config.md
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -152,6 +155,7 @@ impl Serve {
                 "--enable-feature",
                 (!self.enable_feature.is_empty()).then(|| self.enable_feature.join(",")),
             ),
+            ("web.enable_admin_api", "--web.enable-admin-api", switch(self.web_enable_admin_api)),
             ("auth.token_file", "--auth-token-file", self.auth_token_file.clone()),
             ("auth.insecure_allow_open", "--insecure-allow-open", switch(self.insecure_allow_open)),
         ] {

@@ -92,6 +92,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             value_bytes: config.limits.label_value,
         },
         keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
+        exemplars: config.limits.exemplars,
+        metadata_bytes: config.limits.metadata,
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
         ..Options::default()

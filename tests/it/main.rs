@@ -6,7 +6,9 @@
     reason = "all of this crate is a test, its helpers too"
 )]
 
+mod admin;
 mod api;
+mod beside;
 mod clients;
 mod config;
 mod demo;
@@ -24,6 +26,7 @@ mod power;
 mod prometheus;
 mod pushes;
 mod query_api;
+mod remote_read;
 mod tools;
 mod watch;
 mod wire;
