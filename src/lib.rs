@@ -14,6 +14,7 @@ pub mod config;
 pub mod demo;
 pub mod http;
 pub mod ingest;
+pub mod inside;
 pub mod inspect;
 pub mod listen;
 pub mod metrics;

@@ -4,6 +4,7 @@
 //! What arrives over the network is held within a budget of bytes; a request beyond it waits a
 //! little and is then asked to come again.
 
+pub mod events;
 pub mod exposition;
 pub mod keymap;
 mod protobuf;

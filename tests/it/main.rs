@@ -12,6 +12,7 @@ mod config;
 mod demo;
 mod differential;
 mod door;
+mod events;
 mod grafana;
 mod layers;
 mod lifecycle;
