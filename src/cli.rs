@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Place, Settings};
+use crate::mcp::stdio;
 use crate::{ask, inspect, node, tools};
 
 const ABOUT: &str = "\
@@ -50,6 +51,8 @@ enum Command {
     Snapshot(tools::Snapshot),
     /// Put a snapshot back into a new data directory
     Restore(tools::Restore),
+    /// Offer a running node's MCP tools on stdin and stdout
+    Mcp(stdio::Mcp),
     /// Print the version
     Version,
 }
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Repair(what) => tools::repair(&what),
         Command::Snapshot(what) => tools::snapshot(&what),
         Command::Restore(what) => tools::restore(&what),
+        Command::Mcp(what) => stdio::run(&what),
         Command::Version => {
             println!("ringwell {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -1,8 +1,8 @@
-//! A client inside the process: how parts of the node work with keys and channels.
+//! A client inside the process: how parts of the node work with keys and channels, and ask queries.
 //!
-//! The Redis face implements it, so that what is called here keeps every rule of a connection:
-//! it runs beside other clients' commands and inside nobody's transaction, waiting clients are
-//! served, keyspace events are told. Those who call know nothing of the face.
+//! The faces implement it, so that what is called here keeps every rule of theirs: a command runs
+//! beside other clients' and inside nobody's transaction, waiting clients are served, keyspace
+//! events are told; a query takes its turn and is journaled. Those who call know nothing of them.
 
 use futures_util::future::BoxFuture;
 use ringwell_storage::keyspace::Reply;
@@ -29,6 +29,25 @@ pub trait Inside: Send + Sync {
     fn subscribe(&self, name: &[u8], pattern: bool) -> Box<dyn Ear>;
 }
 
+/// PromQL.
+pub trait Ask: Send + Sync {
+    /// Answers a query with the parameters of the HTTP API's `query`, or `query_range`.
+    fn ask(
+        &self,
+        parameters: Vec<(String, String)>,
+        range: bool,
+    ) -> BoxFuture<'_, Result<Asked, String>>;
+}
+
+/// What a query gave.
+#[derive(Debug)]
+pub struct Asked {
+    /// `data` of the HTTP API's answer.
+    pub data: String,
+    /// What the API would give as warnings and infos.
+    pub notes: Vec<String>,
+}
+
 /// What a command gave.
 #[derive(Debug)]
 pub struct Called {
@@ -47,6 +66,8 @@ pub trait Ear: Send {
 /// A message that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
+    /// The pattern that matched, for subscribers to a pattern.
+    pub pattern: Option<Vec<u8>>,
     /// Where it was published.
     pub channel: Vec<u8>,
     /// What was published.

@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod inside;
 pub mod inspect;
 pub mod listen;
+pub mod mcp;
 pub mod metrics;
 pub mod node;
 pub mod number;

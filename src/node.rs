@@ -24,12 +24,13 @@ use tokio::sync::Semaphore;
 use crate::blocking::Pool;
 use crate::collect::{Collector, host, process};
 use crate::config::{Config, Sync};
-use crate::http::{About, DemoSwitch, Handles, Journal, Server};
+use crate::http::{About, Asker, DemoSwitch, Handles, Journal, Server};
 use crate::ingest::Ingest;
 use crate::ingest::ack_of;
 use crate::ingest::events::Events;
 use crate::ingest::keymap::{self, Keymap};
 use crate::ingest::recent::RecentKeys;
+use crate::mcp::Tools;
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
 use crate::{clock, demo, listen, resp, self_metrics, telemetry};
@@ -229,7 +230,8 @@ fn serve(
     let hub = Arc::clone(&options.hub);
     let face = Face::new(Arc::clone(store), keymap, options, about.redis.port());
     let (events, waiting) = Events::new(face.inside(), config.events.clone());
-    self_metrics::register_events(&handles, &events);
+    let tools = Tools::new(face.inside(), Arc::new(Asker(Arc::clone(&handles))));
+    self_metrics::register_events(&handles, &events, &tools);
     let overhears = Arc::clone(&events);
     hub.overhear(move |channel, message| overhears.overhear(channel, message));
     runtime.spawn(events.run(waiting, shutdown.clone()));
@@ -246,7 +248,7 @@ fn serve(
     // Before the world hears that the node is ready: from now on a signal is a graceful stop.
     let signals = Signals::take().context("cannot take over signals")?;
     say(&about);
-    runtime.block_on(faces(handles, http, redis, face, signals, trigger, shutdown))
+    runtime.block_on(faces(handles, http, redis, face, &tools, signals, trigger, shutdown))
 }
 
 /// How the node's own series name it: an address of all interfaces would name nobody.
@@ -269,17 +271,20 @@ fn say(about: &About) {
     let _ = out.flush();
 }
 
+#[expect(clippy::too_many_arguments, reason = "both faces and what they are made of")]
 /// Serves both faces until the system asks to stop, then lets them drain.
 async fn faces(
     handles: Arc<Handles>,
     http: TcpListener,
     redis: TcpListener,
     face: Face,
+    tools: &Arc<Tools>,
     signals: Signals,
     trigger: &Trigger,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
-    let http = tokio::spawn(Server::new(http, &handles).serve(shutdown.clone()));
+    let mcp = tools.route(handles.config.limits.body);
+    let http = tokio::spawn(Server::new(http, &handles, mcp).serve(shutdown.clone()));
     let stop = shutdown.clone();
     let redis = tokio::spawn(face.serve(redis, async move { stop.raised().await }));
     if handles.config.demo {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::http::Handles;
 use crate::ingest::events::Events;
 use crate::ingest::keymap::{self, Keymap};
+use crate::mcp::Tools;
 use crate::metrics::{Families, Kind};
 use crate::resp;
 
@@ -38,8 +39,10 @@ pub fn register(handles: &Arc<Handles>, keymap: &Keymap) {
     });
 }
 
-/// Adds those of the events.
-pub fn register_events(handles: &Handles, events: &Events) {
+/// Adds those of the events and of the MCP tools.
+pub fn register_events(handles: &Handles, events: &Events, tools: &Arc<Tools>) {
+    let tools = Arc::clone(tools);
+    handles.registry.register(move |out| tools.gather(out));
     let counters = Arc::clone(events.counters());
     handles.registry.register(move |out| counters.gather(out));
 }

@@ -12,6 +12,9 @@ use super::hub::{Hub, Inbox, Mailbox, Topic, mailbox};
 use super::shared::Shared;
 use crate::inside::{Called, Ear, Heard, Inside};
 
+/// Bytes that wait for an ear that is not read; beyond, it hears no more.
+const EAR_LIMIT: usize = 1 << 20;
+
 /// Mailboxes of ears are numbered apart from those of connections, which count from 1.
 static NEXT_EAR: AtomicU64 = AtomicU64::new(1 << 63);
 
@@ -55,7 +58,7 @@ impl Inside for Shared {
 
     fn subscribe(&self, name: &[u8], pattern: bool) -> Box<dyn Ear> {
         let id = NEXT_EAR.fetch_add(1, Ordering::Relaxed);
-        let (mailbox, inbox) = mailbox(id, self.options.output_limit);
+        let (mailbox, inbox) = mailbox(id, EAR_LIMIT.min(self.options.output_limit));
         let topic = if pattern { Topic::Pattern } else { Topic::Channel };
         let name = Bytes::from(name);
         self.hub.subscribe(topic, &name, &mailbox);
@@ -76,8 +79,11 @@ impl Ear for Subscription {
     fn next(&mut self) -> BoxFuture<'_, Option<Heard>> {
         Box::pin(async {
             let message = self.inbox.next().await?;
-            let (channel, message) = (message.channel.to_vec(), message.payload.to_vec());
-            Some(Heard { channel, message })
+            Some(Heard {
+                pattern: message.pattern.map(|pattern| pattern.to_vec()),
+                channel: message.channel.to_vec(),
+                message: message.payload.to_vec(),
+            })
         })
     }
 }

@@ -17,6 +17,7 @@ mod grafana;
 mod layers;
 mod lifecycle;
 mod live;
+mod mcp;
 mod node;
 mod oracle;
 mod overload;

@@ -133,7 +133,8 @@ impl Queue {
             return;
         }
         // Without a receiver the node stops, and nobody waits for what a message would mean.
-        let _ = self.sender.send(Heard { channel: channel.to_vec(), message: message.to_vec() });
+        let (channel, message) = (channel.to_vec(), message.to_vec());
+        let _ = self.sender.send(Heard { pattern: None, channel, message });
     }
 }
 

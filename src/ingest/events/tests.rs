@@ -130,7 +130,8 @@ fn a_counter_that_is_no_number_refuses_and_the_rest_is_written() {
     let (keys, events, _) = world(Derive::Always, 1 << 20, 0);
     keys.get(&["HSET", "metrics:tasks:counters", "completed_today", "NaN"]);
     let message = br#"{"status":"done","agent":"coder"}"#;
-    let heard = crate::inside::Heard { channel: TASKS.into(), message: message.to_vec() };
+    let heard =
+        crate::inside::Heard { pattern: None, channel: TASKS.into(), message: message.to_vec() };
     events.take([heard].into_iter(), &mut None);
     assert_eq!(events.counters().refused.get(), 1.0);
     assert_eq!(keys.get(&["LLEN", "metrics:tasks:completion_times"]), ["1"]);
