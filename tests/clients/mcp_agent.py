@@ -3,6 +3,7 @@
 mcp_agent.py replay stdio COMMAND... | http URL [TOKEN]: makes a fixed row of calls and prints what each gave, a line
 of JSON a call, so that two servers can be compared.
 mcp_agent.py seed ...: pushes as the seed does, JSON as a string, and asks for the curve.
+mcp_agent.py progress ...: publishes training progress, through the official server.
 mcp_agent.py list ...: prints the tools.
 """
 
@@ -183,6 +184,16 @@ async def seed(client):
         assert refused.isError and told in refused.content[0].text, (tool, refused)
 
 
+async def progress(client):
+    """Publishes what the seed's trainers publish."""
+    refused = await client.call_tool("lpush", {"name": "metrics:training:proj-1:loss", "value": '{"step": 1}'})
+    assert refused.isError and "validation error" in refused.content[0].text, refused
+    for step in range(10):
+        event = {"projectId": "proj-1", "step": step, "loss": 0.25, "wer": 12, "timestamp": f"2026-11-22T10:00:0{step}.000Z"}
+        told = await client.call_tool("publish", {"channel": "events:training:progress", "message": json.dumps(event)})
+        assert told.content[0].text == "Message published to channel 'events:training:progress'.", told
+
+
 async def show_tools(client):
     tools = (await client.list_tools()).tools
     assert [tool.model_dump() for tool in tools] == [tool.model_dump() for tool in (await client.list_tools()).tools]
@@ -193,7 +204,7 @@ async def show_tools(client):
 async def main():
     what, *rest = sys.argv[1:]
     async with session(*rest) as client:
-        await {"replay": replay, "seed": seed, "list": show_tools}[what](client)
+        await {"replay": replay, "seed": seed, "progress": progress, "list": show_tools}[what](client)
 
 
 asyncio.run(main())

@@ -7,7 +7,7 @@ use std::process::Command;
 use ringwell::client::Answer;
 use serde_json::{Value, json};
 
-use crate::clients::{port, python, run};
+use crate::clients::{cli, port, python, run};
 use crate::node::{Node, Options};
 use crate::oracle::Redis;
 
@@ -49,20 +49,45 @@ fn the_seed_works_as_written() {
     agent(&[&["seed", "stdio"][..], &pipe].concat()).unwrap();
 }
 
+/// The official server gives the same on the node's Redis port as on Debian's redis-server, and the
+/// node's own tools give the same as it.
 #[test]
 fn every_text_is_redis_mcp_servers() {
     let (Some(python), Some(redis)) = (with_sdk(), Redis::start()) else { return };
+    let server = official_server(&python);
+    let official = |address: &str| {
+        agent(&["replay", "stdio", server.to_str().unwrap(), "--port", port(address)]).unwrap()
+    };
+    let theirs = official(&redis.address());
+    assert!(theirs.lines().count() > 80, "{theirs}");
+    let on_node = official(&Node::start().redis);
     let node = Node::start();
     let ours = agent(&["replay", "http", &format!("http://{}/mcp", node.http)]).unwrap();
-    let address = redis.address();
-    let server = official_server(&python);
-    let stdio = ["replay", "stdio", server.to_str().unwrap(), "--port", port(&address)];
-    let theirs = agent(&stdio).unwrap();
-    assert!(ours.lines().count() > 80, "{ours}");
-    for (ours, theirs) in ours.lines().zip(theirs.lines()) {
-        assert_eq!(ours, theirs);
+    for other in [on_node, ours] {
+        for (other, theirs) in other.lines().zip(theirs.lines()) {
+            assert_eq!(other, theirs);
+        }
+        assert_eq!(other, theirs);
     }
-    assert_eq!(ours, theirs);
+}
+
+/// What its `publish` says ends in the lists, which its `lpush` cannot reach.
+#[test]
+fn the_official_server_publishes_progress() {
+    let Some(python) = with_sdk() else { return };
+    let node = Node::start();
+    let server = official_server(&python);
+    agent(&["progress", "stdio", server.to_str().unwrap(), "--port", port(&node.redis)]).unwrap();
+    let key = "metrics:training:proj-1:loss";
+    node.wait_for("the list", |node| {
+        (cli(&node.redis, &["LLEN", key]).trim() == "10").then_some(())
+    });
+    let newest = cli(&node.redis, &["LINDEX", key, "0"]);
+    assert_eq!(
+        newest.trim_end(),
+        r#"{"step":9,"value":0.25,"timestamp":"2026-11-22T10:00:09.000Z"}"#
+    );
+    assert_eq!(cli(&node.redis, &["LLEN", "metrics:training:proj-1:wer"]).trim(), "10");
 }
 
 const KIND: (&str, &str) = ("Content-Type", "application/json");
