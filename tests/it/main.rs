@@ -22,6 +22,7 @@ mod node;
 mod oracle;
 mod overload;
 mod power;
+mod power_keys;
 mod prometheus;
 mod pushes;
 mod query_api;
