@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::disk::{Disk, DiskError, read_all};
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
-use crate::keyspace::{Keyspace, View};
+use crate::keyspace::{Keyspace, Looks, View};
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
 use crate::mutants::{Mutant, planted};
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint, put_zigzag};
@@ -39,6 +39,8 @@ pub enum CheckpointError {
 pub(crate) struct Keys {
     pub(crate) keyspace: Keyspace,
     pub(crate) applied: WalPosition,
+    /// What commands looked at since the store was opened.
+    pub(crate) looks: Looks,
 }
 
 pub(crate) fn path_of(number: u64) -> String {
@@ -87,7 +89,8 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Keys, Ch
         offset: offset as u64,
         what: what.to_owned(),
     };
-    let mut keys = Keys { keyspace: Keyspace::new(), applied: WalPosition(0) };
+    let mut keys =
+        Keys { keyspace: Keyspace::new(), applied: WalPosition(0), looks: Looks::default() };
     let mut reader = Reader::new(&bytes);
     let begins = reader.take(8).is_ok_and(|m| m == MAGIC);
     match reader.u32() {

@@ -7,7 +7,7 @@ use crate::block::{self, Block, BlockError, Tombstone};
 use crate::checkpoint::{self, CheckpointError, Keys};
 use crate::disk::{Disk, DiskError};
 use crate::head::{Head, SHARDS};
-use crate::keyspace::{Effects, Keyspace};
+use crate::keyspace::{Effects, Keyspace, Looks};
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
 use crate::wal::{Log, LogOptions, Logged, OpenLogError, Record, ShardBatch};
@@ -72,7 +72,9 @@ impl Recovering {
         manifest.store(&*disk)?;
         let keys = match manifest.checkpoint {
             Some(live) => checkpoint::read(&*disk, live.number, &head)?,
-            None => Keys { keyspace: Keyspace::new(), applied: WalPosition(0) },
+            None => {
+                Keys { keyspace: Keyspace::new(), applied: WalPosition(0), looks: Looks::default() }
+            }
         };
         let mut report = Report::default();
         let mut blocks = Vec::new();

@@ -20,7 +20,7 @@ use crate::checkpoint::Keys;
 use crate::compaction::Retention;
 use crate::disk::Disk;
 use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
-use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
+use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::read::{Queryable, Snapshot};
@@ -243,6 +243,7 @@ impl Store {
     ) -> Executed {
         let mut keys = lock(&self.keys);
         let decision = keys.keyspace.decide(request, now);
+        keys.looks.add(decision.looks);
         if decision.effects.is_empty() {
             return Executed { reply: decision.reply, position: None, derived_refused: 0 };
         }
@@ -276,6 +277,7 @@ impl Store {
         if !effects.is_empty() {
             let expiry = Request { db: 0, args: &[] };
             extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
+            keys.looks.expired += effects.iter().count() as u64;
         }
         if !self.space.is_tight() {
             extract.hold(&keys.keyspace, now, &mut derived);
@@ -335,6 +337,11 @@ impl Store {
         look(&lock(&self.keys).keyspace)
     }
 
+    /// What commands looked at since the store was opened.
+    pub fn looks(&self) -> Looks {
+        lock(&self.keys).looks
+    }
+
     /// Does a step of whatever maintenance is due: retention, cuts, a checkpoint, merges.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
         let done = crate::maintain::run(self, now);
@@ -346,6 +353,11 @@ impl Store {
     /// store's directory, where it is a data directory of its own.
     pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
         crate::tools::backup::snapshot(self, name)
+    }
+
+    /// Takes a checkpoint now, after which the log before it goes.
+    pub fn checkpoint(&self, now: Timestamp) -> Result<(), MaintainError> {
+        crate::maintain::checkpoint_now(self, now)
     }
 
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.

@@ -8,6 +8,7 @@
 
 mod api;
 mod clients;
+mod commands;
 mod config;
 mod demo;
 mod differential;
