@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) authenticated: bool,
     pub(super) transaction: Option<Transaction>,
+    /// Set while EXEC runs what was queued.
+    pub(super) running: Option<ringwell_storage::store::Transaction>,
     /// Keys that must not change before EXEC.
     pub(super) watched: Vec<Watched>,
     pub(super) subscriptions: Subscriptions,
@@ -135,6 +137,7 @@ impl Session {
             client,
             authenticated,
             transaction: None,
+            running: None,
             watched: Vec::new(),
             subscriptions: Subscriptions::default(),
             closing: false,
@@ -322,7 +325,10 @@ impl Session {
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
         let request = Request { db: self.client.db, args };
         let notifier = Notifier::new(&*shared.keymap, &shared.settings);
-        let executed = shared.store.execute(&request, shared.now(), &notifier);
+        let executed = match &self.running {
+            Some(running) => running.execute(&request, shared.now(), &notifier),
+            None => shared.store.execute(&request, shared.now(), &notifier),
+        };
         notifier.publish(&shared.hub);
         if executed.derived_refused > 0 {
             let counter = &shared.counters.derived_refused;

@@ -27,7 +27,7 @@ use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
 use crate::space::Space;
-use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
+use crate::wal::{Held, KeysRecord, Log, LogOptions, ShardBatch};
 
 pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
@@ -116,6 +116,24 @@ pub(crate) struct Counters {
     pub(crate) merges: AtomicU64,
     shifted: AtomicU64,
     commands: AtomicU64,
+}
+
+/// Commands that a crash keeps all or none of.
+pub struct Transaction {
+    store: Arc<Store>,
+    _held: Held,
+}
+
+impl Transaction {
+    /// Executes one command, as [`Store::execute`].
+    pub fn execute(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        extract: &dyn Extract,
+    ) -> Executed {
+        self.store.execute(request, now, extract)
+    }
 }
 
 /// What became of a command.
@@ -265,6 +283,15 @@ impl Store {
                 Executed { reply, position: None, derived_refused: 0 }
             }
         }
+    }
+
+    /// Begins a transaction: what is executed in it survives a crash whole or not at all. It does not
+    /// keep others out. Whoever holds it must not wait for the log before it is dropped.
+    pub fn transaction(self: &Arc<Self>) -> Transaction {
+        // Room is made now, while this still may write; whether it could be is asked again by each
+        // command that changes something.
+        let _ = self.log.admits();
+        Transaction { store: Arc::clone(self), _held: self.log.hold() }
     }
 
     /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say

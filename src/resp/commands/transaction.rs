@@ -48,6 +48,7 @@ fn run_all(session: &mut Session, out: &mut Vec<u8>) -> Option<Reply> {
         session.transaction = None;
         return Some(Reply::NullArray);
     }
+    session.running = Some(shared.store.transaction());
     length(b'*', queue.len(), out);
     for command in &queue {
         let args: Vec<&[u8]> = command.iter().map(|arg| &**arg).collect();
@@ -60,6 +61,7 @@ fn run_all(session: &mut Session, out: &mut Vec<u8>) -> Option<Reply> {
         }
     }
     session.transaction = None;
+    session.running = None;
     if shared.waiters.count() > 0 {
         shared.serve_waiters(None);
     }
