@@ -87,7 +87,7 @@ impl Default for Options {
             ring_samples: 120,
             block_span: 2 * HOUR,
             cut_delay: HOUR,
-            checkpoint_bytes: 256 << 20,
+            checkpoint_bytes: 128 << 20,
             keep: Retention::default(),
             max_tombstones: 10_000,
             exemplars: 100_000,
