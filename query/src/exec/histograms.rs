@@ -65,8 +65,15 @@ pub(super) fn eval(
         }
     };
     let rows = rows_of(ctx, args, rows_at, steps)?;
-    let work =
-        Work { ctx, span: span_of(rows_at), ask, steps, out: Vec::new(), index: HashMap::new() };
+    let work = Work {
+        ctx,
+        span: span_of(rows_at),
+        ask,
+        steps,
+        out: Vec::new(),
+        rows: Vec::new(),
+        buckets: Vec::new(),
+    };
     work.run(&rows)
 }
 
@@ -117,7 +124,10 @@ struct Work<'a> {
     ask: Ask,
     steps: Steps,
     out: Vec<Row>,
-    index: HashMap<(Labels, String), usize>,
+    /// Rows of the family at work, by what tells them apart.
+    rows: Vec<(Option<String>, usize)>,
+    /// Memory that goes from step to step.
+    buckets: Vec<ClassicBucket>,
 }
 
 /// The series of one histogram.
@@ -158,6 +168,7 @@ impl Work<'_> {
             family.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
         for (labels, family) in &families {
+            self.rows.clear();
             for i in 0..self.steps.count {
                 self.step(labels, family, i)?;
             }
@@ -170,14 +181,12 @@ impl Work<'_> {
             Cell::Histogram(h) => Some(h),
             _ => None,
         });
-        let buckets: Vec<ClassicBucket> = family
-            .buckets
-            .iter()
-            .filter_map(|(upper, row)| match row.column.get(i) {
-                Cell::Float(count) => Some(ClassicBucket { upper: *upper, count }),
-                _ => None,
-            })
-            .collect();
+        let mut buckets = std::mem::take(&mut self.buckets);
+        buckets.clear();
+        buckets.extend(family.buckets.iter().filter_map(|(upper, row)| match row.column.get(i) {
+            Cell::Float(count) => Some(ClassicBucket { upper: *upper, count }),
+            _ => None,
+        }));
         let metric = labels.metric_name();
         match (native, buckets.is_empty()) {
             (None, true) => Ok(()),
@@ -208,12 +217,14 @@ impl Work<'_> {
                 self.answers(labels, i, of_quantile, |l, u| fraction(h, l, u))
             }
             (None, false) => {
-                let classic = Classic::new(buckets, self.steps.at(i));
+                let classic = Classic::sorted(buckets, self.steps.at(i));
                 if let (Some(forced), Ask::Quantiles { .. }) = (classic.forced, &self.ask) {
                     let mut notes = self.ctx.notes.lock().unwrap_or_else(PoisonError::into_inner);
                     notes.forced_monotonic(self.span, metric, forced);
                 }
-                self.answers(labels, i, |q| classic.quantile(q), |l, u| classic.fraction(l, u))
+                self.answers(labels, i, |q| classic.quantile(q), |l, u| classic.fraction(l, u))?;
+                self.buckets = classic.into_buckets();
+                Ok(())
             }
         }
     }
@@ -232,12 +243,14 @@ impl Work<'_> {
                 self.put(labels, None, i, value)
             }
             Ask::Quantiles { label, quantiles } => {
+                let Some(label) = label.clone() else {
+                    let q = quantiles.first().map_or(f64::NAN, |q| at(q));
+                    return self.put(labels, None, i, quantile(q));
+                };
                 let all: Vec<(f64, f64)> =
                     quantiles.iter().map(|q| (at(q), quantile(at(q)))).collect();
-                let label = label.clone();
                 for (q, value) in all {
-                    let extra = label.clone().map(|name| (name, quantile_text(q)));
-                    self.put(labels, extra, i, value)?;
+                    self.put(labels, Some((&label, quantile_text(q))), i, value)?;
                 }
                 Ok(())
             }
@@ -247,25 +260,28 @@ impl Work<'_> {
     fn put(
         &mut self,
         labels: &Labels,
-        extra: Option<(String, String)>,
+        extra: Option<(&str, String)>,
         i: usize,
         value: f64,
     ) -> Result<(), QueryError> {
-        let key = (labels.clone(), extra.as_ref().map_or(String::new(), |e| e.1.clone()));
-        let next = self.out.len();
-        let at = *self.index.entry(key).or_insert(next);
-        if at == next {
-            let labels = match extra {
-                None => labels.clone(),
-                Some((name, text)) => {
+        let text = extra.as_ref().map(|extra| &extra.1);
+        let known = self.rows.iter().find(|(known, _)| known.as_ref() == text);
+        let at = match known {
+            Some((_, at)) => *at,
+            None => {
+                let mut labels = labels.clone();
+                let text = text.cloned();
+                if let Some((name, text)) = extra {
                     let mut builder = labels.to_builder();
-                    builder.set(&name, &text);
-                    builder.build().map_err(|e| QueryError::execution(e.to_string()))?
+                    builder.set(name, &text);
+                    labels = builder.build().map_err(|e| QueryError::execution(e.to_string()))?;
                 }
-            };
-            let column = Column::empty(self.steps.count);
-            self.out.push(Row { labels, drop_name: true, column });
-        }
+                let column = Column::empty(self.steps.count);
+                self.out.push(Row { labels, drop_name: true, column });
+                self.rows.push((text, self.out.len() - 1));
+                self.out.len() - 1
+            }
+        };
         if let Some(row) = self.out.get_mut(at) {
             row.column.set_float(i, value);
         }

@@ -21,15 +21,15 @@ pub(crate) struct Classic {
 }
 
 impl Classic {
-    pub(crate) fn new(mut buckets: Vec<ClassicBucket>, t: i64) -> Classic {
-        buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
-        let mut merged: Vec<ClassicBucket> = Vec::with_capacity(buckets.len());
-        for bucket in buckets {
-            match merged.last_mut() {
-                Some(last) if last.upper == bucket.upper => last.count += bucket.count,
-                _ => merged.push(bucket),
+    /// Of buckets in ascending order.
+    pub(crate) fn sorted(mut merged: Vec<ClassicBucket>, t: i64) -> Classic {
+        merged.dedup_by(|bucket, last| {
+            let same = last.upper == bucket.upper;
+            if same {
+                last.count += bucket.count;
             }
-        }
+            same
+        });
         let mut forced: Option<Forced> = None;
         let mut previous = f64::NAN;
         for bucket in &mut merged {
@@ -52,6 +52,11 @@ impl Classic {
             previous = bucket.count;
         }
         Classic { buckets: merged, forced }
+    }
+
+    /// The memory of its buckets.
+    pub(crate) fn into_buckets(self) -> Vec<ClassicBucket> {
+        self.buckets
     }
 
     fn complete(&self) -> bool {
@@ -142,10 +147,10 @@ mod tests {
     use super::*;
 
     fn of(buckets: &[(f64, f64)]) -> Classic {
-        Classic::new(
-            buckets.iter().map(|&(upper, count)| ClassicBucket { upper, count }).collect(),
-            0,
-        )
+        let mut buckets: Vec<_> =
+            buckets.iter().map(|&(upper, count)| ClassicBucket { upper, count }).collect();
+        buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+        Classic::sorted(buckets, 0)
     }
 
     #[test]
