@@ -51,11 +51,6 @@ pub(super) async fn range(state: State, params: Params) -> Result<Response, ApiE
     respond(&state, params, When::Range { start, end, step }).await
 }
 
-/// Exemplars are not kept yet, so no query has any.
-pub(super) async fn exemplars() -> Response {
-    json::success("[]", &[], &[])
-}
-
 async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<Response, ApiError> {
     let asked = Asked {
         text: params.get("query").to_owned(),

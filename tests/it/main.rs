@@ -6,12 +6,15 @@
     reason = "all of this crate is a test, its helpers too"
 )]
 
+mod admin;
 mod api;
+mod beside;
 mod clients;
 mod config;
 mod demo;
 mod differential;
 mod door;
+mod export;
 mod grafana;
 mod layers;
 mod lifecycle;
@@ -23,6 +26,7 @@ mod power;
 mod prometheus;
 mod pushes;
 mod query_api;
+mod remote_read;
 mod tools;
 mod watch;
 mod wire;
