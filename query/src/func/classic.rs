@@ -94,6 +94,21 @@ impl Classic {
         before.upper + (bucket.upper - before.upper) * share
     }
 
+    /// The ends of the bucket that holds a quantile; `None` without observations, or for no quantile.
+    /// What lies above the highest finite bound has no upper end; what lies in the first bucket is
+    /// taken to be above zero, as in [`Classic::quantile`], if its bound is.
+    pub(crate) fn holding(&self, q: f64) -> Option<(f64, f64)> {
+        let count = self.buckets.last().map_or(0.0, |b| b.count);
+        let known = self.complete() && count > 0.0 && (0.0..=1.0).contains(&q);
+        let rank = q * count;
+        let holds = |b: &ClassicBucket| b.count > 0.0 && b.count >= rank;
+        let at = self.buckets.iter().position(holds).filter(|_| known)?;
+        let upper = self.buckets.get(at)?.upper;
+        let before = at.checked_sub(1).and_then(|i| self.buckets.get(i)).map(|b| b.upper);
+        let lower = before.unwrap_or(if upper > 0.0 { 0.0 } else { f64::NEG_INFINITY });
+        Some((lower, upper))
+    }
+
     pub(crate) fn fraction(&self, lower: f64, upper: f64) -> f64 {
         let count = self.buckets.last().map_or(0.0, |b| b.count);
         let known = self.complete() && count != 0.0 && !count.is_nan();
@@ -159,6 +174,10 @@ mod tests {
         assert_eq!(h.quantile(0.6), 1.5);
         assert_eq!(h.fraction(0.0, 1.5), 0.6);
         assert_eq!(h.quantile(0.99), 2.0);
+        assert_eq!(h.holding(0.6), Some((1.0, 2.0)));
+        assert_eq!(h.holding(0.0), Some((0.0, 1.0)));
+        assert_eq!(h.holding(0.99), Some((2.0, f64::INFINITY)));
+        assert_eq!(h.holding(1.1), None);
         assert!(of(&[(1.0, 4.0)]).quantile(0.5).is_nan());
     }
 
