@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Place, Settings};
+use crate::mcp::stdio;
 use crate::{ask, export, import, inspect, node, tools};
 
 const ABOUT: &str = "\
@@ -54,6 +55,8 @@ enum Command {
     Export(export::command::Export),
     /// Read samples from a file into a running node
     Import(import::Import),
+    /// Offer a running node's MCP tools on stdin and stdout
+    Mcp(stdio::Mcp),
     /// Print the version
     Version,
 }
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Restore(what) => tools::restore(&what),
         Command::Export(what) => export::command::run(&what),
         Command::Import(what) => import::run(&what),
+        Command::Mcp(what) => stdio::run(&what),
         Command::Version => {
             println!("ringwell {}", env!("CARGO_PKG_VERSION"));
             Ok(())

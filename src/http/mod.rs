@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use ringwell_query::Engine;
 use ringwell_storage::store::Store;
 use tower_http::compression::CompressionLayer;
@@ -44,6 +44,7 @@ use crate::ingest::recent::RecentKeys;
 use crate::metrics::Registry;
 
 pub use journal::Journal;
+pub use query::Asker;
 pub use server::{Server, ServerMetrics};
 
 /// What handlers work with.
@@ -125,9 +126,9 @@ impl DemoSwitch {
 /// Handlers share them.
 type State = axum::extract::State<Arc<Handles>>;
 
-/// All routes.
+/// All routes; what answers `/mcp` comes from outside.
 #[rustfmt::skip]
-pub fn routes(handles: &Arc<Handles>) -> Router {
+pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router {
     let import = post(write::import).layer(RequestDecompressionLayer::new());
     let import_jsonl = post(write::import_jsonl).layer(RequestDecompressionLayer::new());
     Router::new()
@@ -166,6 +167,7 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/keys/recent", get(keys::recent))
         .route("/api/v1/live", get(live::connect))
         .route("/federate", get(federate::federate))
+        .route("/mcp", mcp)
         .route("/metrics", get(status::metrics))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))

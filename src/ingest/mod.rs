@@ -6,6 +6,7 @@
 
 pub mod beside;
 pub mod buffers;
+pub mod events;
 pub mod exposition;
 pub mod jsonl;
 pub mod keymap;
