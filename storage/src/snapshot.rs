@@ -229,7 +229,11 @@ impl Series for StoreSeries {
             block_pieces(block, *number, masks, &mut pieces);
         }
         for captured in self.capture() {
+            pieces.reserve(captured.sealed.len() + 2);
             for (i, chunk) in (0..).zip(&captured.sealed) {
+                if chunk.max_t < range.start() || range.end() < chunk.min_t {
+                    continue;
+                }
                 let source = Source::Sealed(Arc::clone(chunk));
                 let (min_t, max_t) = (chunk.min_t, chunk.max_t);
                 pieces.push(Piece { min_t, max_t, rank: (1, i), source });
@@ -339,18 +343,20 @@ impl Cursor for Pieces {
             return Ok(false);
         };
         let mut end = first.max_t;
+        if self.pieces.last().is_none_or(|next| next.min_t > end) {
+            if self.range.start() <= first.min_t && end <= self.range.end() {
+                first.source.read(&self.times, out)?;
+            } else {
+                cut(&first, self.range, &self.times, out)?;
+            }
+            return Ok(true);
+        }
         let mut run = vec![first];
         while let Some(next) = self.pieces.pop_if(|p| p.min_t <= end) {
             end = end.max(next.max_t);
             run.push(next);
         }
-        match run.as_slice() {
-            [one] if self.range.start() <= one.min_t && one.max_t <= self.range.end() => {
-                one.source.read(&self.times, out)?;
-            }
-            [one] => cut(one, self.range, &self.times, out)?,
-            _ => merge(&run, self.range, &self.times, out)?,
-        }
+        merge(&run, self.range, &self.times, out)?;
         Ok(true)
     }
 

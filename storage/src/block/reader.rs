@@ -167,7 +167,7 @@ impl Block {
         Ok(None)
     }
 
-    /// Reads a series' aggregates of one level, those whose stretches begin in `range`.
+    /// Reads a series' aggregates of one level, those of stretches that begin in `range`.
     pub(crate) fn read_rollup(
         &self,
         rollup: &RollupMeta,
@@ -184,7 +184,7 @@ impl Block {
         }
         let mut rows = rollup::decode(&bytes, rollup.count as usize, rollup.length)
             .map_err(|e| corrupt(e.what))?;
-        rows.retain(|row| range.contains(row.start));
+        rows.retain(|row| range.contains(row.first_t));
         Ok(rows)
     }
 

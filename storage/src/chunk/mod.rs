@@ -318,6 +318,48 @@ mod tests {
         round_trip(&samples);
     }
 
+    /// A gauge of float counts, whole ones or shares of them, as scraped and as computed.
+    fn float_histograms(share: f64) -> SampleBuf {
+        let mut samples = SampleBuf::default();
+        let mut counts = [100.0_f64, 250.0, 900.0, 400.0, 50.0, 3.0, 0.0, 1.0];
+        for k in 0..120_usize {
+            for (i, count) in counts.iter_mut().enumerate() {
+                *count += ((k * 7 + i * 13) % 11) as f64;
+            }
+            let positive: Vec<f64> = counts.iter().map(|count| count * share).collect();
+            let value = Histogram {
+                reset: CounterReset::Gauge,
+                schema: Schema::Exponential(3),
+                zero_threshold: 0.001,
+                sum: 18.4 * k as f64,
+                positive_spans: vec![Span { offset: -2, length: 8 }],
+                negative_spans: vec![],
+                custom_values: Arc::from([]),
+                counts: Counts::Float {
+                    count: positive.iter().sum(),
+                    zero: if k == 50 { f64::from_bits(0x7ff8_0000_dead_beef) } else { -0.0 },
+                    positive,
+                    negative: vec![],
+                },
+            };
+            let value = Value::Histogram(Arc::new(value));
+            samples.push(Sample { t: k as i64 * 15_000, start: 0, value });
+        }
+        samples
+    }
+
+    #[test]
+    fn float_histograms_come_back_and_take_what_changed() {
+        for (share, most) in [(1.0, 44), (1.0 / 3.0, 100)] {
+            let samples = float_histograms(share);
+            round_trip(&samples);
+            let each = encode_values(&samples).len() / samples.len();
+            // Ten counts and a sum, eight bytes each, and two of flags are 90.
+            println!("{each} bytes a histogram of ten counts, times {share}");
+            assert!(each <= most, "{each} bytes a histogram");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_column_comes_back(v in prop::collection::vec(any::<u64>(), 1..300), t0: i64) {
