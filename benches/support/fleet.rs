@@ -13,6 +13,7 @@ pub(crate) struct Fleet {
     seed: u64,
     agents: usize,
     steps: usize,
+    jitter: u64,
 }
 
 /// One series: its labels in wire form, and what moves its value.
@@ -33,7 +34,12 @@ enum Kind {
 
 impl Fleet {
     pub(crate) fn new(seed: u64, agents: usize, steps: usize) -> Fleet {
-        Fleet { seed, agents, steps }
+        Fleet { seed, agents, steps, jitter: 0 }
+    }
+
+    /// The same fleet, each agent's steps up to so many milliseconds late.
+    pub(crate) fn late_by(self, jitter: u64) -> Fleet {
+        Fleet { jitter, ..self }
     }
 
     pub(crate) fn series(&self) -> usize {
@@ -56,13 +62,15 @@ impl Fleet {
     /// Snappy bodies of `batch` samples each, step by step.
     pub(crate) fn requests(&self, batch: usize) -> Vec<Vec<u8>> {
         let mut series = self.all_series();
+        let all = series.len();
         let mut requests = Vec::new();
         let (mut body, mut held) = (Vec::new(), 0);
         for step in 0..self.steps {
             let t = START_MS + step as i64 * STEP_MS;
-            for one in &mut series {
+            for (place, one) in series.iter_mut().enumerate() {
                 one.advance();
-                one.put(t, &mut body);
+                let agent = place * self.agents / all;
+                one.put(t + self.lateness(step, agent), &mut body);
                 held += 1;
                 if held == batch {
                     requests.push(compress(&body));
@@ -75,6 +83,14 @@ impl Fleet {
             requests.push(compress(&body));
         }
         requests
+    }
+
+    fn lateness(&self, step: usize, agent: usize) -> i64 {
+        let mixed = (self.seed ^ (step as u64) << 20 ^ agent as u64 + 1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(31)
+            .wrapping_mul(0xd6e8_feb8_6659_fd93);
+        ((mixed >> 33) % (self.jitter + 1)) as i64
     }
 
     fn all_series(&self) -> Vec<Series> {

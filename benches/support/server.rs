@@ -54,6 +54,12 @@ pub(crate) fn available() -> Vec<Kind> {
         .collect()
 }
 
+impl Kind {
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+}
+
 impl Server {
     pub(crate) fn start(kind: &Kind) -> Server {
         let dir = tempfile::tempdir().expect("a temporary directory");
