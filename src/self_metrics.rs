@@ -7,7 +7,9 @@ use ringwell_storage::store::Stats;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::http::Handles;
+use crate::ingest::events::Events;
 use crate::ingest::keymap::{self, Keymap};
+use crate::mcp::Tools;
 use crate::metrics::{Families, Kind};
 use crate::resp;
 
@@ -37,6 +39,14 @@ pub fn register(handles: &Arc<Handles>, keymap: &Keymap) {
     });
 }
 
+/// Adds those of the events and of the MCP tools.
+pub fn register_events(handles: &Handles, events: &Events, tools: &Arc<Tools>) {
+    let tools = Arc::clone(tools);
+    handles.registry.register(move |out| tools.gather(out));
+    let counters = Arc::clone(events.counters());
+    handles.registry.register(move |out| counters.gather(out));
+}
+
 fn gather_store(stats: &Stats, out: &mut Families) {
     let help = "Samples the store refused, those derived from keys included, by reason.";
     let family = out.family("ringwell_store_rejected_samples_total", Kind::Counter, help);
@@ -61,6 +71,16 @@ fn gather_store(stats: &Stats, out: &mut Families) {
             stats.catalog_rebuilds,
         ),
         ("ringwell_compactions_total", "Merges of blocks.", stats.merges),
+        (
+            "ringwell_index_cache_hits_total",
+            "Pages of blocks' indexes that were in memory when asked for.",
+            stats.index_cache.hits,
+        ),
+        (
+            "ringwell_index_cache_misses_total",
+            "Pages of blocks' indexes that were read from the disk.",
+            stats.index_cache.misses,
+        ),
     ] {
         out.counter(name, help, value as f64);
     }
@@ -75,7 +95,15 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ("ringwell_store_keys", "Keys in all databases.", stats.keys),
         ("ringwell_store_blocks", "Live blocks.", stats.blocks),
         ("ringwell_store_block_bytes", "Bytes of the live blocks.", stats.block_bytes),
+        (
+            "ringwell_index_cache_bytes",
+            "Memory of the pages of blocks' indexes.",
+            stats.index_cache.bytes,
+        ),
         ("ringwell_store_block_samples", "Samples in the live blocks.", stats.block_samples),
+        ("ringwell_exemplars", "Exemplars kept.", stats.exemplars),
+        ("ringwell_metadata_metrics", "Metrics whose metadata is kept.", stats.metadata),
+        ("ringwell_metadata_bytes", "Bytes of that metadata.", stats.metadata_bytes),
         ("ringwell_store_tombstones", "Deletions that wait for compaction.", stats.tombstones),
         ("ringwell_checkpoint_bytes", "Bytes of the live checkpoint.", stats.checkpoint_bytes),
     ] {

@@ -9,14 +9,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ringwell_storage::keyspace::command::{COMMANDS, Command, find, timeout, unknown};
-use ringwell_storage::keyspace::{Bytes, Entry, Reply, Request};
+use ringwell_storage::keyspace::{Bytes, Entry, Reply};
 use ringwell_storage::model::WalPosition;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::commands::{self, SESSION_COMMANDS, SessionCommand};
 use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
-use super::notify::Notifier;
 use super::shared::{Client, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
@@ -320,14 +319,7 @@ impl Session {
 
     /// The reply, and whether anything changed.
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
-        let request = Request { db: self.client.db, args };
-        let notifier = Notifier::new(&*shared.keymap, &shared.settings);
-        let executed = shared.store.execute(&request, shared.now(), &notifier);
-        notifier.publish(&shared.hub);
-        if executed.derived_refused > 0 {
-            let counter = &shared.counters.derived_refused;
-            counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
-        }
+        let executed = shared.execute(self.client.db, args);
         self.written = self.written.max(executed.position);
         (executed.reply, executed.position.is_some())
     }

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use ringwell_storage::keyspace::Extract;
 use ringwell_storage::keyspace::command::{COMMANDS, find};
-use ringwell_storage::store::{Ack, Store};
+use ringwell_storage::keyspace::{Extract, Request};
+use ringwell_storage::store::{Ack, Executed, Store};
 
 use super::commands::{SESSION_COMMANDS, Settings};
 use super::hub::Hub;
+use super::notify::Notifier;
 use super::parse::Limits;
 use super::slowlog::{Latency, SlowLog};
 use super::waiting::Waiters;
@@ -231,6 +232,19 @@ impl Shared {
 
     pub(super) fn now(&self) -> i64 {
         (self.options.now)()
+    }
+
+    /// Runs a data command in the store and tells who wants to hear of it.
+    pub(super) fn execute(&self, db: u8, args: &[&[u8]]) -> Executed {
+        let request = Request { db, args };
+        let notifier = Notifier::new(&*self.keymap, &self.settings);
+        let executed = self.store.execute(&request, self.now(), &notifier);
+        notifier.publish(&self.hub);
+        if executed.derived_refused > 0 {
+            let counter = &self.counters.derived_refused;
+            counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
+        }
+        executed
     }
 
     pub(super) fn join(&self, peer: SocketAddr, local: SocketAddr) -> Client {

@@ -9,13 +9,14 @@ use super::layout::{
     ChunkMeta, FOOTER, Footer, HEADER, Meta, Part, RollupMeta, decode_footer, header,
 };
 use super::{COLUMNS, META, PART_NAMES, POSTINGS, SERIES, SYMBOLS, TIMES, path_of};
-use crate::chunk::decode_values;
+use crate::chunk::{ChunkStats, decode_values, stats_of};
 use crate::compaction::rollup;
 use crate::disk::{Disk, DiskError, File};
 use crate::inspect::Encoded;
 use crate::model::{Matcher, SampleBuf, TimeRange};
 use crate::mutants::{Mutant, planted};
 use crate::read::{Aggregate, ReadError};
+use crate::snapshot::{Decoded, Times};
 use crate::wire::FormatError;
 
 /// Why a block is refused. The rest of the store serves without it.
@@ -250,14 +251,46 @@ impl Block {
         out: &mut SampleBuf,
     ) -> Result<(), ReadError> {
         let t = self.index.timestamps(chunk.times, |at| self.column(at))?;
-        let v = self.column(chunk.values)?;
-        let corrupt =
-            |reason: &str| self.corrupt(self.index.footer[COLUMNS].offset + chunk.values.0, reason);
-        if crc32c::crc32c(&v) != chunk.crc && !planted(Mutant::ServeUnchecked) {
-            return Err(corrupt("a chunk's checksum does not hold"));
-        }
         out.t.extend_from_slice(&t);
-        decode_values(&v, t.len(), out).map_err(|e| corrupt(e.what))
+        let values = self.values(chunk)?;
+        decode_values(&values, t.len(), out).map_err(|e| self.damaged(chunk, e.what))
+    }
+
+    /// The same, its timestamps from what the query has decoded already, if they are there.
+    pub(crate) fn read_chunk_sharing(
+        &self,
+        chunk: &ChunkMeta,
+        times: &Times,
+        out: &mut SampleBuf,
+    ) -> Result<(), ReadError> {
+        let column = (self.meta.number, chunk.times, chunk.count);
+        let decoded = times.get(column, || {
+            let times = self.index.timestamps(chunk.times, |at| self.column(at))?;
+            Ok::<_, ReadError>(Decoded { times: times.as_slice().into() })
+        })?;
+        out.t.extend_from_slice(&decoded.times);
+        let values = self.values(chunk)?;
+        decode_values(&values, decoded.times.len(), out).map_err(|e| self.damaged(chunk, e.what))
+    }
+
+    /// A chunk's statistics, if all its samples are floats and none ends the series.
+    pub(crate) fn read_stats(&self, chunk: &ChunkMeta) -> Result<Option<ChunkStats>, ReadError> {
+        let values = self.values(chunk)?;
+        let stats = stats_of(&values).map_err(|e| self.damaged(chunk, e.what))?;
+        Ok(stats.filter(|stats| stats.count == u64::from(chunk.count)))
+    }
+
+    /// The bytes of a chunk's values, checked.
+    fn values(&self, chunk: &ChunkMeta) -> Result<Vec<u8>, ReadError> {
+        let values = self.column(chunk.values)?;
+        if crc32c::crc32c(&values) != chunk.crc && !planted(Mutant::ServeUnchecked) {
+            return Err(self.damaged(chunk, "a chunk's checksum does not hold"));
+        }
+        Ok(values)
+    }
+
+    fn damaged(&self, chunk: &ChunkMeta, reason: &str) -> ReadError {
+        self.corrupt(self.index.footer[COLUMNS].offset + chunk.values.0, reason)
     }
 
     fn column(&self, at: (u64, u32)) -> Result<Vec<u8>, ReadError> {
