@@ -352,7 +352,7 @@ fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOpt
         debug: config.redis_debug,
         ack: ack_of(config.keys_sync),
         now: Arc::new(clock::now_ms),
-        memory: Arc::new(process::resident_bytes),
+        usage: Arc::new(process::Usage::now),
         counters,
         ..resp::RespOptions::default()
     }

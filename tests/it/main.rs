@@ -10,6 +10,7 @@ mod admin;
 mod api;
 mod beside;
 mod clients;
+mod commands;
 mod config;
 mod demo;
 mod differential;
