@@ -99,6 +99,7 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
         metadata_bytes: config.limits.metadata,
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
+        index_cache_bytes: config.limits.index_cache,
         ..Options::default()
     };
     let started = Instant::now();

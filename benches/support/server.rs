@@ -74,6 +74,11 @@ impl Kind {
         more.push(setting.to_owned());
         Kind { name, more, ..self.clone() }
     }
+
+    #[allow(dead_code, reason = "not every bench asks")]
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
 }
 
 impl Server {

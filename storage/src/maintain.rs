@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
 use crate::append::AppendError;
-use crate::block::{Block, BlockError, BlockWriter, path_of};
+use crate::block::{Block, BlockError, BlockWriter, Range, path_of};
 use crate::catalog::{self, Update};
 use crate::checkpoint;
 use crate::compaction::{self, Compaction, Step, expired};
@@ -286,7 +286,9 @@ fn cut_range(
         slots = slots.end..slots.end.saturating_add(SLOTS_AT_A_TIME);
     }
     taken.sort_by(|a, b| a.labels.cmp(&b.labels));
-    let mut writer = BlockWriter::new(&store.disk, state.next_block(), position.0);
+    let range = Range { start, length: span };
+    let number = state.next_block();
+    let mut writer = BlockWriter::new((&store.disk, &store.pages), range, number, position.0);
     for series in &taken {
         writer.add(series.labels.clone(), series.lookback, &merge_chunks(&series.chunks)?)?;
     }

@@ -6,6 +6,7 @@ pub(crate) mod column;
 mod float;
 mod histogram;
 mod patched;
+mod prefix;
 mod stats;
 
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub enum Effort {
     Quick,
     /// For blocks.
     Small,
+    /// For merged blocks: as small as it gets, even where that is slower to read.
+    Smallest,
 }
 
 /// Encodes the timestamps of a run.
@@ -66,7 +69,7 @@ pub fn encode_values(samples: &SampleBuf) -> Vec<u8> {
 pub(crate) fn encode_values_with(samples: &SampleBuf, effort: Effort) -> Vec<u8> {
     let with_histograms = samples.h.iter().any(Option::is_some);
     let with_start = samples.start.iter().any(|t| *t != 0);
-    let with_stats = effort == Effort::Small && !with_histograms;
+    let with_stats = effort != Effort::Quick && !with_histograms;
     let equal = with_stats && float::all_equal(&samples.v).is_some_and(|v| !is_stale(v));
     let flags = [
         (with_histograms, HAS_HISTOGRAMS),
@@ -150,6 +153,17 @@ pub(crate) fn decode_floats(
     float::decode(reader, n, out)
 }
 
+/// Bytes of the statistics in an encoded value column; 0 if it has none or does not decode.
+pub(crate) fn stats_len(bytes: &[u8]) -> usize {
+    let mut reader = Reader::new(bytes);
+    let read = match reader.u8() {
+        Ok(flags) if flags & EQUAL_STATS != 0 => reader.varint().map(|_| ()),
+        Ok(flags) if flags & HAS_STATS != 0 => ChunkStats::decode(&mut reader).map(|_| ()),
+        _ => return 0,
+    };
+    read.map_or(0, |()| reader.offset() - 1)
+}
+
 /// How a value column is encoded, for people who look.
 pub(crate) fn encoding_of(bytes: &[u8]) -> &'static str {
     let mut reader = Reader::new(bytes);
@@ -182,7 +196,8 @@ mod tests {
         let small = (encode_timestamps(&samples.t), encode_values(samples));
         let quick =
             (encode_timestamps_quick(&samples.t), encode_values_with(samples, Effort::Quick));
-        for (t, v) in [small, quick] {
+        let smallest = (small.0.clone(), encode_values_with(samples, Effort::Smallest));
+        for (t, v) in [small, quick, smallest] {
             let mut back = SampleBuf::default();
             decode_timestamps(&t, samples.len(), &mut back.t).unwrap();
             decode_values(&v, samples.len(), &mut back).unwrap();

@@ -55,12 +55,12 @@ fn sources(
     let mut raw: Vec<TimeRange> = Vec::new();
     let mut rolled = Vec::new();
     for (block, number, masks) in &series.in_blocks {
-        let Some(entry) = block.series(*number) else { continue };
+        let Some(entry) = block.series(*number)? else { continue };
         let ends = entry.chunks.iter().map(|c| (c.min_t, c.max_t));
         let Some((min_t, max_t)) = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
             continue;
         };
-        let levels: Vec<_> = entry.rollups.iter().filter(|r| r.length == length).collect();
+        let levels: Vec<_> = entry.rollups.iter().filter(|r| r.length == length).copied().collect();
         let held = TimeRange::new(min_t, max_t).unwrap_or(TimeRange::ALL);
         if levels.is_empty() || masks.touch(min_t, max_t) {
             raw.push(stretches(held, length));
@@ -84,7 +84,7 @@ fn sources(
     let mut rows = Vec::new();
     for (block, levels) in rolled {
         for level in levels {
-            rows.extend(block.read_rollup(level, inside)?);
+            rows.extend(block.read_rollup(&level, inside)?);
         }
     }
     rows.retain(|row| !raw.iter().any(|r| r.contains(row.first_t)));
