@@ -16,6 +16,7 @@ pub mod http;
 pub mod ingest;
 pub mod inside;
 pub mod inspect;
+pub mod keys;
 pub mod listen;
 pub mod mcp;
 pub mod metrics;

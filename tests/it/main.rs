@@ -26,6 +26,8 @@ mod power_keys;
 mod prometheus;
 mod pushes;
 mod query_api;
+mod rules;
+mod state;
 mod tools;
 mod watch;
 mod wire;
