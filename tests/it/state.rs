@@ -2,6 +2,7 @@
 //! library.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringwell::ingest::keymap::Keymap;
 use ringwell::ingest::recent::RecentKeys;
@@ -22,8 +23,14 @@ struct World {
 }
 
 fn open(dir: &tempfile::TempDir, now: i64) -> Store {
-    let disk = Arc::new(OsDisk::open(dir.path()).unwrap());
-    Store::open(disk, Options::default(), now).unwrap()
+    // Another test of this process may be starting a child, which has the old lock until it is a
+    // program of its own.
+    let tries = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_millis(20));
+        OsDisk::open(dir.path())
+    });
+    let disk = tries.take(500).find_map(Result::ok).expect("the directory can be locked");
+    Store::open(Arc::new(disk), Options::default(), now).unwrap()
 }
 
 impl World {
