@@ -40,6 +40,8 @@ use crate::{clock, demo, listen, resp, self_metrics, telemetry};
 const TICK: Duration = Duration::from_secs(1);
 /// Every demo fleet is the same one.
 const DEMO_SEED: u64 = 1;
+/// Exports at a time.
+const EXPORTS: usize = 2;
 /// Threads look at the stop signal at least so often.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -94,6 +96,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             value_bytes: config.limits.label_value,
         },
         keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
+        exemplars: config.limits.exemplars,
+        metadata_bytes: config.limits.metadata,
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
         ..Options::default()
@@ -125,6 +129,13 @@ fn report(store: &Store, dir: &Path, took: Duration) {
     );
     if let Some((at, reason)) = &found.torn {
         tracing::warn!(at, reason, "the log's torn end was cut; nothing synced lay there");
+    }
+    if found.lost_samples > 0 {
+        let samples = found.lost_samples;
+        tracing::error!(
+            samples,
+            "samples of the log cannot be read: a repair lost what they lean on"
+        );
     }
     for reason in &found.refused_blocks {
         tracing::error!(reason, "a block is damaged and set aside; the rest is served");
@@ -354,7 +365,7 @@ fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOpt
         debug: config.redis_debug,
         ack: ack_of(config.keys_sync),
         now: Arc::new(clock::now_ms),
-        memory: Arc::new(process::resident_bytes),
+        usage: Arc::new(process::Usage::now),
         counters,
         ..resp::RespOptions::default()
     }
@@ -407,6 +418,7 @@ fn handles(
         ingest: Arc::new(Ingest::new(Arc::clone(store), config.samples_sync, limits)),
         engine: Arc::new(Engine::new(engine)),
         pool: Arc::new(Pool::new(limits.query_concurrency, limits.query_queue)),
+        exports: Arc::new(Pool::new(EXPORTS, limits.query_queue)),
         journal: Arc::new(journal),
         registry: Arc::default(),
         demo: Arc::new(DemoSwitch::new(config.demo)),

@@ -47,6 +47,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// Host names allowed beside the built-in ones; `*` allows all.
     pub allowed_hosts: Vec<String>,
+    /// Whether Prometheus's admin paths answer.
+    pub admin_api: bool,
     /// Where the Redis protocol answers.
     pub redis_listen: SocketAddr,
     /// Whether DEBUG may be called.
@@ -137,6 +139,7 @@ impl Config {
             demo: read(settings, "demo", switch)?,
             http_listen: read(settings, "http.listen", address)?,
             allowed_hosts: read(settings, "http.allowed_hosts", |text| Ok(list(text)))?,
+            admin_api: read(settings, "web.enable_admin_api", switch)?,
             redis_listen: read(settings, "redis.listen", address)?,
             redis_debug: read(settings, "redis.debug", switch)?,
             secret: secret(settings)?,

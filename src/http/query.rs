@@ -85,11 +85,6 @@ impl Ask for Asker {
     }
 }
 
-/// Exemplars are not kept yet, so no query has any.
-pub(super) async fn exemplars() -> Response {
-    json::success("[]", &[], &[])
-}
-
 async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<Response, ApiError> {
     let wants_stats = !params.get("stats").is_empty();
     let started = Instant::now();
@@ -198,6 +193,7 @@ fn stats(answer: &Answer, seconds: f64) -> String {
         "samples": {
             "totalQueryableSamples": stats.queryable,
             "samplesRead": stats.samples_read,
+            "samplesSummarised": stats.samples_summarised,
             "peakSamples": stats.peak_samples,
         },
         "steps": stats.steps,

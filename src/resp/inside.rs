@@ -29,7 +29,7 @@ impl Inside for Shared {
         let executed = {
             // The lock guards no data, so a panic under it left nothing half done.
             let _beside = self.exclusive.read();
-            self.execute(0, args)
+            self.execute(None, 0, args)
         };
         if executed.position.is_some() && self.waiters.count() > 0 {
             let _alone = self.exclusive.write();

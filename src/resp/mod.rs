@@ -7,13 +7,16 @@
 
 mod commands;
 mod connection;
+mod facts;
 mod hub;
 mod inside;
 mod notify;
 mod parse;
+mod saves;
 mod session;
 mod shared;
 mod slowlog;
+mod tally;
 mod waiting;
 mod write;
 
@@ -109,7 +112,10 @@ async fn serve(
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            _ = expiry.tick() => tell_expired(&shared),
+            _ = expiry.tick() => {
+                shared.rates.sample(shared.now(), &shared.counters);
+                tell_expired(&shared);
+            }
             // Ended connections leave the set, so that its length says how many there are.
             Some(_) = connections.join_next() => {}
         }

@@ -6,13 +6,17 @@
     reason = "all of this crate is a test, its helpers too"
 )]
 
+mod admin;
 mod api;
+mod beside;
 mod clients;
+mod commands;
 mod config;
 mod demo;
 mod differential;
 mod door;
 mod events;
+mod export;
 mod grafana;
 mod layers;
 mod lifecycle;
@@ -26,6 +30,7 @@ mod power_keys;
 mod prometheus;
 mod pushes;
 mod query_api;
+mod remote_read;
 mod rules;
 mod state;
 mod tools;
