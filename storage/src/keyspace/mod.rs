@@ -17,6 +17,7 @@ mod list;
 mod map;
 mod packed;
 mod request;
+mod segment;
 mod table;
 mod value;
 mod view;
