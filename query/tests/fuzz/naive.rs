@@ -340,7 +340,7 @@ impl Naive<'_> {
                 return Ok(Given::Vector(sets(op, &binary.matching, a, b)));
             }
             (Given::Vector(a), Given::Vector(b)) => {
-                return Ok(Given::Vector(unique(matched(binary, a, b, keep)?)?));
+                return Ok(Given::Vector(unique(matched(binary, a, &b, keep)?)?));
             }
             _ => return Err("not operands".to_owned()),
         };
@@ -432,13 +432,13 @@ fn sets(op: BinaryOp, matching: &Matching, left: Vector, right: Vector) -> Vecto
 }
 
 /// One to one, or `group_left ()`.
-fn matched(binary: &Binary, left: Vector, right: Vector, keep: bool) -> Result<Vector, Failed> {
+fn matched(binary: &Binary, left: Vector, right: &Vector, keep: bool) -> Result<Vector, Failed> {
     if left.is_empty() || right.is_empty() {
         return Ok(Vector::new());
     }
     let matching = &binary.matching;
     let mut ones: BTreeMap<String, f64> = BTreeMap::new();
-    for (metric, v) in &right {
+    for (metric, v) in right {
         if ones.insert(signature(matching, metric), *v).is_some() {
             return Err("duplicate series on the right".to_owned());
         }
