@@ -55,7 +55,7 @@ async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<R
     let asked = Asked {
         text: params.get("query").to_owned(),
         when,
-        lookback: params.optional_duration("lookback_delta")?.filter(|ms| *ms > 0),
+        lookback: lookback(&params)?,
         timeout: params.timeout(handles.config.limits.query_time)?,
         detail: Detail { per_step: params.get("stats") == "all", operators: false },
     };
@@ -69,6 +69,15 @@ async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<R
     let stats = wants_stats.then(|| stats(&answer, started.elapsed().as_secs_f64()));
     let data = json::answer(&answer, stats.as_deref());
     Ok(json::success(&data, &answer.warnings, &answer.infos))
+}
+
+/// How far back instant selectors look, if the query says so; what is no span of time is passed over.
+fn lookback(params: &Params) -> Result<Option<i64>, ApiError> {
+    let asked = params.optional_duration("lookback_delta").map_err(|error| {
+        let reason = error.message.replace("invalid parameter \"lookback_delta\"", "");
+        ApiError::bad_data(format!("error parsing lookback delta duration{reason}"))
+    })?;
+    Ok(asked.filter(|ms| *ms > 0))
 }
 
 /// Runs a query in the pool; it is told to stop when nobody waits for it any more.

@@ -9,6 +9,7 @@
 mod admin;
 mod api;
 mod beside;
+mod checklist;
 mod clients;
 mod config;
 mod demo;
@@ -23,6 +24,7 @@ mod oracle;
 mod overload;
 mod power;
 mod prometheus;
+mod prometheus_clients;
 mod pushes;
 mod query_api;
 mod remote_read;
