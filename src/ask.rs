@@ -1,5 +1,7 @@
 //! `ringwell query`: asks a running node in PromQL and prints what it answers.
 
+mod hint;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -70,7 +72,8 @@ pub fn run(query: &Query) -> anyhow::Result<()> {
     if answer.status != 200 {
         let error = serde_json::from_str::<Value>(&text).ok();
         let reason = error.as_ref().and_then(|error| error.get("error")?.as_str());
-        bail!("{}", reason.unwrap_or(text.trim()));
+        let reason = reason.unwrap_or(text.trim());
+        bail!("{reason}{}", hint::hint(&query.expr, reason));
     }
     match query.format {
         Format::Json => println!("{text}"),

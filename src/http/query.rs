@@ -84,7 +84,7 @@ fn lookback(params: &Params) -> Result<Option<i64>, ApiError> {
 pub(super) async fn run(handles: &Arc<Handles>, asked: Asked) -> Result<Answer, ApiError> {
     let (store, engine) = (Arc::clone(&handles.store), Arc::clone(&handles.engine));
     let (journal, slow) = (Arc::clone(&handles.journal), handles.config.slow_query);
-    let started = Instant::now();
+    let (started, timeout) = (Instant::now(), asked.timeout);
     let answer = handles
         .pool
         .run(asked.timeout, move |cancel| {
@@ -97,7 +97,18 @@ pub(super) async fn run(handles: &Arc<Handles>, asked: Asked) -> Result<Answer, 
         })
         .await;
     handles.metrics.queries.observe(started.elapsed());
-    answer?.map_err(about_query)
+    answer?.map_err(|error| within(about_query(error), timeout))
+}
+
+/// Says of a query that took too long how long it may take.
+fn within(mut error: ApiError, timeout: Duration) -> ApiError {
+    if error.kind == super::error::Kind::Timeout {
+        error.message.push_str(&format!(
+            ": it may take {timeout:?} (limits.query_time, or its own timeout); select fewer \
+             series, a shorter range or a larger step"
+        ));
+    }
+    error
 }
 
 /// What is wrong with a query, as the API says it.
