@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Place, Settings};
-use crate::{ask, inspect, node, tools};
+use crate::mcp::stdio;
+use crate::{ask, export, import, inspect, node, tools};
 
 const ABOUT: &str = "\
 Ringwell: the time-series database for fleets of AI agents, training runs and GPUs.
@@ -50,6 +51,12 @@ enum Command {
     Snapshot(tools::Snapshot),
     /// Put a snapshot back into a new data directory
     Restore(tools::Restore),
+    /// Write samples of a running node, or of a stopped one's directory, in a format others read
+    Export(export::command::Export),
+    /// Read samples from a file into a running node
+    Import(import::Import),
+    /// Offer a running node's MCP tools on stdin and stdout
+    Mcp(stdio::Mcp),
     /// Print the version
     Version,
 }
@@ -104,6 +111,9 @@ pub fn main() -> ExitCode {
         Command::Repair(what) => tools::repair(&what),
         Command::Snapshot(what) => tools::snapshot(&what),
         Command::Restore(what) => tools::restore(&what),
+        Command::Export(what) => export::command::run(&what),
+        Command::Import(what) => import::run(&what),
+        Command::Mcp(what) => stdio::run(&what),
         Command::Version => {
             println!("ringwell {}", env!("CARGO_PKG_VERSION"));
             Ok(())

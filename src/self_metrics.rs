@@ -7,7 +7,9 @@ use ringwell_storage::store::Stats;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::http::Handles;
+use crate::ingest::events::Events;
 use crate::ingest::keymap::{self, Keymap};
+use crate::mcp::Tools;
 use crate::metrics::{Families, Kind};
 use crate::resp;
 
@@ -35,6 +37,14 @@ pub fn register(handles: &Arc<Handles>, keymap: &Keymap) {
         let help = "Queries refused because their turn did not come.";
         out.counter("ringwell_queries_refused_total", help, pool.refused() as f64);
     });
+}
+
+/// Adds those of the events and of the MCP tools.
+pub fn register_events(handles: &Handles, events: &Events, tools: &Arc<Tools>) {
+    let tools = Arc::clone(tools);
+    handles.registry.register(move |out| tools.gather(out));
+    let counters = Arc::clone(events.counters());
+    handles.registry.register(move |out| counters.gather(out));
 }
 
 fn gather_store(stats: &Stats, out: &mut Families) {

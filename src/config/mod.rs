@@ -24,6 +24,8 @@ pub use reference::reference;
 
 use ringwell_storage::compaction::Rule;
 
+use crate::ingest::events::{self, Derive};
+
 use units::{address, bytes, duration, list, rules, switch};
 
 /// What a node is told.
@@ -59,6 +61,8 @@ pub struct Config {
     pub keys_sync: Sync,
     /// How often metrics are collected; `None` = never.
     pub collect: Option<Duration>,
+    /// What published events become.
+    pub events: events::Options,
     /// What is logged.
     pub log_level: String,
     /// Whether the log is JSON.
@@ -143,6 +147,7 @@ impl Config {
                 "collect.interval",
                 interval,
             )?),
+            events: events(settings)?,
             log_level: read(settings, "log.level", non_empty)?,
             log_json: read(settings, "log.format", log_format)?,
             features: read(settings, "enable_feature", Features::mean)?,
@@ -208,6 +213,26 @@ fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError> {
     read(settings, "auth.token_file", |_| match text {
         "" => Err("the file is empty, and an empty secret protects nothing".to_owned()),
         _ => Ok(Some(Secret::new(text.to_owned()))),
+    })
+}
+
+fn events(settings: &Settings) -> Result<events::Options, ConfigError> {
+    let derive = read(settings, "events.derive", |text| match text.trim() {
+        "always" => Ok(Derive::Always),
+        "unheard" => Ok(Derive::Unheard),
+        "off" => Ok(Derive::Off),
+        _ => Err("neither always, unheard, nor off".to_owned()),
+    })?;
+    let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    Ok(events::Options {
+        derive,
+        queue: Limits::mean(settings)?.events_queue,
+        dashboard: read(settings, "events.dashboard", duration)
+            .map(|every| (!every.is_zero()).then_some(every))?,
+        project: read(settings, "events.dashboard_project", |text| Ok(text.trim().to_owned()))?,
+        outside: read(settings, "events.redis", |text| {
+            some(text).map(|url| events::Source::read(&url)).transpose()
+        })?,
     })
 }
 

@@ -7,6 +7,7 @@ mod auth;
 mod error;
 mod exemplars;
 mod explain;
+mod export;
 mod federate;
 mod journal;
 mod json;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use ringwell_query::Engine;
 use ringwell_storage::store::Store;
 use tower_http::compression::CompressionLayer;
@@ -43,6 +44,7 @@ use crate::ingest::recent::RecentKeys;
 use crate::metrics::Registry;
 
 pub use journal::Journal;
+pub use query::Asker;
 pub use server::{Server, ServerMetrics};
 
 /// What handlers work with.
@@ -59,6 +61,8 @@ pub struct Handles {
     pub journal: Arc<Journal>,
     /// Where queries run.
     pub pool: Arc<Pool>,
+    /// Where exports run: they last, and no query waits for their turn.
+    pub exports: Arc<Pool>,
     /// The node's own metrics.
     pub registry: Arc<Registry>,
     /// Keys that became series since the start.
@@ -122,10 +126,11 @@ impl DemoSwitch {
 /// Handlers share them.
 type State = axum::extract::State<Arc<Handles>>;
 
-/// All routes.
+/// All routes; what answers `/mcp` comes from outside.
 #[rustfmt::skip]
-pub fn routes(handles: &Arc<Handles>) -> Router {
+pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router {
     let import = post(write::import).layer(RequestDecompressionLayer::new());
+    let import_jsonl = post(write::import_jsonl).layer(RequestDecompressionLayer::new());
     Router::new()
         // Prometheus's API.
         .route("/api/v1/query", get(query::instant).post(query::instant))
@@ -153,6 +158,8 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/write", post(write::remote_write))
         .route("/api/v1/read", post(remote_read::remote_read))
         .route("/api/v1/import/prometheus", import)
+        .route("/api/v1/import", import_jsonl)
+        .route("/api/v1/export", get(export::export).post(export::export))
         .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
@@ -165,6 +172,7 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/keys/recent", get(keys::recent))
         .route("/api/v1/live", get(live::connect))
         .route("/federate", get(federate::federate))
+        .route("/mcp", mcp)
         .route("/metrics", get(status::metrics))
         .route("/-/reload", post(status::lifecycle).put(status::lifecycle))
         .route("/-/quit", post(status::lifecycle).put(status::lifecycle))

@@ -47,6 +47,11 @@ async fn read_form(body: Body) -> Result<axum::body::Bytes, Response> {
 }
 
 impl Params {
+    /// Parameters that come from inside the node.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Params {
+        Params(pairs)
+    }
+
     fn read(&mut self, text: &[u8]) -> Result<(), ApiError> {
         let room = MAX_PARAMS.saturating_sub(self.0.len());
         let mut pairs = form_urlencoded::parse(text);

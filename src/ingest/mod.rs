@@ -5,7 +5,10 @@
 //! little and is then asked to come again.
 
 pub mod beside;
+pub mod buffers;
+pub mod events;
 pub mod exposition;
+pub mod jsonl;
 pub mod keymap;
 pub(crate) mod protobuf;
 pub mod recent;
@@ -68,6 +71,8 @@ pub struct Ingest {
     budget: Arc<Semaphore>,
     budget_pages: usize,
     patience: Duration,
+    /// For messages that are decompressed.
+    pub buffers: buffers::Buffers,
     max_decoded: usize,
     counts: [Counts; Source::ALL.len()],
     refused_requests: Counter,
@@ -95,6 +100,7 @@ impl Ingest {
             budget: Arc::new(Semaphore::new(budget_pages)),
             budget_pages,
             patience: limits.ingest_queue,
+            buffers: buffers::Buffers::default(),
             max_decoded: limits.body_decoded,
             counts: Default::default(),
             refused_requests: Counter::default(),

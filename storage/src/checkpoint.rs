@@ -1,12 +1,12 @@
 //! State as of the log, in one file (docs/format/manifest.md): what replay need not repeat.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::disk::{Disk, DiskError, read_all};
 use crate::exemplars::Ring;
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
-use crate::keyspace::{Keyspace, View};
+use crate::keyspace::{Keyspace, Looks, View};
 use crate::metadata::Book;
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
 use crate::mutants::{Mutant, planted};
@@ -43,6 +43,8 @@ pub enum CheckpointError {
 pub(crate) struct Keys {
     pub(crate) keyspace: Keyspace,
     pub(crate) applied: WalPosition,
+    /// What commands looked at since the store was opened.
+    pub(crate) looks: Looks,
 }
 
 /// What a checkpoint holds beside the head.
@@ -55,7 +57,11 @@ pub(crate) struct Contents {
 impl Default for Contents {
     fn default() -> Contents {
         Contents {
-            keys: Keys { keyspace: Keyspace::new(), applied: WalPosition(0) },
+            keys: Keys {
+                keyspace: Keyspace::new(),
+                applied: WalPosition(0),
+                looks: Looks::default(),
+            },
             exemplars: Ring::default(),
             metadata: Book::default(),
         }
@@ -292,7 +298,7 @@ impl Chunks {
         }
         let timestamps = Arc::clone(&self.column);
         let values = reader.prefixed()?.into();
-        Ok(Some(HeadChunk { count, min_t, max_t, timestamps, values }))
+        Ok(Some(HeadChunk { count, min_t, max_t, timestamps, values, summary: OnceLock::new() }))
     }
 
     fn get_samples(&mut self, reader: &mut Reader<'_>) -> Result<SampleBuf, FormatError> {

@@ -21,7 +21,7 @@ use crate::compaction::Retention;
 use crate::disk::Disk;
 use crate::exemplars::Ring;
 use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
-use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
+use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
 use crate::metadata::Book;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
@@ -29,7 +29,7 @@ use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
 use crate::space::Space;
-use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
+use crate::wal::{Held, KeysRecord, Log, LogOptions, ShardBatch};
 
 pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
@@ -126,6 +126,24 @@ pub(crate) struct Counters {
     pub(crate) merges: AtomicU64,
     shifted: AtomicU64,
     commands: AtomicU64,
+}
+
+/// Commands that a crash keeps all or none of.
+pub struct Transaction {
+    store: Arc<Store>,
+    _held: Held,
+}
+
+impl Transaction {
+    /// Executes one command, as [`Store::execute`].
+    pub fn execute(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        extract: &dyn Extract,
+    ) -> Executed {
+        self.store.execute(request, now, extract)
+    }
 }
 
 /// What became of a command.
@@ -263,6 +281,7 @@ impl Store {
     ) -> Executed {
         let mut keys = lock(&self.keys);
         let decision = keys.keyspace.decide(request, now);
+        keys.looks.add(decision.looks);
         if decision.effects.is_empty() {
             return Executed { reply: decision.reply, position: None, derived_refused: 0 };
         }
@@ -286,6 +305,15 @@ impl Store {
         }
     }
 
+    /// Begins a transaction: what is executed in it survives a crash whole or not at all. It does not
+    /// keep others out. Whoever holds it must not wait for the log before it is dropped.
+    pub fn transaction(self: &Arc<Self>) -> Transaction {
+        // Room is made now, while this still may write; whether it could be is asked again by each
+        // command that changes something.
+        let _ = self.log.admits();
+        Transaction { store: Arc::clone(self), _held: self.log.hold() }
+    }
+
     /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
     /// that all of it is synced.
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
@@ -296,6 +324,7 @@ impl Store {
         if !effects.is_empty() {
             let expiry = Request { db: 0, args: &[] };
             extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
+            keys.looks.expired += effects.iter().count() as u64;
         }
         if !self.space.is_tight() {
             extract.hold(&keys.keyspace, now, &mut derived);
@@ -355,6 +384,11 @@ impl Store {
         look(&lock(&self.keys).keyspace)
     }
 
+    /// What commands looked at since the store was opened.
+    pub fn looks(&self) -> Looks {
+        lock(&self.keys).looks
+    }
+
     /// Does a step of whatever maintenance is due: retention, cuts, a checkpoint, merges.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
         let done = crate::maintain::run(self, now);
@@ -371,6 +405,11 @@ impl Store {
     /// store's directory, where it is a data directory of its own.
     pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
         crate::tools::backup::snapshot(self, name)
+    }
+
+    /// Takes a checkpoint now, after which the log before it goes.
+    pub fn checkpoint(&self, now: Timestamp) -> Result<(), MaintainError> {
+        crate::maintain::checkpoint_now(self, now)
     }
 
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
@@ -639,7 +678,11 @@ impl Store {
 
 impl Queryable for Store {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
-        Arc::new(StoreSnapshot { head: Arc::clone(&self.head), generation: self.generation() })
+        Arc::new(StoreSnapshot {
+            head: Arc::clone(&self.head),
+            generation: self.generation(),
+            times: Arc::default(),
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Logged;
+use super::chain::Chains;
 use super::file::{DIR, SPARE, SegmentFile, segment_path, segments, spare_path};
 use super::record::{Encode, put_record};
 use super::segment::{GROUP_HEADER, MAX_GROUP, seal_group};
@@ -60,6 +61,8 @@ pub struct Log {
     disk: Arc<dyn Disk>,
     options: LogOptions,
     gathering: Mutex<Gathering>,
+    /// Told when a held group is let go, or nobody waits for one any more.
+    released: Condvar,
     writer: Mutex<Writer>,
     /// Held through a sync, so that syncs come one after the other.
     syncing: Mutex<()>,
@@ -77,6 +80,12 @@ pub struct Log {
 struct Gathering {
     bytes: Vec<u8>,
     start: u64,
+    /// What the next record may lean on.
+    chains: Chains,
+    /// Whether records are to come that must stand in this group.
+    held: bool,
+    /// How many wait until it is not held; a new hold waits for them.
+    wanting: usize,
 }
 
 struct Writer {
@@ -84,6 +93,8 @@ struct Writer {
     epoch: u32,
     /// Base of the first segment of this opening; older files are not recycled.
     opened: u64,
+    /// Whether the segment is full, so that the next group begins a new one.
+    full: bool,
     /// Files that wait for their next life.
     spares: Vec<String>,
     /// A group whose write failed.
@@ -124,11 +135,19 @@ impl Log {
         Ok(Log {
             disk,
             options,
-            gathering: Mutex::new(Gathering { bytes: vec![0; GROUP_HEADER], start: end.0 }),
+            gathering: Mutex::new(Gathering {
+                bytes: vec![0; GROUP_HEADER],
+                start: end.0,
+                chains: Chains::default(),
+                held: false,
+                wanting: 0,
+            }),
+            released: Condvar::new(),
             writer: Mutex::new(Writer {
                 segment,
                 epoch,
                 opened: end.0,
+                full: false,
                 spares: Vec::new(),
                 unwritten: None,
                 unsynced: Vec::new(),
@@ -149,11 +168,13 @@ impl Log {
     /// Gives a value its place. It is not in the file yet; wait for [`Logged::end`].
     pub fn append<T: Encode>(&self, value: T) -> Result<Logged<T>, AppendError> {
         let mut gathering = lock(&self.gathering);
+        let gathering = &mut *gathering;
         let before = gathering.bytes.len();
         let position = gathering.start + before as u64;
-        put_record(&mut gathering.bytes, &value);
+        put_record(&mut gathering.bytes, &value, &mut gathering.chains);
         if gathering.bytes.len() > MAX_GROUP {
             gathering.bytes.truncate(before);
+            gathering.chains.begin_anew();
             return Err(AppendError::Log(format!("a record is larger than {MAX_GROUP} bytes")));
         }
         let end = gathering.start + gathering.bytes.len() as u64;
@@ -165,11 +186,11 @@ impl Log {
     pub fn admits(&self) -> Result<(), AppendError> {
         self.healthy()?;
         if lock(&self.gathering).bytes.len() > self.options.max_pending {
-            self.flush(self.end())?;
+            self.write_now()?;
         }
         // A flag, so that an append does not wait for a write that is under way.
         if self.stuck.load(Ordering::Acquire) {
-            self.flush(self.end())?;
+            self.write_now()?;
         }
         Ok(())
     }
@@ -201,16 +222,58 @@ impl Log {
     /// Puts all records below `upto` into the file. Whoever comes first writes for all.
     pub fn flush(&self, upto: WalPosition) -> Result<(), AppendError> {
         while self.written() < upto {
+            let _no_hold_begins = self.wait_for_release();
             let mut writer = lock(&self.writer);
-            if self.written() < upto
-                && let Err(error) = self.write_group(&mut writer)
-            {
+            if self.written() < upto {
+                let done = self.write_group(&mut writer);
                 drop(writer);
-                self.failed(&error);
-                return Err(AppendError::Log(error.to_string()));
+                self.note(done)?;
             }
         }
         self.healthy()
+    }
+
+    /// Puts what has gathered into the file, unless more must stand in the same group. Unlike
+    /// [`Log::flush`] it never waits for whoever holds the group, so it may be called under locks.
+    fn write_now(&self) -> Result<(), AppendError> {
+        let mut writer = lock(&self.writer);
+        if self.written() >= self.end() {
+            return Ok(());
+        }
+        let done = self.write_group(&mut writer);
+        drop(writer);
+        self.note(done)
+    }
+
+    fn note(&self, done: Result<(), DiskError>) -> Result<(), AppendError> {
+        done.map_err(|error| {
+            self.failed(&error);
+            AppendError::Log(error.to_string())
+        })
+    }
+
+    /// Keeps the group that gathers open until the answer is dropped: what is appended meanwhile is in
+    /// the file whole or not at all. Waits for another hold. Whoever holds must not wait for the log.
+    pub(crate) fn hold(self: &Arc<Self>) -> Held {
+        let busy = |gathering: &mut Gathering| gathering.held || gathering.wanting > 0;
+        let gathering = lock(&self.gathering);
+        let mut gathering =
+            self.released.wait_while(gathering, busy).unwrap_or_else(PoisonError::into_inner);
+        gathering.held = true;
+        Held { log: Arc::clone(self) }
+    }
+
+    /// Waits while somebody holds the group, without the writer's lock: until the answer is dropped
+    /// nobody does so again, or those who come later would always go first.
+    fn wait_for_release(&self) -> Option<Wanting<'_>> {
+        let mut gathering = lock(&self.gathering);
+        if !gathering.held {
+            return None;
+        }
+        gathering.wanting += 1;
+        let held = |gathering: &mut Gathering| gathering.held;
+        drop(self.released.wait_while(gathering, held).unwrap_or_else(PoisonError::into_inner));
+        Some(Wanting(self))
     }
 
     /// Writes and syncs everything; says up to where. Blocks for the disk.
@@ -256,8 +319,10 @@ impl Log {
             if gathering.bytes.len() > GROUP_HEADER {
                 return Ok(());
             }
-            writer.unwritten = Some((gathering.start, vec![0; GROUP_HEADER]));
+            let start = gathering.start;
+            writer.unwritten = Some((start, vec![0; GROUP_HEADER]));
             gathering.start += GROUP_HEADER as u64;
+            self.ends_segment(&writer, start, &mut gathering);
             writer.marked = true;
         }
         self.sync().map(|_| ())
@@ -322,10 +387,14 @@ impl Log {
             Some(kept) => kept,
             None => {
                 let mut gathering = lock(&self.gathering);
+                if gathering.held {
+                    return Ok(());
+                }
                 let start = gathering.start;
                 let group = std::mem::replace(&mut gathering.bytes, vec![0; GROUP_HEADER]);
                 gathering.start += group.len() as u64;
                 writer.marked = false;
+                self.ends_segment(writer, start, &mut gathering);
                 (start, group)
             }
         };
@@ -347,14 +416,30 @@ impl Log {
         start: u64,
         group: &mut [u8],
     ) -> Result<(), DiskError> {
-        let offset = start - writer.segment.base;
-        if offset > 0 && offset + group.len() as u64 > self.options.segment_bytes {
+        if writer.full {
             self.next_segment(writer, start)?;
+            writer.full = false;
         }
         let durable_end =
             if planted(Mutant::BoastDurableEnd) { WalPosition(start) } else { self.synced() };
         seal_group(group, WalPosition(start), durable_end, writer.epoch);
-        writer.segment.put(group, start)
+        writer.segment.put(group, start)?;
+        writer.full = self.fills(writer.segment.base, start + group.len() as u64);
+        Ok(())
+    }
+
+    /// Whether a segment takes no group past `end`.
+    fn fills(&self, base: u64, end: u64) -> bool {
+        end - base >= self.options.segment_bytes
+    }
+
+    /// The group that begins at `start` has been taken. What comes after it leans on nothing if it begins a
+    /// segment, which is known here, before the next record is made, and not when the group is written.
+    fn ends_segment(&self, writer: &Writer, start: u64, gathering: &mut Gathering) {
+        let base = if writer.full { start } else { writer.segment.base };
+        if self.fills(base, gathering.start) {
+            gathering.chains.begin_anew();
+        }
     }
 
     fn next_segment(&self, writer: &mut Writer, base: u64) -> Result<(), DiskError> {
@@ -396,6 +481,28 @@ impl Log {
     fn wake(&self) {
         let wakers = std::mem::take(&mut lock(&self.waiting).wakers);
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Someone who waited for a group and has not written it yet.
+struct Wanting<'a>(&'a Log);
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.gathering).wanting -= 1;
+        self.0.released.notify_all();
+    }
+}
+
+/// Keeps a group of the log open while it lives.
+pub(crate) struct Held {
+    log: Arc<Log>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&self.log.gathering).held = false;
+        self.log.released.notify_all();
     }
 }
 
