@@ -100,9 +100,7 @@ impl Budget<'_> {
         let held = self.held.fetch_add(samples as u64, Ordering::Relaxed) + samples as u64;
         self.peak.fetch_max(held, Ordering::Relaxed);
         if held > self.max {
-            return Err(QueryError::execution(
-                "query processing would load too many samples into memory in query execution",
-            ));
+            return Err(over_budget(held, self.max));
         }
         self.check()
     }
@@ -150,4 +148,14 @@ impl Budget<'_> {
     pub(crate) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
+}
+
+/// Which limit, how far over, and how to narrow the query, behind Prometheus's words.
+pub(crate) fn over_budget(held: u64, max: u64) -> QueryError {
+    QueryError::execution(format!(
+        "query processing would load too many samples into memory in query execution: {held} so far, \
+         {} over limits.query_samples = {max}; select fewer series, a shorter range or a larger \
+         step",
+        held.saturating_sub(max)
+    ))
 }

@@ -9,6 +9,7 @@
 mod admin;
 mod api;
 mod beside;
+mod checklist;
 mod clients;
 mod commands;
 mod config;
@@ -28,6 +29,7 @@ mod overload;
 mod power;
 mod power_keys;
 mod prometheus;
+mod prometheus_clients;
 mod pushes;
 mod query_api;
 mod remote_read;

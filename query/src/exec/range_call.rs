@@ -12,6 +12,7 @@ use crate::error::QueryError;
 use crate::func::RangeFn;
 use crate::func::quick::Quick;
 use crate::func::rate::{Changes, Kind, doubt};
+use crate::limits::over_budget;
 use crate::parse::Span;
 use crate::parse::expr::{Edges, ValueType};
 use crate::plan::{Node, Op, Shift, Subquery};
@@ -350,9 +351,7 @@ pub(super) fn subquery_rows(
     let start = open.div_euclid(step).saturating_add(1).saturating_mul(step);
     let count = if start > last { 0 } else { (last.saturating_sub(start) / step) as usize + 1 };
     if count as u64 > ctx.options.max_samples {
-        return Err(QueryError::execution(
-            "query processing would load too many samples into memory in query execution",
-        ));
+        return Err(over_budget(count as u64, ctx.options.max_samples));
     }
     let inner = Steps { start, step, count };
     if count == 0 {
