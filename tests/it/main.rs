@@ -13,6 +13,8 @@ mod config;
 mod demo;
 mod differential;
 mod door;
+mod dump;
+mod families;
 mod grafana;
 mod layers;
 mod lifecycle;
