@@ -7,7 +7,8 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::{client, clock};
+use crate::client::{self, Peer};
+use crate::clock;
 
 /// What to ask, and whom.
 #[derive(Debug, Args)]
@@ -53,25 +54,15 @@ enum Format {
 
 /// Asks and prints.
 pub fn run(query: &Query) -> anyhow::Result<()> {
-    let authority = query
-        .url
-        .strip_prefix("http://")
-        .with_context(|| format!("{:?} is not an http:// address", query.url))?
-        .trim_end_matches('/');
+    let peer = Peer::of(&query.url, query.auth_token_file.as_deref())?;
     let (path, form) = query.request()?;
-    let bearer = query.secret()?.map(|secret| format!("Bearer {secret}"));
-    let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
-    if let Some(bearer) = &bearer {
-        headers.push(("Authorization", bearer));
-    }
-    let answer = client::send(authority, "POST", path, &headers, form.as_bytes())
+    let headers = peer.headers(&[("Content-Type", "application/x-www-form-urlencoded")]);
+    let answer = client::send(peer.authority(), "POST", path, &headers, form.as_bytes())
         .with_context(|| format!("no answer from {} (is a node running there?)", query.url))?;
-    let text = answer.text();
     if answer.status != 200 {
-        let error = serde_json::from_str::<Value>(&text).ok();
-        let reason = error.as_ref().and_then(|error| error.get("error")?.as_str());
-        bail!("{}", reason.unwrap_or(text.trim()));
+        bail!("{}", answer.reason());
     }
+    let text = answer.text();
     match query.format {
         Format::Json => println!("{text}"),
         Format::Table => {
@@ -116,15 +107,6 @@ impl Query {
             }
         }
         Ok(("/api/v1/query_range", form))
-    }
-
-    fn secret(&self) -> anyhow::Result<Option<String>> {
-        let Some(path) = &self.auth_token_file else {
-            return Ok(std::env::var("RINGWELL_AUTH_TOKEN").ok());
-        };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Some(text.trim().to_owned()))
     }
 }
 

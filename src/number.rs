@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+/// The bits of a NaN that means nothing but "not a number", as Prometheus has it.
+pub const NORMAL_NAN: u64 = 0x7ff8_0000_0000_0001;
+
 /// Appends a sample value: shortest digits that come back, an exponent only for the very small
 /// and the very large, `NaN`, `+Inf`, `-Inf`.
 pub fn push_value(out: &mut String, value: f64) {

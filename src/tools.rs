@@ -9,7 +9,8 @@ use ringwell_storage::disk::OsDisk;
 use ringwell_storage::store::{Options, Store};
 use ringwell_storage::tools::{backup, repair, verify};
 
-use crate::{client, clock};
+use crate::client::{self, Peer};
+use crate::clock;
 
 /// A stopped node's directory.
 #[derive(Debug, Args)]
@@ -82,16 +83,12 @@ pub fn snapshot(what: &Snapshot) -> anyhow::Result<()> {
 }
 
 fn ask_for_snapshot(url: &str) -> anyhow::Result<()> {
-    let authority = url
-        .strip_prefix("http://")
-        .with_context(|| format!("{url:?} is not an http:// address"))?
-        .trim_end_matches('/');
-    let bearer = std::env::var("RINGWELL_AUTH_TOKEN").ok().map(|token| format!("Bearer {token}"));
-    let headers: Vec<_> = bearer.iter().map(|b| ("Authorization", b.as_str())).collect();
-    let answer = client::send(authority, "POST", "/api/v1/admin/tsdb/snapshot", &headers, b"")
+    let peer = Peer::of(url, None)?;
+    let path = "/api/v1/node/snapshot";
+    let answer = client::send(peer.authority(), "POST", path, &peer.headers(&[]), b"")
         .with_context(|| format!("no answer from {url} (is a node running there?)"))?;
     if answer.status != 200 {
-        bail!("{}", answer.text().trim());
+        bail!("{}", answer.reason());
     }
     let answer: serde_json::Value = serde_json::from_slice(&answer.body)?;
     println!("{}", answer.pointer("/data/path").and_then(|p| p.as_str()).unwrap_or_default());
@@ -119,7 +116,7 @@ pub fn restore(what: &Restore) -> anyhow::Result<()> {
 }
 
 /// Opening a disk makes its directory, and a look at one must not.
-fn existing(dir: &Path) -> anyhow::Result<OsDisk> {
+pub(crate) fn existing(dir: &Path) -> anyhow::Result<OsDisk> {
     ensure!(dir.is_dir(), "{} is no directory", dir.display());
     OsDisk::open(dir).with_context(|| format!("cannot open {}", dir.display()))
 }

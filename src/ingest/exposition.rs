@@ -1,8 +1,11 @@
-//! Prometheus's text format, with timestamps: `name{label="value"} 1.5 1732000000000`.
+//! Prometheus's text format, with timestamps: `name{label="value"} 1.5 1732000000000`, and OpenMetrics, where
+//! they are in seconds, an exemplar may follow, and the last line is `# EOF`.
 //!
 //! A body is taken whole or not at all: the first line that cannot be read refuses it, with line
-//! and column. Samples without a timestamp get the time of arrival.
+//! and column. Samples without a timestamp get the time of arrival. `# HELP`, `# TYPE` and `# UNIT` say what
+//! a metric means; other comments are passed over.
 
+mod comment;
 mod line;
 
 use std::collections::HashMap;
@@ -10,6 +13,8 @@ use std::collections::HashMap;
 use ringwell_storage::append::{Batch, Duplicates, Samples, SeriesRef, SeriesSamples};
 use ringwell_storage::model::{Labels, Sample, Value};
 
+use super::beside::Beside;
+use comment::Families;
 use line::Line;
 
 /// Why a text cannot be read, and where.
@@ -24,18 +29,41 @@ pub struct TextError {
     pub reason: String,
 }
 
-/// Reads a whole text into one batch, samples of a series together.
-pub fn read(bytes: &[u8], now: i64) -> Result<Batch<'static>, TextError> {
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Timestamps in milliseconds.
+    Prometheus,
+    /// Timestamps in seconds.
+    OpenMetrics,
+}
+
+/// What a text holds.
+#[derive(Debug, Default)]
+pub struct Text {
+    /// The samples.
+    pub batch: Batch<'static>,
+    /// What its metrics mean.
+    pub beside: Beside,
+}
+
+/// Reads a whole text, samples of a series together.
+pub fn read(bytes: &[u8], dialect: Dialect, now: i64) -> Result<Text, TextError> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
+    let text = if dialect == Dialect::OpenMetrics { before_end(text)? } else { text };
     let mut batch = Batch { series: Vec::new(), duplicates: Duplicates::Reject };
     let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut families = Families::default();
     for (number, text) in text.lines().enumerate() {
-        let parsed = line::read(text).map_err(|(at, reason)| TextError {
+        let parsed = line::read(text, dialect).map_err(|(at, reason)| TextError {
             line: number + 1,
             column: 1 + text.get(..at).unwrap_or(text).chars().count(),
             reason,
         })?;
-        let Some(Line { labels, value, t }) = parsed else { continue };
+        let Some(Line { labels, value, t }) = parsed else {
+            families.read(text);
+            continue;
+        };
         let sample = Sample { t: t.unwrap_or(now), start: 0, value: Value::Float(value) };
         let place = *places.entry(labels).or_insert_with_key(|labels| {
             let series = SeriesRef::Labels(labels.clone());
@@ -49,7 +77,20 @@ pub fn read(bytes: &[u8], now: i64) -> Result<Batch<'static>, TextError> {
     for series in &mut batch.series {
         series.samples.sort_by_key(|sample| sample.t);
     }
-    Ok(batch)
+    Ok(Text { batch, beside: families.into_beside() })
+}
+
+/// What stands before the line that says that nothing is missing.
+fn before_end(text: &str) -> Result<&str, TextError> {
+    let trimmed = text.strip_suffix('\n').unwrap_or(text);
+    match trimmed.strip_suffix("# EOF") {
+        Some(before) if before.is_empty() || before.ends_with('\n') => Ok(before),
+        _ => Err(TextError {
+            line: text.lines().count().max(1),
+            column: 1,
+            reason: "the text does not end in # EOF: part of it is missing".to_owned(),
+        }),
+    }
 }
 
 fn not_utf8(bytes: &[u8], at: usize) -> TextError {
@@ -87,7 +128,9 @@ mod tests {
             {\"my.metric\",\"dotted.label\"=\"v\"} NaN\r\n\
             \n   \n# EOF\n\
             h_bucket{le=\"+Inf\"} 1e3 12\n";
-        let batch = read(text.as_bytes(), 7).unwrap();
+        let Text { batch, beside } = read(text.as_bytes(), Dialect::Prometheus, 7).unwrap();
+        let [noted] = beside.metadata.as_slice() else { panic!("{beside:?}") };
+        assert_eq!((noted.metric.as_str(), noted.metadata.help.as_str()), ("a", "Some help"));
         assert_eq!(
             spelled(&batch),
             [
@@ -98,6 +141,35 @@ mod tests {
                 r#"{__name__="h_bucket", le="+Inf"} 1000 @12"#,
             ]
         );
+    }
+
+    #[test]
+    fn open_metrics_counts_in_seconds() {
+        let text = "# TYPE a counter\n# UNIT a seconds\na_total{b=\"c\"} 1 1732000000.1230001\n\
+            a_total 2 1732000000.1224 # {trace_id=\"x\"} 0.5 1732000000\n\
+            a_total 3 -0.001\na_total 4\na_total 5 # {} 1\na_created 6 1e3\n# EOF\n";
+        let Text { batch, .. } = read(text.as_bytes(), Dialect::OpenMetrics, 7).unwrap();
+        assert_eq!(
+            spelled(&batch),
+            [
+                r#"{__name__="a_total", b="c"} 1 @1732000000123"#,
+                r#"{__name__="a_total"} 3 @-1"#,
+                r#"{__name__="a_total"} 4 @7"#,
+                r#"{__name__="a_total"} 5 @7"#,
+                r#"{__name__="a_total"} 2 @1732000000122"#,
+                r#"{__name__="a_created"} 6 @1000000"#,
+            ]
+        );
+        for (text, message) in [
+            ("a 1\n", "line 1, column 1: the text does not end in # EOF: part of it is missing"),
+            ("a 1 x\n# EOF", "line 1, column 5: not a timestamp in seconds: \"x\""),
+            ("a 1 NaN\n# EOF", "line 1, column 5: not a timestamp in seconds: \"NaN\""),
+            ("a 1 1e40\n# EOF", "line 1, column 5: not a timestamp in seconds: \"1e40\""),
+            ("a 1 2 3\n# EOF", "line 1, column 7: expected the end of the line"),
+        ] {
+            let error = read(text.as_bytes(), Dialect::OpenMetrics, 0).unwrap_err().to_string();
+            assert_eq!(error, message, "{text}");
+        }
     }
 
     #[test]
@@ -120,7 +192,7 @@ mod tests {
             (b"a{b=\"\\x\"} 1", "line 1, column 6: an escape that is not known: \\x"),
         ];
         for (text, message) in table {
-            let error = read(text, 0).unwrap_err().to_string();
+            let error = read(text, Dialect::Prometheus, 0).unwrap_err().to_string();
             assert_eq!(error, *message, "{}", String::from_utf8_lossy(text));
         }
     }
@@ -130,13 +202,14 @@ mod tests {
     fn no_damage_panics() {
         let text = "a{b=\"c\\n\\\"ä\",\"d.e\"=\"\"} +Inf -5\n{\"m.x\",f=\"g\"} 1e3\n".as_bytes();
         for end in 0..text.len() {
-            let _ = read(&text[..end], 0);
+            let _ = read(&text[..end], Dialect::Prometheus, 0);
         }
         for at in 0..text.len() {
             for value in 0..=255 {
                 let mut text = text.to_vec();
                 text[at] = value;
-                let _ = read(&text, 0);
+                let _ = read(&text, Dialect::Prometheus, 0);
+                let _ = read(&text, Dialect::OpenMetrics, 0);
             }
         }
     }

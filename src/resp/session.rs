@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ringwell_storage::keyspace::command::{Command, QUOTED, error, find, quote, timeout, unknown};
-use ringwell_storage::keyspace::{Bytes, Entry, Reply, Request};
+use ringwell_storage::keyspace::{Bytes, Entry, Reply};
 use ringwell_storage::model::WalPosition;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use super::commands::{self, SESSION_COMMANDS, SessionCommand};
 use super::facts::{self, Facts};
 use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
-use super::notify::Notifier;
 use super::shared::{Client, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
@@ -321,17 +320,7 @@ impl Session {
 
     /// The reply, and whether anything changed.
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
-        let request = Request { db: self.client.db, args };
-        let notifier = Notifier::new(&*shared.keymap, &shared.settings);
-        let executed = match &self.running {
-            Some(running) => running.execute(&request, shared.now(), &notifier),
-            None => shared.store.execute(&request, shared.now(), &notifier),
-        };
-        notifier.publish(&shared.hub);
-        if executed.derived_refused > 0 {
-            let counter = &shared.counters.derived_refused;
-            counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
-        }
+        let executed = shared.execute(self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
         (executed.reply, executed.position.is_some())
     }

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ringwell_storage::keyspace::command::find;
-use ringwell_storage::keyspace::{Extract, Looks};
-use ringwell_storage::store::{Ack, Store};
+use ringwell_storage::keyspace::{Extract, Looks, Request};
+use ringwell_storage::store::{Ack, Executed, Store, Transaction};
 
 use super::commands::Settings;
 use super::hub::Hub;
+use super::notify::Notifier;
 use super::parse::Limits;
 use super::saves::Saves;
 use super::slowlog::{Latency, SlowLog};
@@ -248,6 +249,28 @@ impl Shared {
 
     pub(super) fn now(&self) -> i64 {
         (self.options.now)()
+    }
+
+    /// Runs a data command in the store, within a transaction if one runs, and tells who wants to hear
+    /// of it.
+    pub(super) fn execute(
+        &self,
+        running: Option<&Transaction>,
+        db: u8,
+        args: &[&[u8]],
+    ) -> Executed {
+        let request = Request { db, args };
+        let notifier = Notifier::new(&*self.keymap, &self.settings);
+        let executed = match running {
+            Some(running) => running.execute(&request, self.now(), &notifier),
+            None => self.store.execute(&request, self.now(), &notifier),
+        };
+        notifier.publish(&self.hub);
+        if executed.derived_refused > 0 {
+            let counter = &self.counters.derived_refused;
+            counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
+        }
+        executed
     }
 
     /// Keys looked at since CONFIG RESETSTAT.

@@ -41,11 +41,13 @@ pub enum Mutant {
     CutDamage,
     /// Drops blocks too early.
     DropTooEarly,
+    /// Lets records lean on those of the segment before.
+    ChainsCrossSegments,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 19] = [
         Mutant::AckBeforeSync,
         Mutant::NoDirectorySync,
         Mutant::RenameBeforeSync,
@@ -64,6 +66,7 @@ impl Mutant {
         Mutant::ServeUnchecked,
         Mutant::CutDamage,
         Mutant::DropTooEarly,
+        Mutant::ChainsCrossSegments,
     ];
 }
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::block::{self, Block, BlockError, Tombstone};
-use crate::checkpoint::{self, CheckpointError, Keys};
+use crate::checkpoint::{self, CheckpointError, Contents};
 use crate::disk::{Disk, DiskError};
 use crate::head::{Head, SHARDS};
-use crate::keyspace::{Effects, Keyspace, Looks};
+use crate::keyspace::Effects;
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
 use crate::wal::{Log, LogOptions, Logged, OpenLogError, Record, ShardBatch};
@@ -46,6 +46,8 @@ pub struct Report {
     pub bytes: u64,
     /// A torn tail that was cut: how many bytes, in which file.
     pub torn: Option<(u64, String)>,
+    /// Samples of the log that cannot be read, for they lean on what a repair found lost.
+    pub lost_samples: u64,
     /// Blocks that were refused, with the reason; the rest serves.
     pub refused_blocks: Vec<String>,
     /// Files that nothing referred to and that were removed.
@@ -57,7 +59,7 @@ pub(crate) struct Recovering {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) manifest: Manifest,
     pub(crate) head: Head,
-    pub(crate) keys: Keys,
+    pub(crate) contents: Contents,
     pub(crate) blocks: Vec<Arc<Block>>,
     /// Of the manifest and of the log after it.
     pub(crate) tombstones: Vec<Tombstone>,
@@ -70,11 +72,9 @@ impl Recovering {
         let mut manifest = Manifest::load(&*disk)?;
         manifest.epoch += 1;
         manifest.store(&*disk)?;
-        let keys = match manifest.checkpoint {
+        let contents = match manifest.checkpoint {
             Some(live) => checkpoint::read(&*disk, live.number, &head)?,
-            None => {
-                Keys { keyspace: Keyspace::new(), applied: WalPosition(0), looks: Looks::default() }
-            }
+            None => Contents::default(),
         };
         let mut report = Report::default();
         let mut blocks = Vec::new();
@@ -89,7 +89,7 @@ impl Recovering {
         }
         report.orphans = remove_orphans(&*disk, &manifest)?;
         let tombstones = manifest.tombstones.clone();
-        Ok(Recovering { disk, manifest, head, keys, blocks, tombstones, report })
+        Ok(Recovering { disk, manifest, head, contents, blocks, tombstones, report })
     }
 
     /// Replays the log and begins a new segment.
@@ -99,10 +99,10 @@ impl Recovering {
     ) -> Result<(Recovering, Arc<Log>), OpenError> {
         let from = self.manifest.checkpoint.map_or(WalPosition(0), |c| c.position);
         let mut failed = None;
-        let (head, keys, tombstones) = (&self.head, &mut self.keys, &mut self.tombstones);
+        let (head, contents, tombstones) = (&self.head, &mut self.contents, &mut self.tombstones);
         let mut visit = |record: Logged<Record>| {
             if failed.is_none()
-                && let Err(error) = replay(head, keys, tombstones, record)
+                && let Err(error) = replay(head, contents, tombstones, record)
             {
                 failed = Some(error);
             }
@@ -115,13 +115,14 @@ impl Recovering {
         self.report.records = found.records;
         self.report.bytes = found.bytes;
         self.report.torn = found.torn;
+        self.report.lost_samples = found.lost_rows;
         Ok((self, Arc::new(log)))
     }
 }
 
 fn replay(
     head: &Head,
-    keys: &mut Keys,
+    contents: &mut Contents,
     tombstones: &mut Vec<Tombstone>,
     record: Logged<Record>,
 ) -> Result<(), OpenError> {
@@ -129,7 +130,10 @@ fn replay(
     let place = record.as_ref().map(|_| ());
     match record.into_inner() {
         Record::Batch(batch) => replay_batch(head, place.map(|()| batch)),
+        Record::Exemplars(new) => contents.exemplars.apply(&place.as_ref().map(|_| &new)),
+        Record::Metadata(new) => contents.metadata.apply(&place.as_ref().map(|_| &new)),
         Record::Keys(record) => {
+            let keys = &mut contents.keys;
             if position >= keys.applied {
                 let effects = Effects::decode(&record.effects).map_err(|e| OpenError::Effects {
                     position: position.0,

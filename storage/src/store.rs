@@ -19,9 +19,11 @@ use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
 use crate::compaction::Retention;
 use crate::disk::Disk;
+use crate::exemplars::Ring;
 use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
+use crate::metadata::Book;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
@@ -63,6 +65,10 @@ pub struct Options {
     pub keep: Retention,
     /// Deletions that may wait for compaction at a time.
     pub max_tombstones: usize,
+    /// Exemplars kept; beyond, the oldest go. 0 = none.
+    pub exemplars: usize,
+    /// Bytes of metadata kept.
+    pub metadata_bytes: usize,
     /// Sizes of the log.
     pub log: LogOptions,
     /// Ingest stops while less than this is free on the disk, and resumes by itself; 0 = never.
@@ -84,6 +90,8 @@ impl Default for Options {
             checkpoint_bytes: 256 << 20,
             keep: Retention::default(),
             max_tombstones: 10_000,
+            exemplars: 100_000,
+            metadata_bytes: 64 << 20,
             log: LogOptions::default(),
             min_free_disk: 0,
             reserve_bytes: 0,
@@ -99,6 +107,8 @@ pub struct Store {
     pub(crate) catalog: Box<dyn Catalog>,
     pub(crate) head: Arc<Head>,
     pub(crate) keys: Mutex<Keys>,
+    pub(crate) exemplars: Mutex<Ring>,
+    pub(crate) metadata: Mutex<Book>,
     pub(crate) generation: RwLock<Arc<Generation>>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
@@ -184,6 +194,12 @@ pub struct Stats {
     pub catalog_rebuilds: u64,
     /// Deletions that some block does not carry out yet.
     pub tombstones: u64,
+    /// Exemplars kept.
+    pub exemplars: u64,
+    /// Metrics whose metadata is kept.
+    pub metadata: u64,
+    /// Bytes of it.
+    pub metadata_bytes: u64,
     /// Bytes free on the disk at the last look.
     pub disk_free: u64,
     /// Whether ingest is stopped for want of room.
@@ -204,8 +220,10 @@ impl Store {
         _now: Timestamp,
     ) -> Result<Store, OpenError> {
         let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
-        let (recovered, log) = Recovering::begin(disk, head)?.finish(options.log)?;
-        let Recovering { disk, manifest, head, keys, blocks, tombstones, report } = recovered;
+        let mut recovering = Recovering::begin(disk, head)?;
+        recovering.contents.exemplars.resize(options.exemplars);
+        let (recovered, log) = recovering.finish(options.log)?;
+        let Recovering { disk, manifest, head, contents, blocks, tombstones, report } = recovered;
         for shard in 0..SHARDS {
             head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
         }
@@ -217,7 +235,9 @@ impl Store {
             log,
             catalog,
             head: Arc::new(head),
-            keys: Mutex::new(keys),
+            keys: Mutex::new(contents.keys),
+            exemplars: Mutex::new(contents.exemplars),
+            metadata: Mutex::new(contents.metadata),
             generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
@@ -376,6 +396,11 @@ impl Store {
         done
     }
 
+    /// Has [`Store::maintain`] look at once for blocks with something to leave out, not in a while.
+    pub fn hurry_compaction(&self) {
+        lock(&self.maintenance).compaction.hurry();
+    }
+
     /// Takes a snapshot of everything acknowledged by now, while the store works; gives its path in the
     /// store's directory, where it is a data directory of its own.
     pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
@@ -411,7 +436,14 @@ impl Store {
         let key_count: usize =
             (0..crate::keyspace::DATABASES).map(|db| keys.keyspace.counts(db).0).sum();
         drop(keys);
+        let (metadata, metadata_bytes) = {
+            let book = lock(&self.metadata);
+            (book.len() as u64, book.bytes() as u64)
+        };
         Stats {
+            exemplars: lock(&self.exemplars).len() as u64,
+            metadata,
+            metadata_bytes,
             series: self.head.cardinality.series(),
             accepted: self.counters.accepted.load(Ordering::Relaxed),
             rejected: lock(&self.counters.rejected).clone(),
@@ -646,7 +678,11 @@ impl Store {
 
 impl Queryable for Store {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
-        Arc::new(StoreSnapshot { head: Arc::clone(&self.head), generation: self.generation() })
+        Arc::new(StoreSnapshot {
+            head: Arc::clone(&self.head),
+            generation: self.generation(),
+            times: Arc::default(),
+        })
     }
 }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use ringwell_storage::model::{Labels, METRIC_NAME};
 
+use super::Dialect;
+
 /// A sample's line.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -15,8 +17,8 @@ pub(super) struct Line {
 type Wrong = (usize, String);
 
 /// Reads a line; `None` for comments and empty lines.
-pub(super) fn read(text: &str) -> Result<Option<Line>, Wrong> {
-    let mut scan = Scan { text, at: 0 };
+pub(super) fn read(text: &str, dialect: Dialect) -> Result<Option<Line>, Wrong> {
+    let mut scan = Scan { text, at: 0, dialect };
     scan.skip_space();
     if scan.rest().is_empty() || scan.rest().starts_with('#') {
         return Ok(None);
@@ -45,6 +47,10 @@ pub(super) fn read(text: &str) -> Result<Option<Line>, Wrong> {
     let t = scan.timestamp()?;
     scan.skip_space();
     match scan.rest() {
+        // An exemplar is not kept.
+        rest if dialect == Dialect::OpenMetrics && rest.starts_with("# {") => {
+            Ok(Some(Line { labels, value, t }))
+        }
         "" => Ok(Some(Line { labels, value, t })),
         _ => Err((scan.at, "expected the end of the line".to_owned())),
     }
@@ -53,6 +59,7 @@ pub(super) fn read(text: &str) -> Result<Option<Line>, Wrong> {
 struct Scan<'a> {
     text: &'a str,
     at: usize,
+    dialect: Dialect,
 }
 
 impl<'a> Scan<'a> {
@@ -168,12 +175,23 @@ impl<'a> Scan<'a> {
 
     fn timestamp(&mut self) -> Result<Option<i64>, Wrong> {
         let start = self.at;
+        if self.dialect == Dialect::OpenMetrics && self.rest().starts_with('#') {
+            return Ok(None);
+        }
         let word = self.word();
         if word.is_empty() {
             return Ok(None);
         }
-        word.parse()
-            .map(Some)
-            .map_err(|_| (start, format!("not a timestamp in milliseconds: {word:?}")))
+        let (unit, t) = match self.dialect {
+            Dialect::Prometheus => ("milliseconds", word.parse().ok()),
+            Dialect::OpenMetrics => ("seconds", word.parse().ok().and_then(millis)),
+        };
+        t.map(Some).ok_or_else(|| (start, format!("not a timestamp in {unit}: {word:?}")))
     }
+}
+
+/// Seconds in whole milliseconds, if a float still tells those apart.
+fn millis(seconds: f64) -> Option<i64> {
+    let millis = (seconds * 1000.0).round();
+    (millis.abs() < (1_u64 << 53) as f64).then_some(millis as i64)
 }

@@ -19,6 +19,7 @@ mod map;
 mod packed;
 mod rdb;
 mod request;
+mod segment;
 mod table;
 mod value;
 mod view;
