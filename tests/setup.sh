@@ -2,7 +2,8 @@
 # Installs what the tests drive the node with, on a fresh Debian machine; does nothing twice.
 #
 # Debian packages: real peers (redis-server, prometheus, node_exporter) and a browser. They are
-# installed without starting their services. Python clients go into tests/.tools/venv. A newer
+# installed without starting their services. Python clients go into tests/.tools/venv, those for Node into
+# tests/.tools/node. A newer
 # Prometheus is looked for in Debian's unstable suite, derived from this machine's own sources,
 # and only unpacked; if there is none the tests that want it say so and skip.
 set -euo pipefail
@@ -40,6 +41,11 @@ if [ ! -x "$tools/venv/bin/python" ] || ! "$tools/venv/bin/python" -c 'import re
     DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -q --no-install-recommends python3-venv
   python3 -m venv "$tools/venv"
   "$tools/venv/bin/pip" install -q --disable-pip-version-check -r requirements.txt
+fi
+
+# ioredis and node-redis; npm is what the web UI needs anyway.
+if [ ! -d "$tools/node/node_modules/redis" ] && command -v npm >/dev/null 2>&1; then
+  npm install --prefix "$tools/node" --silent --no-audit --no-fund --no-save ioredis@6.0.0 redis@6.3.1
 fi
 
 ./unpack_sid.sh prometheus "$tools/prometheus3" || true

@@ -38,6 +38,7 @@ pub(crate) struct Budget<'a> {
     peak: AtomicU64,
     read: AtomicU64,
     summarised: AtomicU64,
+    rolled_up: AtomicU64,
     looked_at: AtomicU64,
     steps: Option<Steps>,
     by_step: Vec<AtomicU64>,
@@ -55,6 +56,7 @@ impl Budget<'_> {
             peak: zero(),
             read: zero(),
             summarised: zero(),
+            rolled_up: zero(),
             looked_at: zero(),
             steps,
             by_step,
@@ -86,6 +88,11 @@ impl Budget<'_> {
     /// Samples that statistics stood for.
     pub(crate) fn summarise(&self, samples: u64) {
         self.summarised.fetch_add(samples, Ordering::Relaxed);
+    }
+
+    /// Samples that rows of roll-ups stood for.
+    pub(crate) fn roll_up(&self, samples: u64) {
+        self.rolled_up.fetch_add(samples, Ordering::Relaxed);
     }
 
     /// Samples that are held now.
@@ -125,6 +132,10 @@ impl Budget<'_> {
 
     pub(crate) fn samples_summarised(&self) -> u64 {
         self.summarised.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn samples_rolled_up(&self) -> u64 {
+        self.rolled_up.load(Ordering::Relaxed)
     }
 
     pub(crate) fn queryable(&self) -> u64 {

@@ -194,6 +194,7 @@ fn stats(answer: &Answer, seconds: f64) -> String {
             "totalQueryableSamples": stats.queryable,
             "samplesRead": stats.samples_read,
             "samplesSummarised": stats.samples_summarised,
+            "samplesRolledUp": stats.samples_rolled_up,
             "peakSamples": stats.peak_samples,
         },
         "steps": stats.steps,

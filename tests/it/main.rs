@@ -33,6 +33,8 @@ mod prometheus;
 mod pushes;
 mod query_api;
 mod remote_read;
+mod rules;
+mod state;
 mod tools;
 mod watch;
 mod wire;
