@@ -124,6 +124,9 @@ fn report(store: &Store, dir: &Path, took: Duration) {
     if let Some((at, reason)) = &found.torn {
         tracing::warn!(at, reason, "the log's torn end was cut; nothing synced lay there");
     }
+    if let Some(what) = &found.mended {
+        tracing::warn!(what, "the other copy was taken, and both are whole again");
+    }
     for reason in &found.refused_blocks {
         tracing::error!(reason, "a block is damaged and set aside; the rest is served");
     }

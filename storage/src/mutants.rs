@@ -41,11 +41,15 @@ pub enum Mutant {
     CutDamage,
     /// Drops blocks too early.
     DropTooEarly,
+    /// Leaves the header of a group out of its checksum.
+    ChecksumSkipsHeader,
+    /// Takes a directory without a manifest for a new one.
+    MissingManifestIsNew,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 18] = [
+    pub const ALL: [Mutant; 20] = [
         Mutant::AckBeforeSync,
         Mutant::NoDirectorySync,
         Mutant::RenameBeforeSync,
@@ -64,6 +68,8 @@ impl Mutant {
         Mutant::ServeUnchecked,
         Mutant::CutDamage,
         Mutant::DropTooEarly,
+        Mutant::ChecksumSkipsHeader,
+        Mutant::MissingManifestIsNew,
     ];
 }
 

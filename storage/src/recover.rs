@@ -48,6 +48,8 @@ pub struct Report {
     pub torn: Option<(u64, String)>,
     /// Blocks that were refused, with the reason; the rest serves.
     pub refused_blocks: Vec<String>,
+    /// What was damaged and had a whole copy beside it, which was taken and is written anew.
+    pub mended: Option<String>,
     /// Files that nothing referred to and that were removed.
     pub orphans: u64,
 }
@@ -67,14 +69,15 @@ pub(crate) struct Recovering {
 impl Recovering {
     /// Reads manifest, checkpoint and blocks, and removes what nothing refers to.
     pub(crate) fn begin(disk: Arc<dyn Disk>, head: Head) -> Result<Recovering, OpenError> {
-        let mut manifest = Manifest::load(&*disk)?;
+        let (mut manifest, damage) = Manifest::load_checked(&*disk)?;
         manifest.epoch += 1;
         manifest.store(&*disk)?;
         let keys = match manifest.checkpoint {
             Some(live) => checkpoint::read(&*disk, live.number, &head)?,
             None => Keys { keyspace: Keyspace::new(), applied: WalPosition(0) },
         };
-        let mut report = Report::default();
+        let mended = damage.map(str::to_owned);
+        let mut report = Report { mended, ..Report::default() };
         let mut blocks = Vec::new();
         for number in &manifest.blocks {
             match Block::open(&*disk, *number) {

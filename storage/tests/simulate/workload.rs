@@ -115,6 +115,11 @@ impl Run {
         self.store()?.tick(now, &Elements).map(|_| ())
     }
 
+    /// Where the log ends.
+    pub(crate) fn log_end(&self) -> u64 {
+        self.store.as_ref().map_or(0, |store| store.stats().log_end)
+    }
+
     fn store(&mut self) -> Result<&Store, AppendError> {
         if self.store.is_none() {
             let store = open(&self.disk).map_err(AppendError::Log)?;
