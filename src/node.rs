@@ -127,6 +127,13 @@ fn report(store: &Store, dir: &Path, took: Duration) {
     if let Some(what) = &found.mended {
         tracing::warn!(what, "the other copy was taken, and both are whole again");
     }
+    if found.lost_samples > 0 {
+        let samples = found.lost_samples;
+        tracing::error!(
+            samples,
+            "samples of the log cannot be read: a repair lost what they lean on"
+        );
+    }
     for reason in &found.refused_blocks {
         tracing::error!(reason, "a block is damaged and set aside; the rest is served");
     }

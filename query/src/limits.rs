@@ -37,6 +37,7 @@ pub(crate) struct Budget<'a> {
     held: AtomicU64,
     peak: AtomicU64,
     read: AtomicU64,
+    summarised: AtomicU64,
     looked_at: AtomicU64,
     steps: Option<Steps>,
     by_step: Vec<AtomicU64>,
@@ -53,6 +54,7 @@ impl Budget<'_> {
             held: zero(),
             peak: zero(),
             read: zero(),
+            summarised: zero(),
             looked_at: zero(),
             steps,
             by_step,
@@ -79,6 +81,11 @@ impl Budget<'_> {
     pub(crate) fn charge_read(&self, samples: usize) -> Result<(), QueryError> {
         self.read.fetch_add(samples as u64, Ordering::Relaxed);
         self.charge(samples)
+    }
+
+    /// Samples that statistics stood for.
+    pub(crate) fn summarise(&self, samples: u64) {
+        self.summarised.fetch_add(samples, Ordering::Relaxed);
     }
 
     /// Samples that are held now.
@@ -114,6 +121,10 @@ impl Budget<'_> {
 
     pub(crate) fn samples_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn samples_summarised(&self) -> u64 {
+        self.summarised.load(Ordering::Relaxed)
     }
 
     pub(crate) fn queryable(&self) -> u64 {

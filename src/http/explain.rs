@@ -37,6 +37,7 @@ pub(super) async fn explain(state: State, params: Params) -> Result<Response, Ap
         let totals = json!({
             "seconds": started.elapsed().as_secs_f64(),
             "samplesRead": answer.stats.samples_read,
+            "samplesSummarised": answer.stats.samples_summarised,
             "samplesQueryable": answer.stats.queryable,
             "peakSamples": answer.stats.peak_samples,
             "steps": answer.stats.steps,
@@ -62,6 +63,7 @@ fn told(operator: &Operator) -> Value {
         told.insert("series".to_owned(), json!(seen.series));
         told.insert("values".to_owned(), json!(seen.values));
         told.insert("samplesRead".to_owned(), json!(seen.samples_read));
+        told.insert("samplesSummarised".to_owned(), json!(seen.samples_summarised));
         told.insert("seconds".to_owned(), json!(seen.time.as_secs_f64()));
     }
     told

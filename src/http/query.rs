@@ -158,6 +158,7 @@ fn stats(answer: &Answer, seconds: f64) -> String {
         "samples": {
             "totalQueryableSamples": stats.queryable,
             "samplesRead": stats.samples_read,
+            "samplesSummarised": stats.samples_summarised,
             "peakSamples": stats.peak_samples,
         },
         "steps": stats.steps,

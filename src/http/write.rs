@@ -48,8 +48,10 @@ async fn take_remote_write(
     let ingest = &handles.ingest;
     let size = remote_write::decompressed_size(&body, ingest.max_decoded()).map_err(bad_body)?;
     let _more_room = ingest.room_for(size).await.ok_or_else(no_room)?;
-    let message = on_large(body.len(), || remote_write::decompress(&body, ingest.max_decoded()))
+    let mut message = ingest.buffers.take(size);
+    let size = on_large(body.len(), || remote_write::decompress_into(&body, &mut message))
         .map_err(bad_body)?;
+    message.truncate(size);
     drop(body);
     let (spelling, _label_room);
     let request = match version {
@@ -67,7 +69,9 @@ async fn take_remote_write(
     ingest.count_skipped(Source::RemoteWrite, request.exemplars, request.metadata);
     ingest.count_refused(Source::RemoteWrite, &request.batch, &request.refused);
     let appended = ingest.append(Source::RemoteWrite, &request.batch).await;
-    if let Ok(appended) = &appended {
+    if let Ok(appended) = &appended
+        && version == Version::Two
+    {
         written.count(&request.batch, &appended.rejected);
     }
     conclude(&request.batch, request.refused, appended)

@@ -4,6 +4,7 @@
 //! What arrives over the network is held within a budget of bytes; a request beyond it waits a
 //! little and is then asked to come again.
 
+pub mod buffers;
 pub mod exposition;
 pub mod jsonl;
 pub mod keymap;
@@ -57,6 +58,8 @@ pub struct Ingest {
     budget: Arc<Semaphore>,
     budget_pages: usize,
     patience: Duration,
+    /// For messages that are decompressed.
+    pub buffers: buffers::Buffers,
     max_decoded: usize,
     counts: [Counts; Source::ALL.len()],
     refused_requests: Counter,
@@ -82,6 +85,7 @@ impl Ingest {
             budget: Arc::new(Semaphore::new(budget_pages)),
             budget_pages,
             patience: limits.ingest_queue,
+            buffers: buffers::Buffers::default(),
             max_decoded: limits.body_decoded,
             counts: Default::default(),
             refused_requests: Counter::default(),

@@ -49,7 +49,15 @@ impl<'a> Message<'a> {
     #[inline]
     pub(super) fn run_of(&mut self, number: u8) -> &'a [u8] {
         let (start, tag) = (self.at, number << 3 | 2);
-        while self.bytes.get(self.at) == Some(&tag) {
+        while let Some([first, length, rest @ ..]) = self.bytes.get(self.at..)
+            && *first == tag
+        {
+            // Nearly all are shorter than 128 bytes, which is a length of one byte.
+            let length = usize::from(*length);
+            if length < 0x80 && length <= rest.len() {
+                self.at += 2 + length;
+                continue;
+            }
             let before = self.at;
             self.at += 1;
             if self.block().is_err() {
@@ -91,10 +99,14 @@ impl<'a> Message<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
-        match self.bytes.get(self.at) {
-            Some(byte) if *byte < 0x80 => {
+        match self.bytes.get(self.at..) {
+            Some([byte, ..]) if *byte < 0x80 => {
                 self.at += 1;
                 Ok(u64::from(*byte))
+            }
+            Some([low, high, ..]) if *high < 0x80 => {
+                self.at += 2;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
             }
             _ => self.long_varint(),
         }

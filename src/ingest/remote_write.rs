@@ -19,6 +19,8 @@ use super::protobuf::{Field, Message};
 
 /// Snappy's densest element gives 64 bytes for 3, so a longer declared size is a lie.
 const MAX_RATIO: usize = 22;
+/// Bytes of a series with its labels, at the least, as exporters write them.
+const USUAL_SERIES: usize = 120;
 
 /// Why a body is refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,11 +74,15 @@ pub fn decompressed_size(body: &[u8], limit: usize) -> Result<usize, BodyError> 
 /// Decompresses a body.
 pub fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, BodyError> {
     let mut message = vec![0; decompressed_size(body, limit)?];
-    let written = snap::raw::Decoder::new()
-        .decompress(body, &mut message)
-        .map_err(|error| BodyError::Snappy(told(&error)))?;
+    let written = decompress_into(body, &mut message)?;
     message.truncate(written);
     Ok(message)
+}
+
+/// Decompresses a body into as many bytes as it says it has; how many it had.
+pub fn decompress_into(body: &[u8], message: &mut [u8]) -> Result<usize, BodyError> {
+    let decompressed = snap::raw::Decoder::new().decompress(body, message);
+    decompressed.map_err(|error| BodyError::Snappy(told(&error)))
 }
 
 /// What snappy says, without its own name before it.
@@ -89,6 +95,7 @@ fn told(error: &snap::Error) -> String {
 pub fn read(message: &[u8]) -> Result<WriteRequest<'_>, BodyError> {
     let mut request = WriteRequest::default();
     request.batch.duplicates = Duplicates::Reject;
+    request.batch.series.reserve(message.len() / USUAL_SERIES);
     let mut fields = Message::new(message);
     while let Some(field) = fields.next()? {
         match field.number {

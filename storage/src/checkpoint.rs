@@ -1,7 +1,7 @@
 //! State as of the log, in one file (docs/format/manifest.md): what replay need not repeat.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::disk::{Disk, DiskError, read_all};
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
@@ -251,7 +251,7 @@ impl Chunks {
         }
         let timestamps = Arc::clone(&self.column);
         let values = reader.prefixed()?.into();
-        Ok(Some(HeadChunk { count, min_t, max_t, timestamps, values }))
+        Ok(Some(HeadChunk { count, min_t, max_t, timestamps, values, summary: OnceLock::new() }))
     }
 
     fn get_samples(&mut self, reader: &mut Reader<'_>) -> Result<SampleBuf, FormatError> {

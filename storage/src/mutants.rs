@@ -45,11 +45,13 @@ pub enum Mutant {
     ChecksumSkipsHeader,
     /// Takes a directory without a manifest for a new one.
     MissingManifestIsNew,
+    /// Lets records lean on those of the segment before.
+    ChainsCrossSegments,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 20] = [
+    pub const ALL: [Mutant; 21] = [
         Mutant::AckBeforeSync,
         Mutant::NoDirectorySync,
         Mutant::RenameBeforeSync,
@@ -70,6 +72,7 @@ impl Mutant {
         Mutant::DropTooEarly,
         Mutant::ChecksumSkipsHeader,
         Mutant::MissingManifestIsNew,
+        Mutant::ChainsCrossSegments,
     ];
 }
 

@@ -68,6 +68,17 @@ pub trait Series: Send + Sync {
     fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError>;
 }
 
+/// A run of samples by its statistics alone. It has neither histograms nor stale markers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// Time of its first sample.
+    pub first_t: Timestamp,
+    /// Time of its last sample.
+    pub last_t: Timestamp,
+    /// What the samples come to.
+    pub stats: Stats,
+}
+
 /// The floats of a stretch of time, stale markers excluded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aggregate {
@@ -85,6 +96,18 @@ pub struct Aggregate {
 pub trait Cursor: Send {
     /// Appends the next run (about a chunk) to `out`; false when there are no more.
     fn next(&mut self, out: &mut SampleBuf) -> Result<bool, ReadError>;
+
+    /// Where the next run lies, if statistics may stand for it: all of it is wanted, nothing else is
+    /// as old, nothing of it is deleted.
+    fn ahead(&self) -> Option<TimeRange> {
+        None
+    }
+
+    /// Goes past the run that is [`Cursor::ahead`] and tells what its samples come to, without
+    /// decoding them. `None`, and it goes nowhere, where that is not known; then `next` reads it.
+    fn summary(&mut self) -> Result<Option<Summary>, ReadError> {
+        Ok(None)
+    }
 }
 
 /// Why a read failed.

@@ -46,6 +46,8 @@ pub struct Report {
     pub bytes: u64,
     /// A torn tail that was cut: how many bytes, in which file.
     pub torn: Option<(u64, String)>,
+    /// Samples of the log that cannot be read, for they lean on what a repair found lost.
+    pub lost_samples: u64,
     /// Blocks that were refused, with the reason; the rest serves.
     pub refused_blocks: Vec<String>,
     /// What was damaged and had a whole copy beside it, which was taken and is written anew.
@@ -116,6 +118,7 @@ impl Recovering {
         self.report.records = found.records;
         self.report.bytes = found.bytes;
         self.report.torn = found.torn;
+        self.report.lost_samples = found.lost_rows;
         Ok((self, Arc::new(log)))
     }
 }

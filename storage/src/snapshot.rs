@@ -1,6 +1,9 @@
 //! What a query sees: the head and the blocks of one moment, as one set of series.
 
 mod aggregates;
+mod times;
+
+pub(crate) use times::{Decoded, Times};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use crate::block::{Block, ChunkMeta, Masks, Tombstone};
 use crate::head::{Captured, Head, HeadChunk, SHARDS};
 use crate::model::{Labels, Matcher, Sample, SampleBuf, SeriesId, TimeRange, Timestamp};
-use crate::read::{Aggregate, Cursor, ReadError, Series, Snapshot};
+use crate::read::{Aggregate, Cursor, ReadError, Series, Snapshot, Stats, Summary};
 
 /// The live blocks. Replaced as a whole; chunks that a cut moved into a block leave the head only
 /// when no snapshot holds the generation before.
@@ -29,6 +32,8 @@ impl Generation {
 pub(crate) struct StoreSnapshot {
     pub(crate) head: Arc<Head>,
     pub(crate) generation: Arc<Generation>,
+    /// What its series share.
+    pub(crate) times: Arc<Times>,
 }
 
 impl StoreSnapshot {
@@ -165,6 +170,7 @@ struct StoreSeries {
     lookback: Option<Timestamp>,
     head: Arc<Head>,
     _generation: Arc<Generation>,
+    times: Arc<Times>,
     in_head: Vec<(usize, u32, SeriesId)>,
     in_blocks: Vec<(Arc<Block>, u32, Arc<Masks>)>,
     /// Taken at the first read, so that several reads agree.
@@ -178,6 +184,7 @@ impl StoreSeries {
             lookback: None,
             head: Arc::clone(&snapshot.head),
             _generation: Arc::clone(&snapshot.generation),
+            times: Arc::clone(&snapshot.times),
             in_head: Vec::new(),
             in_blocks: Vec::new(),
             captured: OnceLock::new(),
@@ -234,7 +241,7 @@ impl Series for StoreSeries {
                 }
             }
         }
-        Ok(Box::new(Pieces::new(range, pieces)))
+        Ok(Box::new(Pieces::new(range, pieces, Arc::clone(&self.times))))
     }
 }
 
@@ -270,22 +277,40 @@ enum Source {
 }
 
 impl Source {
-    fn read(&self, out: &mut SampleBuf) -> Result<(), ReadError> {
+    /// Whether statistics may be known of it: of what is open they are not, nor where some of it
+    /// is deleted.
+    fn may_have_stats(&self) -> bool {
+        match self {
+            Source::Block(_, chunk, masks) => !masks.touch(chunk.min_t, chunk.max_t),
+            Source::Sealed(_) => true,
+            Source::Open(_) => false,
+        }
+    }
+
+    fn stats(&self, times: &Times) -> Result<Option<Stats>, ReadError> {
+        match self {
+            Source::Block(block, chunk, _) => block.read_stats(chunk, times),
+            Source::Sealed(chunk) => Ok(chunk.stats()),
+            Source::Open(_) => Ok(None),
+        }
+    }
+
+    fn read(&self, times: &Times, out: &mut SampleBuf) -> Result<(), ReadError> {
         match self {
             Source::Block(block, chunk, masks) if masks.touch(chunk.min_t, chunk.max_t) => {
                 let mut all = SampleBuf::default();
-                block.read_chunk(chunk, &mut all)?;
+                block.read_chunk_sharing(chunk, times, &mut all)?;
                 all.iter().filter(|s| !masks.hide(s.t)).for_each(|s| out.push(s));
                 Ok(())
             }
-            Source::Block(block, chunk, _) => block.read_chunk(chunk, out),
+            Source::Block(block, chunk, _) => block.read_chunk_sharing(chunk, times, out),
             Source::Sealed(chunk) => chunk.decode(out).map_err(|e| ReadError::Corrupt {
                 path: "head chunk in memory".to_owned(),
                 offset: e.offset as u64,
                 reason: e.what.to_owned(),
             }),
             Source::Open(samples) => {
-                samples.iter().for_each(|s| out.push(s));
+                out.append(samples, 0..samples.len());
                 Ok(())
             }
         }
@@ -296,14 +321,15 @@ impl Source {
 pub(crate) struct Pieces {
     range: TimeRange,
     pieces: Vec<Piece>,
+    times: Arc<Times>,
 }
 
 impl Pieces {
-    pub(crate) fn new(range: TimeRange, mut pieces: Vec<Piece>) -> Pieces {
+    pub(crate) fn new(range: TimeRange, mut pieces: Vec<Piece>, times: Arc<Times>) -> Pieces {
         pieces.retain(|p| p.min_t <= range.end() && range.start() <= p.max_t);
         // The last is taken first.
         pieces.sort_by_key(|p| std::cmp::Reverse((p.min_t, p.rank)));
-        Pieces { range, pieces }
+        Pieces { range, pieces, times }
     }
 }
 
@@ -320,19 +346,56 @@ impl Cursor for Pieces {
         }
         match run.as_slice() {
             [one] if self.range.start() <= one.min_t && one.max_t <= self.range.end() => {
-                one.source.read(out)?;
+                one.source.read(&self.times, out)?;
             }
-            _ => merge(&run, self.range, out)?,
+            [one] => cut(one, self.range, &self.times, out)?,
+            _ => merge(&run, self.range, &self.times, out)?,
         }
         Ok(true)
     }
+
+    fn ahead(&self) -> Option<TimeRange> {
+        let (next, rest) = self.pieces.split_last()?;
+        let whole = self.range.start() <= next.min_t && next.max_t <= self.range.end();
+        let alone = rest.last().is_none_or(|after| next.max_t < after.min_t);
+        let known = whole && alone && next.source.may_have_stats();
+        TimeRange::new(next.min_t, next.max_t).filter(|_| known)
+    }
+
+    fn summary(&mut self) -> Result<Option<Summary>, ReadError> {
+        let (Some(_), Some(next)) = (self.ahead(), self.pieces.last()) else { return Ok(None) };
+        let (first_t, last_t) = (next.min_t, next.max_t);
+        let Some(stats) = next.source.stats(&self.times)? else { return Ok(None) };
+        self.pieces.pop();
+        Ok(Some(Summary { first_t, last_t, stats }))
+    }
 }
 
-fn merge(run: &[Piece], range: TimeRange, out: &mut SampleBuf) -> Result<(), ReadError> {
+/// What of a piece lies in the range.
+fn cut(
+    piece: &Piece,
+    range: TimeRange,
+    times: &Times,
+    out: &mut SampleBuf,
+) -> Result<(), ReadError> {
+    let mut all = SampleBuf::default();
+    piece.source.read(times, &mut all)?;
+    let from = all.t.partition_point(|t| *t < range.start());
+    let to = all.t.partition_point(|t| *t <= range.end());
+    out.append(&all, from..to);
+    Ok(())
+}
+
+fn merge(
+    run: &[Piece],
+    range: TimeRange,
+    times: &Times,
+    out: &mut SampleBuf,
+) -> Result<(), ReadError> {
     let mut samples: Vec<((u8, u64), Sample)> = Vec::new();
     for piece in run {
         let mut decoded = SampleBuf::default();
-        piece.source.read(&mut decoded)?;
+        piece.source.read(times, &mut decoded)?;
         let inside = decoded.iter().filter(|s| range.contains(s.t));
         samples.extend(inside.map(|s| (piece.rank, s)));
     }
@@ -354,6 +417,6 @@ pub(crate) fn merge_chunks(chunks: &[Arc<HeadChunk>]) -> Result<SampleBuf, ReadE
     };
     let run: Vec<Piece> = (0..).zip(chunks).map(piece).collect();
     let mut out = SampleBuf::default();
-    merge(&run, TimeRange::ALL, &mut out)?;
+    merge(&run, TimeRange::ALL, &Times::default(), &mut out)?;
     Ok(out)
 }

@@ -607,7 +607,11 @@ impl Store {
 
 impl Queryable for Store {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
-        Arc::new(StoreSnapshot { head: Arc::clone(&self.head), generation: self.generation() })
+        Arc::new(StoreSnapshot {
+            head: Arc::clone(&self.head),
+            generation: self.generation(),
+            times: Arc::default(),
+        })
     }
 }
 

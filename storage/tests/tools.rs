@@ -97,7 +97,7 @@ fn what_is_whole_is_found_whole_and_left_alone() {
 }
 
 /// Wherever a bit of the log flips: verify says so, the start is refused, and after the repair all but
-/// the group that held it is served. Nothing is deleted.
+/// the group that held it, and the rows that lean on it, is served. Nothing is deleted.
 #[test]
 fn damage_in_the_log_costs_one_group() {
     let (whole, all) = filled();

@@ -4,6 +4,7 @@ use super::range_call::{RangeCall, subquery_rows};
 use super::select::{Take, eval_taking};
 use super::{Context, info, labels, scalar, training, vector};
 use crate::error::QueryError;
+use crate::func::quick::{Fold, Quick};
 use crate::func::{Does, Function, instant, over_time, sums};
 use crate::parse::Span;
 use crate::plan::{Node, Op};
@@ -35,15 +36,16 @@ pub(super) fn eval(
                 _ => None,
             })))
         }
-        Does::Range(f, keeps_name) => {
+        Does::Range { f, keeps_name, quick } => {
             if function.name == "double_exponential_smoothing" {
                 check_smoothing(ctx, args, steps)?;
             }
-            let call = RangeCall { f, keeps_name, training: false, args, span };
+            let call = RangeCall { f, keeps_name, quick, training: false, args, span };
             call.eval(ctx, steps).map(Evaluated::Vector)
         }
         Does::Training(f) => {
-            let call = RangeCall { f, keeps_name: true, training: true, args, span };
+            let call =
+                RangeCall { f, keeps_name: true, quick: Quick::No, training: true, args, span };
             let rows = call.eval(ctx, steps)?;
             let mut rows = training::newest_runs(ctx, rows, args, span, steps)?;
             rows.iter_mut().for_each(|row| row.drop_name = true);
@@ -303,7 +305,8 @@ fn absent(ctx: &Context<'_>, args: &[Node], steps: Steps) -> Evaluation {
 
 fn absent_over_time(ctx: &Context<'_>, args: &[Node], span: Span, steps: Steps) -> Evaluation {
     let Some(arg) = args.first() else { return Ok(Evaluated::Vector(Vec::new())) };
-    let call = RangeCall { f: over_time::present, keeps_name: false, training: false, args, span };
+    let (f, quick) = (over_time::present, Quick::Fold(Fold::Present));
+    let call = RangeCall { f, keeps_name: false, quick, training: false, args, span };
     let rows = call.eval(ctx, steps)?;
     Ok(absent_row(absent_labels(ctx, arg), &rows, steps))
 }

@@ -11,6 +11,7 @@ use ringwell_storage::model::{Labels, METRIC_NAME, MatchOp, Matcher, TimeRange};
 
 use super::answer::merge;
 use super::call::rows_of;
+use super::samples::Samples;
 use super::{Context, select};
 use crate::error::QueryError;
 use crate::parse::Span;
@@ -89,9 +90,10 @@ impl Filter {
             return Ok(Vec::new());
         };
         let select = Select { source: usize::MAX, shift, edges: Edges::Plain, stats: false };
-        let mut out = Vec::new();
+        let (mut out, mut samples) = (Vec::new(), Samples::default());
         for series in ctx.snapshot.select(&matchers, range)? {
-            let take = |take| select::row(ctx, &series, &select, span, steps, take);
+            let mut take =
+                |take| select::row(ctx, &series, &select, span, steps, take, &mut samples);
             let (Some(values), Some(times)) =
                 (take(select::Take::Value)?, take(select::Take::Time)?)
             else {

@@ -9,6 +9,7 @@ mod answer;
 mod binary;
 mod call;
 mod context;
+mod fold;
 mod histograms;
 mod info;
 mod labels;

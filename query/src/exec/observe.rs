@@ -18,6 +18,8 @@ pub struct Observed {
     pub values: u64,
     /// Samples read from storage.
     pub samples_read: u64,
+    /// Samples that statistics stood for.
+    pub samples_summarised: u64,
     /// Time.
     pub time: Duration,
 }
@@ -34,6 +36,7 @@ impl Observer {
         work: impl FnOnce() -> Result<Evaluated, QueryError>,
     ) -> Result<Evaluated, QueryError> {
         let (started, read) = (Instant::now(), budget.samples_read());
+        let summarised = budget.samples_summarised();
         let value = work()?;
         let (series, values) = match &value {
             Evaluated::Scalar(values) => (1, values.len() as u64),
@@ -48,6 +51,7 @@ impl Observer {
         note.series = note.series.max(series);
         note.values += values;
         note.samples_read += budget.samples_read() - read;
+        note.samples_summarised += budget.samples_summarised() - summarised;
         note.time += started.elapsed();
         Ok(value)
     }

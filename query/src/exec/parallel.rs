@@ -6,19 +6,20 @@ use crate::error::QueryError;
 /// Below this many cells of work one thread is faster.
 const MIN_WORK: usize = 1 << 16;
 
-/// `f(i)` for each of `count` series, in order, without the empty results.
-pub(super) fn map<T: Send>(
+/// `f(i, scratch)` for each of `count` series, in order, without the empty results. The scratch is
+/// memory that goes from one series to the next.
+pub(super) fn map<T: Send, S: Default>(
     ctx: &Context<'_>,
     count: usize,
     work_each: usize,
-    f: impl Fn(usize) -> Result<Option<T>, QueryError> + Sync,
+    f: impl Fn(usize, &mut S) -> Result<Option<T>, QueryError> + Sync,
 ) -> Result<Vec<T>, QueryError> {
     let work = count.saturating_mul(work_each);
     let threads = ctx.options.parallelism.min(count / 8).min(work / MIN_WORK).max(1);
     let part = |from: usize, to: usize| -> Result<Vec<T>, QueryError> {
-        let mut out = Vec::new();
+        let (mut out, mut scratch) = (Vec::with_capacity(to.saturating_sub(from)), S::default());
         for i in from..to {
-            out.extend(f(i)?);
+            out.extend(f(i, &mut scratch)?);
         }
         Ok(out)
     };

@@ -3,12 +3,15 @@
 use ringwell_storage::model::Labels;
 
 use super::call::{as_count, scalar_of};
+use super::fold::{Elements, Folded};
 use super::samples::{Reading, Samples};
 use super::training::Axes;
 use super::window::{Call, Out, Window};
 use super::{Context, eval, parallel, scalar, vector};
 use crate::error::QueryError;
 use crate::func::RangeFn;
+use crate::func::quick::Quick;
+use crate::func::rate::{Kind, doubt, of_floats};
 use crate::parse::Span;
 use crate::parse::expr::{Edges, ValueType};
 use crate::plan::{Node, Op, Shift, Subquery};
@@ -18,6 +21,8 @@ use crate::value::{Column, Row, Steps};
 pub(super) struct RangeCall<'a> {
     pub(super) f: RangeFn,
     pub(super) keeps_name: bool,
+    /// How it may be computed where windows hold nothing but floats.
+    pub(super) quick: Quick,
     /// Along steps, if the series has them.
     pub(super) training: bool,
     pub(super) args: &'a [Node],
@@ -25,11 +30,50 @@ pub(super) struct RangeCall<'a> {
 }
 
 /// The range argument's windows, step by step.
-struct Windows {
-    range: i64,
+pub(super) struct Windows {
+    pub(super) range: i64,
     shift: Shift,
     edges: Edges,
     span: Span,
+}
+
+/// One window: which step, its ends, and the samples inside.
+pub(super) struct Bounds {
+    pub(super) step: usize,
+    t: i64,
+    from: i64,
+    to: i64,
+    pub(super) lo: usize,
+    pub(super) hi: usize,
+}
+
+impl Windows {
+    /// The ends of the window of a step at `t`; the first is outside.
+    pub(super) fn ends(&self, t: i64) -> (i64, i64) {
+        let to = self.shift.apply(t);
+        (to.saturating_sub(self.range), to)
+    }
+
+    /// Whether the window moves with the steps.
+    pub(super) fn moves(&self) -> bool {
+        self.shift.at.is_none()
+    }
+
+    /// Every window, over samples at these times.
+    pub(super) fn over(&self, times: &[i64], steps: Steps) -> impl Iterator<Item = Bounds> {
+        let (mut lo, mut hi) = (0, 0);
+        steps.iter().enumerate().map(move |(step, t)| {
+            let (from, to) = self.ends(t);
+            while times.get(lo).is_some_and(|s| *s <= from) {
+                lo += 1;
+            }
+            hi = hi.max(lo);
+            while times.get(hi).is_some_and(|s| *s <= to) {
+                hi += 1;
+            }
+            Bounds { step, t, from, to, lo, hi }
+        })
+    }
 }
 
 impl RangeCall<'_> {
@@ -78,7 +122,7 @@ impl RangeCall<'_> {
                     span: range.span,
                 };
                 let (rows, inner) = subquery_rows(ctx, subquery, steps)?;
-                parallel::map(ctx, rows.len(), steps.count + inner.count, |i| {
+                parallel::map(ctx, rows.len(), steps.count + inner.count, |i, _: &mut ()| {
                     let Some(row) = rows.get(i) else { return Ok(None) };
                     let samples = Samples::of_row(row, inner);
                     let result =
@@ -117,21 +161,39 @@ impl RangeCall<'_> {
         };
         let series = ctx.series(select.source, reading.from, reading.to)?;
         let axes = self.training.then(|| Axes::of(ctx, select.source, reading)).transpose()?;
-        parallel::map(ctx, series.len(), steps.count * 4, |i| {
+        let plain = windows.edges == Edges::Plain && scalars.last.is_none();
+        let fold = match self.quick {
+            Quick::Fold(fold) if plain => Some(Folded { fold, windows, steps }),
+            _ => None,
+        };
+        let work = |i: usize, scratch: &mut (Samples, Elements)| {
             let Some(series) = series.get(i) else { return Ok(None) };
-            let mut samples = Samples::read(ctx, series.as_ref(), reading)?;
+            let (samples, elements) = scratch;
             let labels = series.labels();
-            if let Some(axes) = &axes {
-                axes.put(ctx, labels, reading, &mut samples)?;
+            let row = |column: Option<Column>| {
+                let (labels, drop_name) = (labels.clone(), !self.keeps_name);
+                column.map(|column| Row { labels, drop_name, column })
+            };
+            if let Some(fold) = &fold
+                && let Some(column) = fold.column(ctx, series.as_ref(), elements)?
+            {
+                return Ok(row(column));
             }
-            let column = self.slide(ctx, labels, &samples, windows, scalars, reach, steps)?;
+            samples.refill(ctx, series.as_ref(), reading)?;
+            if let Some(axes) = &axes {
+                axes.put(ctx, labels, reading, samples)?;
+            }
+            let floats = samples.h.is_empty() && samples.start.is_empty();
+            let column = match self.quick {
+                Quick::Change(kind) if plain && floats => {
+                    changes(ctx, labels, samples, windows, kind, steps)?
+                }
+                _ => self.slide(ctx, labels, samples, windows, scalars, reach, steps)?,
+            };
             ctx.budget.release(samples.len());
-            Ok(column.map(|column| Row {
-                labels: labels.clone(),
-                drop_name: !self.keeps_name,
-                column,
-            }))
-        })
+            Ok(row(column))
+        };
+        parallel::map(ctx, series.len(), steps.count * 4, work)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one private loop, called from two places")]
@@ -149,23 +211,14 @@ impl RangeCall<'_> {
             return Ok(None);
         }
         let mut column = Column::empty(steps.count);
-        let (mut lo, mut hi, mut work) = (0, 0, 0);
+        let mut work = 0;
         let metric = labels.metric_name();
         let mut looked_at = LookedAt::new(ctx.budget.counts_steps(steps));
-        for (i, t) in steps.iter().enumerate() {
-            let to = windows.shift.apply(t);
-            let from = to.saturating_sub(windows.range);
-            while samples.t.get(lo).is_some_and(|s| *s <= from) {
-                lo += 1;
-            }
-            hi = hi.max(lo);
-            while samples.t.get(hi).is_some_and(|s| *s <= to) {
-                hi += 1;
-            }
+        for Bounds { step: i, t, from, to, lo, hi } in windows.over(&samples.t, steps) {
             if lo == hi && windows.edges == Edges::Plain {
                 continue;
             }
-            looked_at.add(i, hi - lo);
+            looked_at.add(i, (hi - lo) as u64);
             work += hi - lo;
             if work > 1000 {
                 work = 0;
@@ -193,7 +246,7 @@ impl RangeCall<'_> {
                 Some(Out::Histogram(histogram)) => column.set_histogram(i, histogram),
             }
         }
-        ctx.budget.look_at(looked_at.all, looked_at.by_step.into_iter());
+        looked_at.tell(ctx);
         if column.is_empty() {
             return Ok(None);
         }
@@ -202,23 +255,61 @@ impl RangeCall<'_> {
     }
 }
 
+/// The change over each window of floats; what is to be said of the metric is said once.
+fn changes(
+    ctx: &Context<'_>,
+    labels: &Labels,
+    samples: &Samples,
+    windows: &Windows,
+    kind: Kind,
+    steps: Steps,
+) -> Result<Option<Column>, QueryError> {
+    let mut column = Column::empty(steps.count);
+    let mut looked_at = LookedAt::new(ctx.budget.counts_steps(steps));
+    for Bounds { step, from, to, lo, hi, .. } in windows.over(&samples.t, steps) {
+        if lo == hi {
+            continue;
+        }
+        looked_at.add(step, (hi - lo) as u64);
+        let window = Window { all: samples, lo, hi, from, to };
+        if let Some(value) = of_floats(&window, kind) {
+            column.set_float(step, value);
+        }
+    }
+    looked_at.tell(ctx);
+    if column.is_empty() {
+        return Ok(None);
+    }
+    if kind.counter
+        && let Some(text) = doubt(labels.metric_name())
+    {
+        ctx.info(windows.span, text);
+    }
+    ctx.budget.charge(column.filled())?;
+    Ok(Some(column))
+}
+
 /// Samples in windows, by step only where somebody asked.
-struct LookedAt {
+pub(super) struct LookedAt {
     all: u64,
     wanted: bool,
     by_step: Vec<(usize, u64)>,
 }
 
 impl LookedAt {
-    fn new(wanted: bool) -> LookedAt {
+    pub(super) fn new(wanted: bool) -> LookedAt {
         LookedAt { all: 0, wanted, by_step: Vec::new() }
     }
 
-    fn add(&mut self, step: usize, samples: usize) {
-        self.all += samples as u64;
+    pub(super) fn add(&mut self, step: usize, samples: u64) {
+        self.all += samples;
         if self.wanted {
-            self.by_step.push((step, samples as u64));
+            self.by_step.push((step, samples));
         }
+    }
+
+    pub(super) fn tell(self, ctx: &Context<'_>) {
+        ctx.budget.look_at(self.all, self.by_step.into_iter());
     }
 }
 

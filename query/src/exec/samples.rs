@@ -1,8 +1,11 @@
 //! A series' samples in columns, ready to compute with.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use ringwell_storage::model::{CounterReset, FloatHistogram, SampleBuf, TimeRange, is_stale};
+use ringwell_storage::model::{
+    CounterReset, FloatHistogram, Histogram, SampleBuf, TimeRange, is_stale,
+};
 use ringwell_storage::read::Series;
 
 use super::Context;
@@ -18,8 +21,8 @@ pub(crate) struct Samples {
     pub(crate) start: Vec<i64>,
     /// What stands for time on the step axis; empty or as long as `t`.
     pub(crate) axis: Vec<f64>,
-    /// Where a float is lower than the one before.
-    pub(crate) drops: Vec<usize>,
+    /// Found out by [`Samples::drops`].
+    drops: OnceCell<Vec<usize>>,
 }
 
 /// How to read a series.
@@ -45,24 +48,41 @@ impl Samples {
         reading: Reading,
     ) -> Result<Samples, QueryError> {
         let mut out = Samples::default();
-        let Some(range) = TimeRange::new(reading.from, reading.to) else { return Ok(out) };
-        let mut cursor = series.cursor(range)?;
-        let mut buffer = SampleBuf::default();
-        loop {
-            let more = cursor.next(&mut buffer)?;
-            ctx.budget.charge_read(buffer.len())?;
-            if !reading.starts {
-                buffer.start.clear();
-            }
-            out.take(&buffer, reading.keep_stale);
-            buffer.clear();
-            if !more {
-                break;
-            }
-        }
-        out.mark_resets(reading.stats);
-        out.find_drops();
+        out.refill(ctx, series, reading)?;
         Ok(out)
+    }
+
+    /// Reads a series into the memory of the one before.
+    pub(crate) fn refill(
+        &mut self,
+        ctx: &Context<'_>,
+        series: &dyn Series,
+        reading: Reading,
+    ) -> Result<(), QueryError> {
+        let mut buffer = self.emptied();
+        let Some(range) = TimeRange::new(reading.from, reading.to) else { return Ok(()) };
+        let mut cursor = series.cursor(range)?;
+        let mut before = 0;
+        while cursor.next(&mut buffer)? {
+            ctx.budget.charge_read(buffer.len() - before)?;
+            before = buffer.len();
+        }
+        if !reading.starts {
+            buffer.start.clear();
+        }
+        self.take(buffer, reading.keep_stale);
+        // What is left out is no longer held.
+        ctx.budget.release(before - self.len());
+        self.mark_resets(reading.stats);
+        Ok(())
+    }
+
+    /// Forgets all; the memory of floats is given away, to be filled anew.
+    fn emptied(&mut self) -> SampleBuf {
+        let old = std::mem::take(self);
+        let mut buffer = SampleBuf { t: old.t, v: old.v, ..SampleBuf::default() };
+        buffer.clear();
+        buffer
     }
 
     /// The values an evaluated row has, as samples. What was known about resets spoke of other
@@ -86,7 +106,6 @@ impl Samples {
                 out.h.push(h);
             }
         }
-        out.find_drops();
         out
     }
 
@@ -98,7 +117,7 @@ impl Samples {
         self.h.drain(..gone.min(self.h.len()));
         self.start.drain(..gone.min(self.start.len()));
         self.axis.drain(..gone.min(self.axis.len()));
-        self.find_drops();
+        self.drops.take();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -109,38 +128,26 @@ impl Samples {
         self.h.get(i).and_then(Option::as_ref)
     }
 
-    fn take(&mut self, buffer: &SampleBuf, keep_stale: bool) {
-        let plain = buffer.h.is_empty() && buffer.start.is_empty();
-        let clean = plain && (keep_stale || !buffer.v.iter().any(|v| is_stale(*v)));
-        if clean && self.h.is_empty() && self.start.is_empty() {
-            self.t.extend_from_slice(&buffer.t);
-            self.v.extend_from_slice(&buffer.v);
-            return;
+    fn take(&mut self, buffer: SampleBuf, keep_stale: bool) {
+        let SampleBuf { t, v, h, start } = buffer;
+        let sum = |i: usize| h.get(i).and_then(Option::as_ref).map(|h| h.sum);
+        let ends = |i: usize, v: f64| is_stale(sum(i).unwrap_or(v));
+        let keep: Option<Vec<bool>> =
+            if keep_stale || !v.iter().enumerate().any(|(i, v)| ends(i, *v)) {
+                None
+            } else {
+                Some(v.iter().enumerate().map(|(i, v)| !ends(i, *v)).collect())
+            };
+        let float = |h: Option<Arc<Histogram>>| h.map(|h| Arc::new(FloatHistogram::from(&*h)));
+        self.t = kept(t, keep.as_deref());
+        self.v = kept(v, keep.as_deref());
+        self.start = kept(start, keep.as_deref());
+        self.h = kept(h, keep.as_deref()).into_iter().map(float).collect();
+        if self.h.iter().all(Option::is_none) {
+            self.h = Vec::new();
         }
-        for (i, (&t, &v)) in buffer.t.iter().zip(&buffer.v).enumerate() {
-            let histogram = buffer.h.get(i).and_then(Option::as_ref);
-            let mark = histogram.map_or(v, |h| h.sum);
-            if !keep_stale && is_stale(mark) {
-                continue;
-            }
-            let before = self.t.len();
-            self.t.push(t);
-            self.v.push(v);
-            if histogram.is_some() || !self.h.is_empty() {
-                self.h.resize(before, None);
-                self.h.push(histogram.map(|h| Arc::new(FloatHistogram::from(h.as_ref()))));
-            }
-            let start = buffer.start.get(i).copied().unwrap_or(0);
-            if start != 0 || !self.start.is_empty() {
-                self.start.resize(before, 0);
-                self.start.push(start);
-            }
-        }
-        if !self.h.is_empty() {
-            self.h.resize(self.t.len(), None);
-        }
-        if !self.start.is_empty() {
-            self.start.resize(self.t.len(), 0);
+        if self.start.iter().all(|start| *start == 0) {
+            self.start = Vec::new();
         }
     }
 
@@ -171,16 +178,18 @@ impl Samples {
         }
     }
 
-    fn find_drops(&mut self) {
-        self.drops.clear();
-        if self.h.is_empty() {
-            let pairs = self.v.windows(2).enumerate();
-            self.drops = pairs
-                .filter_map(|(i, pair)| match pair {
-                    [a, b] if b < a => Some(i + 1),
-                    _ => None,
-                })
-                .collect();
-        }
+    /// Where a float is lower than the one before; nowhere if there are histograms.
+    pub(crate) fn drops(&self) -> &[usize] {
+        self.drops.get_or_init(|| {
+            let pairs = self.v.iter().zip(self.v.iter().skip(1)).enumerate();
+            let drops = pairs.filter(|(_, (a, b))| b < a).map(|(i, _)| i + 1);
+            drops.filter(|_| self.h.is_empty()).collect()
+        })
     }
+}
+
+/// The items whose places are to be kept; all without a list.
+fn kept<T>(items: Vec<T>, keep: Option<&[bool]>) -> Vec<T> {
+    let Some(keep) = keep else { return items };
+    items.into_iter().zip(keep).filter(|(_, keep)| **keep).map(|(item, _)| item).collect()
 }

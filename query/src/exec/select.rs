@@ -47,9 +47,9 @@ pub(super) fn eval_taking(
     let after = if select.edges == Edges::Smoothed { reach } else { 0 };
     let (from, to) = (first.saturating_sub(reach).saturating_add(1), last.saturating_add(after));
     let series = ctx.series(select.source, from, to)?;
-    parallel::map(ctx, series.len(), steps.count, |i| {
+    parallel::map(ctx, series.len(), steps.count, |i, samples| {
         let Some(series) = series.get(i) else { return Ok(None) };
-        row(ctx, series, select, span, steps, take)
+        row(ctx, series, select, span, steps, take, samples)
     })
 }
 
@@ -61,6 +61,7 @@ pub(super) fn row(
     span: Span,
     steps: Steps,
     take: Take,
+    samples: &mut Samples,
 ) -> Result<Option<Row>, QueryError> {
     let lookback = ctx.lookback_of(series.as_ref());
     let smoothed = select.edges == Edges::Smoothed;
@@ -72,7 +73,8 @@ pub(super) fn row(
         starts: take == Take::StartTime,
         keep_stale: !smoothed,
     };
-    let samples = Samples::read(ctx, series.as_ref(), reading)?;
+    samples.refill(ctx, series.as_ref(), reading)?;
+    let samples = &*samples;
     let mut column = Column::empty(if samples.len() == 0 { 0 } else { steps.count });
     let mut next = 0;
     for (i, t) in steps.iter().enumerate().take(column.len()) {
@@ -81,14 +83,14 @@ pub(super) fn row(
             next += 1;
         }
         if smoothed {
-            let around = Around { samples: &samples, next, t, lookback };
+            let around = Around { samples, next, t, lookback };
             around.put(ctx, span, series.labels().metric_name(), &mut column, i);
             continue;
         }
         let Some(at) = next.checked_sub(1) else { continue };
         let found = samples.t.get(at).copied().unwrap_or(t);
         if found > t.saturating_sub(lookback) {
-            put(&samples, at, take, &mut column, i);
+            put(samples, at, take, &mut column, i);
         }
     }
     ctx.budget.release(samples.len());

@@ -12,6 +12,7 @@ use super::Context;
 use super::samples::{Reading, Samples};
 use crate::error::QueryError;
 use crate::func::over_time;
+use crate::func::quick::Quick;
 use crate::plan::Node;
 use crate::value::{Cell, Row, Steps};
 
@@ -84,7 +85,14 @@ pub(super) fn newest_runs(
         return Ok(rows);
     }
     let f = over_time::ts_of_last;
-    let call = super::range_call::RangeCall { f, keeps_name: true, training: false, args, span };
+    let call = super::range_call::RangeCall {
+        f,
+        keeps_name: true,
+        quick: Quick::No,
+        training: false,
+        args,
+        span,
+    };
     let ages: HashMap<Labels, Row> =
         call.eval(ctx, steps)?.into_iter().map(|row| (row.labels.clone(), row)).collect();
     let age = |row: &Row, i: usize| match ages.get(&row.labels).map(|ages| ages.column.get(i)) {

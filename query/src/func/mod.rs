@@ -7,6 +7,7 @@ pub(crate) mod instant;
 pub(crate) mod outlier;
 pub(crate) mod over_time;
 pub(crate) mod quantile;
+pub(crate) mod quick;
 pub(crate) mod rate;
 pub(crate) mod regression;
 pub(crate) mod sums;

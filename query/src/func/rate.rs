@@ -25,37 +25,57 @@ pub(crate) const RECONCILED_SUBTRACTION: &str =
 const RECONCILED_ADDITION: &str = "mismatched custom buckets were reconciled during addition";
 
 /// Which of the family.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Kind {
     pub(crate) counter: bool,
     pub(crate) per_second: bool,
 }
 
+pub(crate) const RATE: Kind = Kind { counter: true, per_second: true };
+pub(crate) const INCREASE: Kind = Kind { counter: true, per_second: false };
+pub(crate) const DELTA: Kind = Kind { counter: false, per_second: false };
+
 pub(crate) fn rate(w: &Window<'_>, call: &Call<'_>) -> Option<Out> {
-    counted(w, call, Kind { counter: true, per_second: true })
+    counted(w, call, RATE)
 }
 
 pub(crate) fn increase(w: &Window<'_>, call: &Call<'_>) -> Option<Out> {
-    counted(w, call, Kind { counter: true, per_second: false })
+    counted(w, call, INCREASE)
 }
 
 pub(crate) fn delta(w: &Window<'_>, call: &Call<'_>) -> Option<Out> {
-    extrapolated(w, call, Kind { counter: false, per_second: false })
+    extrapolated(w, call, DELTA)
 }
 
 fn counted(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
     let out = extrapolated(w, call, kind)?;
-    if matches!(out, Out::Float(_)) {
-        let metric = call.metric();
-        let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
-        if !metric.is_empty() && !counter {
-            call.info(format!(
-                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \
-                 {metric:?}"
-            ));
-        }
+    if let (Out::Float(_), Some(text)) = (&out, doubt(call.metric())) {
+        call.info(text);
     }
     Some(out)
+}
+
+/// A word about a metric that is treated as a counter and is not named like one.
+pub(crate) fn doubt(metric: &str) -> Option<String> {
+    let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|s| metric.ends_with(s));
+    (!metric.is_empty() && !counter).then(|| {
+        format!(
+            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \
+             {metric:?}"
+        )
+    })
+}
+
+/// The change over a window of floats without known starts; `None` for fewer than two samples.
+pub(crate) fn of_floats(w: &Window<'_>, kind: Kind) -> Option<f64> {
+    let (times, values) = (w.times(), w.values());
+    let ([first_t, .., last_t], [first, .., last]) = (times, values) else { return None };
+    let mut total = last - first;
+    if kind.counter {
+        total += lost_in(w, w.all.drops());
+    }
+    let spread = Spread::of(w, *first_t, *last_t, None);
+    Some(total * spread.factor(w, kind, *first, total))
 }
 
 fn extrapolated(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
@@ -71,32 +91,8 @@ fn extrapolated(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
     if kind.counter {
         warn_of_overlaps(w, call);
     }
-    let sampled = last_t.saturating_sub(start.unwrap_or(first_t)) as f64 / 1000.0;
-    let mut gap_before = match start {
-        Some(_) => 0.0,
-        None => first_t.saturating_sub(w.from) as f64 / 1000.0,
-    };
-    let mut gap_after = w.to.saturating_sub(last_t) as f64 / 1000.0;
-    let average = if w.len() > 1 {
-        last_t.saturating_sub(first_t) as f64 / 1000.0 / (w.len() - 1) as f64
-    } else {
-        0.0
-    };
-    let threshold = average * 1.1;
-    if gap_before >= threshold && start.is_none() {
-        gap_before = average / 2.0;
-    }
-    if gap_after >= threshold {
-        gap_after = average / 2.0;
-    }
-    let stretch = |first: f64, total: f64| {
-        let mut before = gap_before;
-        if kind.counter && total > 0.0 && first >= 0.0 && start.is_none() {
-            before = before.min(sampled * (first / total));
-        }
-        let factor = (sampled + before + gap_after) / sampled;
-        if kind.per_second { factor / w.seconds() } else { factor }
-    };
+    let spread = Spread::of(w, first_t, last_t, start);
+    let stretch = |first: f64, total: f64| spread.factor(w, kind, first, total);
     if w.has_histograms() {
         if w.has_floats() {
             call.warn(named(MIXED_TYPES, call.metric()));
@@ -116,6 +112,46 @@ fn extrapolated(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
         total += lost_at_resets(w);
     }
     Some(Out::Float(total * stretch(first, total)))
+}
+
+/// How the samples of a window lie in it, in seconds.
+struct Spread {
+    /// From the first, or the known start of the counter, to the last.
+    sampled: f64,
+    /// As far before and behind as the window's ends may be stretched to.
+    before: f64,
+    after: f64,
+    known_start: bool,
+}
+
+impl Spread {
+    fn of(w: &Window<'_>, first_t: i64, last_t: i64, start: Option<i64>) -> Spread {
+        let seconds = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1000.0;
+        let mut before = if start.is_some() { 0.0 } else { seconds(w.from, first_t) };
+        let mut after = seconds(last_t, w.to);
+        let average =
+            if w.len() > 1 { seconds(first_t, last_t) / (w.len() - 1) as f64 } else { 0.0 };
+        let threshold = average * 1.1;
+        if before >= threshold && start.is_none() {
+            before = average / 2.0;
+        }
+        if after >= threshold {
+            after = average / 2.0;
+        }
+        let sampled = seconds(start.unwrap_or(first_t), last_t);
+        Spread { sampled, before, after, known_start: start.is_some() }
+    }
+
+    /// What the change between the samples is multiplied with. A counter is not stretched to below
+    /// zero.
+    fn factor(&self, w: &Window<'_>, kind: Kind, first: f64, total: f64) -> f64 {
+        let mut before = self.before;
+        if kind.counter && total > 0.0 && first >= 0.0 && !self.known_start {
+            before = before.min(self.sampled * (first / total));
+        }
+        let factor = (self.sampled + before + self.after) / self.sampled;
+        if kind.per_second { factor / w.seconds() } else { factor }
+    }
 }
 
 /// The start of the counter, if it lies inside the range and before the first sample.
@@ -164,7 +200,11 @@ fn lost_at_resets(w: &Window<'_>) -> f64 {
         let reset = |&i: &usize| value(i) < value(i - 1) || st_reset(w.all, i);
         return (w.lo + 1..w.hi).filter(reset).map(|i| value(i - 1)).sum();
     }
-    let drops = &w.all.drops;
+    lost_in(w, w.all.drops())
+}
+
+fn lost_in(w: &Window<'_>, drops: &[usize]) -> f64 {
+    let value = |i: usize| w.all.v.get(i).copied().unwrap_or(0.0);
     let from = drops.partition_point(|i| *i <= w.lo);
     let inside = drops.get(from..).unwrap_or_default().iter().take_while(|i| **i < w.hi);
     inside.map(|i| value(i - 1)).sum()

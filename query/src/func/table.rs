@@ -1,5 +1,7 @@
 //! Every function, its arguments and its result.
 
+use super::quick::{Fold, Quick};
+use super::rate::Kind;
 use super::{RangeFn, histogram, instant, outlier, over_time, rate, regression, time, training};
 use crate::parse::expr::ValueType::{self, Matrix, Scalar, Text, Vector};
 
@@ -20,7 +22,7 @@ pub struct Function {
 impl Function {
     /// Whether it works window by window.
     pub(crate) fn is_ranged(&self) -> bool {
-        matches!(self.does, Does::Range(..) | Does::Training(_))
+        matches!(self.does, Does::Range { .. } | Does::Training(_))
     }
 }
 
@@ -33,8 +35,8 @@ pub(crate) enum Does {
     OfHistogram(fn(&ringwell_storage::model::FloatHistogram) -> f64),
     /// A part of a date, in UTC.
     OfTime(fn(f64) -> f64),
-    /// Window by window; the flag says whether the name stays.
-    Range(RangeFn, bool),
+    /// Window by window, or in a quicker way where there is one.
+    Range { f: RangeFn, keeps_name: bool, quick: Quick },
     /// Along the steps of the newest run: see `exec::training`.
     Training(RangeFn),
     /// In a way of its own: see `exec::call`.
@@ -77,12 +79,25 @@ const fn of_histogram(
 }
 
 const fn of_range(name: &'static str, f: RangeFn) -> Function {
-    Function { does: Does::Range(f, false), ..fixed(name, &[Matrix], Vector) }
+    ranged(name, &[Matrix], f)
+}
+
+/// Of a range, folding each window into one number.
+const fn folding(name: &'static str, f: RangeFn, fold: Fold) -> Function {
+    let does = Does::Range { f, keeps_name: false, quick: Quick::Fold(fold) };
+    Function { does, ..fixed(name, &[Matrix], Vector) }
+}
+
+/// The change over a range, stretched to its ends.
+const fn change(name: &'static str, f: RangeFn, kind: Kind) -> Function {
+    let does = Does::Range { f, keeps_name: false, quick: Quick::Change(kind) };
+    Function { does, ..fixed(name, &[Matrix], Vector) }
 }
 
 /// Of a range and other arguments.
 const fn ranged(name: &'static str, args: &'static [ValueType], f: RangeFn) -> Function {
-    Function { does: Does::Range(f, false), ..fixed(name, args, Vector) }
+    let does = Does::Range { f, keeps_name: false, quick: Quick::No };
+    Function { does, ..fixed(name, args, Vector) }
 }
 
 /// Of a training curve.
@@ -91,7 +106,8 @@ const fn of_training(name: &'static str, f: RangeFn) -> Function {
 }
 
 const fn naming_range(name: &'static str, f: RangeFn) -> Function {
-    Function { does: Does::Range(f, true), ..fixed(name, &[Matrix], Vector) }
+    let does = Does::Range { f, keeps_name: true, quick: Quick::No };
+    Function { does, ..fixed(name, &[Matrix], Vector) }
 }
 
 /// Takes the evaluation time where no vector is given.
@@ -114,7 +130,7 @@ static FUNCTIONS: &[Function] = &[
     math("asinh", instant::asinh),
     math("atan", f64::atan),
     math("atanh", f64::atanh),
-    of_range("avg_over_time", over_time::avg),
+    folding("avg_over_time", over_time::avg, Fold::Avg),
     math("ceil", f64::ceil),
     of_range("changes", over_time::changes),
     fixed("clamp", &[Vector, Scalar, Scalar], Vector),
@@ -122,13 +138,13 @@ static FUNCTIONS: &[Function] = &[
     fixed("clamp_min", &[Vector, Scalar], Vector),
     math("cos", f64::cos),
     math("cosh", f64::cosh),
-    of_range("count_over_time", over_time::count),
+    folding("count_over_time", over_time::count, Fold::Count),
     of_time("day_of_month", time::day_of_month),
     of_time("day_of_week", time::day_of_week),
     of_time("day_of_year", time::day_of_year),
     of_time("days_in_month", time::days_in_month),
     math("deg", instant::deg),
-    of_range("delta", rate::delta),
+    change("delta", rate::delta, rate::DELTA),
     of_range("deriv", regression::deriv),
     ranged(
         "double_exponential_smoothing",
@@ -155,7 +171,7 @@ static FUNCTIONS: &[Function] = &[
     of_histogram("histogram_sum", histogram::sum),
     of_time("hour", time::hour),
     of_range("idelta", rate::idelta),
-    of_range("increase", rate::increase),
+    change("increase", rate::increase, rate::INCREASE),
     Function {
         name: "info",
         args: &[Vector, Vector],
@@ -172,18 +188,18 @@ static FUNCTIONS: &[Function] = &[
     math("log2", f64::log2),
     of_range("mad_over_time", over_time::mad),
     fixed("max_of", &[Scalar, Scalar], Scalar),
-    of_range("max_over_time", over_time::max),
+    folding("max_over_time", over_time::max, Fold::Max),
     fixed("min_of", &[Scalar, Scalar], Scalar),
-    of_range("min_over_time", over_time::min),
+    folding("min_over_time", over_time::min, Fold::Min),
     of_time("minute", time::minute),
     of_time("month", time::month),
     fixed("pi", &[], Scalar),
     ranged("predict_linear", &[Matrix, Scalar], regression::predict_linear),
-    of_range("present_over_time", over_time::present),
+    folding("present_over_time", over_time::present, Fold::Present),
     ranged("quantile_over_time", &[Scalar, Matrix], over_time::quantile),
     math("rad", instant::rad),
     fixed("range", &[], Scalar),
-    of_range("rate", rate::rate),
+    change("rate", rate::rate, rate::RATE),
     of_range("resets", over_time::resets),
     Function {
         name: "round",
@@ -206,7 +222,7 @@ static FUNCTIONS: &[Function] = &[
     of_range("stddev_over_time", over_time::stddev),
     of_range("stdvar_over_time", over_time::stdvar),
     fixed("step", &[], Scalar),
-    of_range("sum_over_time", over_time::sum),
+    folding("sum_over_time", over_time::sum, Fold::Sum),
     math("tan", f64::tan),
     math("tanh", f64::tanh),
     fixed("time", &[], Scalar),

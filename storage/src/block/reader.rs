@@ -8,7 +8,7 @@ use super::layout::{
     decode_postings, decode_series, header,
 };
 use super::path_of;
-use crate::chunk::{decode_timestamps, decode_values};
+use crate::chunk::{ChunkStats, MAX_CHUNK_SAMPLES, decode_timestamps, decode_values, stats_of};
 use crate::compaction::rollup;
 use crate::disk::{Disk, DiskError, File};
 use crate::index::Postings;
@@ -16,6 +16,7 @@ use crate::inspect::Encoded;
 use crate::model::{SampleBuf, TimeRange};
 use crate::mutants::{Mutant, planted};
 use crate::read::{Aggregate, ReadError};
+use crate::snapshot::{Decoded, Times};
 use crate::wire::FormatError;
 
 /// Why a block is refused. The rest of the store serves without it.
@@ -204,21 +205,77 @@ impl Block {
         chunk: &ChunkMeta,
         out: &mut SampleBuf,
     ) -> Result<(), ReadError> {
+        let (t, v) = self.columns(chunk)?;
+        let n = chunk.count as usize;
+        decode_timestamps(&t, n, &mut out.t).map_err(|e| self.corrupt(chunk, e.what))?;
+        decode_values(&v, n, out).map_err(|e| self.corrupt(chunk, e.what))
+    }
+
+    /// The same, its timestamps from what the query has decoded already, if they are there.
+    pub(crate) fn read_chunk_sharing(
+        &self,
+        chunk: &ChunkMeta,
+        times: &Times,
+        out: &mut SampleBuf,
+    ) -> Result<(), ReadError> {
+        let n = chunk.count as usize;
+        let (decoded, v) = self.sharing(chunk, times)?;
+        out.t.extend_from_slice(&decoded.times);
+        decode_values(&v, n, out).map_err(|e| self.corrupt(chunk, e.what))
+    }
+
+    /// A chunk's statistics, if all its samples are floats and none ends the series.
+    pub(crate) fn read_stats(
+        &self,
+        chunk: &ChunkMeta,
+        times: &Times,
+    ) -> Result<Option<ChunkStats>, ReadError> {
+        let (_, v) = self.sharing(chunk, times)?;
+        let stats = stats_of(&v).map_err(|e| self.corrupt(chunk, e.what))?;
+        Ok(stats.filter(|stats| stats.count == u64::from(chunk.count)))
+    }
+
+    /// A chunk's timestamps, read or known, and the bytes of its values; both checked.
+    fn sharing(&self, chunk: &ChunkMeta, times: &Times) -> Result<(Decoded, Vec<u8>), ReadError> {
+        let n = chunk.count as usize;
+        let decoded = times.get((self.meta.number, chunk.timestamps.0, chunk.count), || {
+            let bytes = self.column(chunk.timestamps)?;
+            let mut times = Vec::with_capacity(n.min(MAX_CHUNK_SAMPLES));
+            // Damage shows in the checksum, which is asked first.
+            let decodes = decode_timestamps(&bytes, n, &mut times);
+            let crc = crc32c::crc32c(&bytes);
+            if let Err(e) = decodes {
+                self.check(chunk, crc, &self.column(chunk.values)?)?;
+                return Err(self.corrupt(chunk, e.what));
+            }
+            Ok(Decoded { times: times.into(), crc })
+        })?;
+        let v = self.column(chunk.values)?;
+        self.check(chunk, decoded.crc, &v)?;
+        Ok((decoded, v))
+    }
+
+    /// The bytes of a chunk's two columns, checked.
+    fn columns(&self, chunk: &ChunkMeta) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
         let t = self.column(chunk.timestamps)?;
         let v = self.column(chunk.values)?;
-        let corrupt = |reason: &str| ReadError::Corrupt {
+        self.check(chunk, crc32c::crc32c(&t), &v)?;
+        Ok((t, v))
+    }
+
+    fn check(&self, chunk: &ChunkMeta, times: u32, values: &[u8]) -> Result<(), ReadError> {
+        if crc32c::crc32c_append(times, values) != chunk.crc && !planted(Mutant::ServeUnchecked) {
+            return Err(self.corrupt(chunk, "a chunk's checksum does not hold"));
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, chunk: &ChunkMeta, reason: &str) -> ReadError {
+        ReadError::Corrupt {
             path: self.path.clone(),
             offset: self.footer[COLUMNS].offset + chunk.values.0,
             reason: reason.to_owned(),
-        };
-        if crc32c::crc32c_append(crc32c::crc32c(&t), &v) != chunk.crc
-            && !planted(Mutant::ServeUnchecked)
-        {
-            return Err(corrupt("a chunk's checksum does not hold"));
         }
-        let n = chunk.count as usize;
-        decode_timestamps(&t, n, &mut out.t).map_err(|e| corrupt(e.what))?;
-        decode_values(&v, n, out).map_err(|e| corrupt(e.what))
     }
 
     fn column(&self, at: (u64, u32)) -> Result<Vec<u8>, ReadError> {

@@ -182,7 +182,7 @@ fn decode_decimal(
     for _ in 0..reader.count(9)? {
         exceptions.push((reader.varint()?, reader.f64()?));
     }
-    let mut integers = Vec::new();
+    let mut integers = Vec::with_capacity(n.min(super::MAX_CHUNK_SAMPLES));
     column::decode(reader, n, &mut integers)?;
     let start = out.len();
     match exponent {

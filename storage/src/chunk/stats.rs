@@ -47,7 +47,7 @@ impl ChunkStats {
     }
 
     /// The statistics of these values and of `later` ones behind them.
-    pub(crate) fn join(&self, later: &ChunkStats) -> ChunkStats {
+    pub fn join(&self, later: &ChunkStats) -> ChunkStats {
         if self.count == 0 || later.count == 0 {
             return if self.count == 0 { *later } else { *self };
         }
@@ -60,8 +60,8 @@ impl ChunkStats {
         ChunkStats {
             count: self.count + later.count,
             nans: self.nans + later.nans,
-            min: self.min.min(later.min),
-            max: self.max.max(later.max),
+            min: lower(self.min, later.min),
+            max: higher(self.max, later.max),
             first: self.first,
             last: later.last,
             increase: self.increase + between + later.increase,
@@ -78,9 +78,8 @@ impl ChunkStats {
         self.last = value;
         self.count += 1;
         self.nans += u64::from(value.is_nan());
-        // f64::min and max prefer the number over the NaN.
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
+        self.min = lower(self.min, value);
+        self.max = higher(self.max, value);
         let (sum, compensation) = self.sum;
         let total = sum + value;
         let lost = if sum.abs() >= value.abs() { sum - total + value } else { value - total + sum };
@@ -127,4 +126,14 @@ impl ChunkStats {
         (0..count).for_each(|_| stats.add(value));
         stats
     }
+}
+
+/// The lower of two, numbers before NaN; of equal ones (0 and -0) the first, as PromQL chooses.
+fn lower(a: f64, b: f64) -> f64 {
+    if b < a || a.is_nan() { b } else { a }
+}
+
+/// The same for the higher.
+fn higher(a: f64, b: f64) -> f64 {
+    if b > a || a.is_nan() { b } else { a }
 }

@@ -75,7 +75,7 @@ impl Merge {
             *next += 1;
         }
         self.writer.begin_series(labels.clone(), lookback);
-        let mut cursor = Pieces::new(TimeRange::ALL, pieces);
+        let mut cursor = Pieces::new(TimeRange::ALL, pieces, Arc::default());
         let (mut samples, mut count) = (SampleBuf::default(), 0);
         while cursor.next(&mut samples)? {
             count += samples.len() as u64;

@@ -1,10 +1,11 @@
 //! A sealed, encoded run of samples in memory.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::chunk::{
-    Effort, decode_timestamps, decode_values, encode_timestamps_quick, encode_values_with,
+    ChunkStats, Effort, decode_timestamps, decode_values, encode_timestamps_quick,
+    encode_values_with,
 };
 use crate::model::{SampleBuf, Timestamp};
 use crate::wire::FormatError;
@@ -18,6 +19,8 @@ pub(crate) struct HeadChunk {
     /// Shared with the other series that were sampled at the same times.
     pub(crate) timestamps: Arc<[u8]>,
     pub(crate) values: Box<[u8]>,
+    /// Found out when a query first asks, so that ingest pays nothing for it.
+    pub(crate) summary: OnceLock<Option<Box<ChunkStats>>>,
 }
 
 impl HeadChunk {
@@ -29,7 +32,19 @@ impl HeadChunk {
             max_t: samples.t.last().copied().unwrap_or(0),
             timestamps: columns.share(&samples.t),
             values: encode_values_with(samples, Effort::Quick).into(),
+            summary: OnceLock::new(),
         }
+    }
+
+    /// Its statistics, if all its samples are floats and none ends the series.
+    pub(crate) fn stats(&self) -> Option<ChunkStats> {
+        let find = || {
+            let mut samples = SampleBuf::default();
+            decode_values(&self.values, self.count as usize, &mut samples).ok()?;
+            let stats = ChunkStats::of(&samples.v);
+            (samples.h.is_empty() && stats.count == u64::from(self.count)).then(|| stats.into())
+        };
+        self.summary.get_or_init(find).as_deref().copied()
     }
 
     /// Appends all samples to `out`.

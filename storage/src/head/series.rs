@@ -24,6 +24,8 @@ pub(crate) struct MemSeries {
     pub(crate) lookback: Option<Timestamp>,
     /// The newest samples.
     ring: SampleBuf,
+    /// Samples from here on are in a later block span than the ring's; a hint, which may be too low.
+    ring_until: Timestamp,
     /// Encoded runs, in the order they were sealed.
     pub(crate) sealed: Vec<Arc<HeadChunk>>,
     /// Samples older than the ring, by time.
@@ -70,6 +72,7 @@ impl MemSeries {
             labels,
             lookback,
             ring: SampleBuf::default(),
+            ring_until: Timestamp::MIN,
             sealed: Vec::new(),
             side: Vec::new(),
             newest: Timestamp::MIN,
@@ -192,11 +195,24 @@ impl MemSeries {
         self.newest = newest;
     }
 
+    /// Sees to it that a newer sample may follow in the ring.
+    #[inline]
     fn make_room(&mut self, t: Timestamp, shape: Shape, columns: &mut Columns) {
-        let crosses = |first: &Timestamp| first.div_euclid(shape.span) != t.div_euclid(shape.span);
-        if self.ring.len() >= shape.ring || self.ring.t.first().is_some_and(crosses) {
+        if self.ring.len() >= shape.ring || t >= self.ring_until {
+            self.end_ring(t, shape, columns);
+        }
+    }
+
+    fn end_ring(&mut self, t: Timestamp, shape: Shape, columns: &mut Columns) {
+        let until = |t: Timestamp| (t.div_euclid(shape.span) + 1).saturating_mul(shape.span);
+        if let Some(first) = self.ring.t.first() {
+            self.ring_until = until(*first);
+            if self.ring.len() < shape.ring && t < self.ring_until {
+                return;
+            }
             self.seal_ring(columns);
         }
+        self.ring_until = until(t);
     }
 
     fn put_late(&mut self, sample: Sample, shape: Shape, columns: &mut Columns) {

@@ -1,5 +1,6 @@
 //! Samples, one by one and in columns.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Histogram, Timestamp};
@@ -118,6 +119,27 @@ impl SampleBuf {
         if sample.start != 0 || !self.start.is_empty() {
             self.start.resize(before, 0);
             self.start.push(sample.start);
+        }
+    }
+
+    /// Appends those of another run that stand at these places; places it does not have are left out.
+    pub fn append(&mut self, from: &SampleBuf, places: Range<usize>) {
+        let places = places.start.min(from.len())..places.end.min(from.len());
+        if places.is_empty() {
+            return;
+        }
+        let before = self.len();
+        self.t.extend_from_slice(&from.t[places.clone()]);
+        self.v.extend_from_slice(&from.v[places.clone()]);
+        if !(self.h.is_empty() && from.h.is_empty()) {
+            self.h.resize(before, None);
+            self.h.extend_from_slice(from.h.get(places.clone()).unwrap_or_default());
+            self.h.resize(self.t.len(), None);
+        }
+        if !(self.start.is_empty() && from.start.is_empty()) {
+            self.start.resize(before, 0);
+            self.start.extend_from_slice(from.start.get(places).unwrap_or_default());
+            self.start.resize(self.t.len(), 0);
         }
     }
 

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Logged;
+use super::chain::Chains;
 use super::file::{DIR, SPARE, SegmentFile, segment_path, segments, spare_path};
 use super::record::{Encode, put_record};
 use super::segment::{GROUP_HEADER, MAX_GROUP, seal_group};
@@ -77,6 +78,8 @@ pub struct Log {
 struct Gathering {
     bytes: Vec<u8>,
     start: u64,
+    /// What the next record may lean on.
+    chains: Chains,
 }
 
 struct Writer {
@@ -84,6 +87,8 @@ struct Writer {
     epoch: u32,
     /// Base of the first segment of this opening; older files are not recycled.
     opened: u64,
+    /// Whether the segment is full, so that the next group begins a new one.
+    full: bool,
     /// Files that wait for their next life.
     spares: Vec<String>,
     /// A group whose write failed.
@@ -124,11 +129,16 @@ impl Log {
         Ok(Log {
             disk,
             options,
-            gathering: Mutex::new(Gathering { bytes: vec![0; GROUP_HEADER], start: end.0 }),
+            gathering: Mutex::new(Gathering {
+                bytes: vec![0; GROUP_HEADER],
+                start: end.0,
+                chains: Chains::default(),
+            }),
             writer: Mutex::new(Writer {
                 segment,
                 epoch,
                 opened: end.0,
+                full: false,
                 spares: Vec::new(),
                 unwritten: None,
                 unsynced: Vec::new(),
@@ -149,11 +159,13 @@ impl Log {
     /// Gives a value its place. It is not in the file yet; wait for [`Logged::end`].
     pub fn append<T: Encode>(&self, value: T) -> Result<Logged<T>, AppendError> {
         let mut gathering = lock(&self.gathering);
+        let gathering = &mut *gathering;
         let before = gathering.bytes.len();
         let position = gathering.start + before as u64;
-        put_record(&mut gathering.bytes, &value);
+        put_record(&mut gathering.bytes, &value, &mut gathering.chains);
         if gathering.bytes.len() > MAX_GROUP {
             gathering.bytes.truncate(before);
+            gathering.chains.begin_anew();
             return Err(AppendError::Log(format!("a record is larger than {MAX_GROUP} bytes")));
         }
         let end = gathering.start + gathering.bytes.len() as u64;
@@ -256,8 +268,10 @@ impl Log {
             if gathering.bytes.len() > GROUP_HEADER {
                 return Ok(());
             }
-            writer.unwritten = Some((gathering.start, vec![0; GROUP_HEADER]));
+            let start = gathering.start;
+            writer.unwritten = Some((start, vec![0; GROUP_HEADER]));
             gathering.start += GROUP_HEADER as u64;
+            self.ends_segment(&writer, start, &mut gathering);
             writer.marked = true;
         }
         self.sync().map(|_| ())
@@ -326,6 +340,7 @@ impl Log {
                 let group = std::mem::replace(&mut gathering.bytes, vec![0; GROUP_HEADER]);
                 gathering.start += group.len() as u64;
                 writer.marked = false;
+                self.ends_segment(writer, start, &mut gathering);
                 (start, group)
             }
         };
@@ -347,14 +362,30 @@ impl Log {
         start: u64,
         group: &mut [u8],
     ) -> Result<(), DiskError> {
-        let offset = start - writer.segment.base;
-        if offset > 0 && offset + group.len() as u64 > self.options.segment_bytes {
+        if writer.full {
             self.next_segment(writer, start)?;
+            writer.full = false;
         }
         let durable_end =
             if planted(Mutant::BoastDurableEnd) { WalPosition(start) } else { self.synced() };
         seal_group(group, WalPosition(start), durable_end, writer.epoch);
-        writer.segment.put(group, start)
+        writer.segment.put(group, start)?;
+        writer.full = self.fills(writer.segment.base, start + group.len() as u64);
+        Ok(())
+    }
+
+    /// Whether a segment takes no group past `end`.
+    fn fills(&self, base: u64, end: u64) -> bool {
+        end - base >= self.options.segment_bytes
+    }
+
+    /// The group that begins at `start` has been taken. What comes after it leans on nothing if it begins a
+    /// segment, which is known here, before the next record is made, and not when the group is written.
+    fn ends_segment(&self, writer: &Writer, start: u64, gathering: &mut Gathering) {
+        let base = if writer.full { start } else { writer.segment.base };
+        if self.fills(base, gathering.start) {
+            gathering.chains.begin_anew();
+        }
     }
 
     fn next_segment(&self, writer: &mut Writer, base: u64) -> Result<(), DiskError> {

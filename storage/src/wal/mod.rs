@@ -1,9 +1,10 @@
 //! The log. What is not in it did not happen: state is applied from [`Logged`] values only, and only
 //! this module makes them.
 //!
-//! [`record`] and [`segment`] are pure codecs of `docs/format/wal.md`; [`commit`] appends, writes and
+//! [`record`], [`chain`] and [`segment`] are pure codecs of `docs/format/wal.md`; [`commit`] appends, writes and
 //! syncs in groups; `file` makes, fills and recycles the files; [`replay`] reads back and tells a torn tail from damage.
 
+pub mod chain;
 pub mod commit;
 pub(crate) mod file;
 pub mod record;

@@ -1,8 +1,10 @@
 //! Records: pure.
 
+use super::chain::{Chains, ReadChains};
 use super::rows::{get_floats, put_floats};
 use crate::block::Deletion;
 use crate::chunk::{get_histogram, put_histogram};
+use crate::head::SHARDS;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value};
 use crate::wire::{FormatError, Reader, put_f64, put_prefixed, put_varint, put_zigzag};
 use std::sync::Arc;
@@ -92,8 +94,8 @@ pub struct KeysRecord {
 pub trait Encode {
     /// The record's kind.
     const KIND: u8;
-    /// Appends the payload.
-    fn encode(&self, out: &mut Vec<u8>);
+    /// Appends the payload, which may lean on records before it.
+    fn encode(&self, out: &mut Vec<u8>, chains: &mut Chains);
 }
 
 impl ShardBatch {
@@ -104,15 +106,14 @@ impl ShardBatch {
 }
 
 /// Appends a record with its header.
-pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &T, chains: &mut Chains) {
     let start = out.len();
     out.extend_from_slice(&[T::KIND, 0, 0, 0, 0, 0]);
-    value.encode(out);
+    value.encode(out, chains);
     let length = u32::try_from(out.len() - start - RECORD_HEADER).unwrap_or(u32::MAX);
     out[start + 2..start + RECORD_HEADER].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Reads one record; `None` if its kind is unknown and may be skipped.
 /// Fills `bytes` with one record that is skipped; too few for a record are no gap but an empty group.
 pub(crate) fn put_gap(bytes: &mut [u8]) {
     const HEADER: usize = 6;
@@ -123,14 +124,22 @@ pub(crate) fn put_gap(bytes: &mut [u8]) {
     bytes[2..HEADER].copy_from_slice(&(length as u32).to_le_bytes());
 }
 
-pub(crate) fn get_record(reader: &mut Reader<'_>) -> Result<Option<Record>, FormatError> {
+/// Reads one record; `None` if its kind is unknown and may be skipped.
+pub(crate) fn get_record(
+    reader: &mut Reader<'_>,
+    chains: &mut ReadChains,
+) -> Result<Option<Record>, FormatError> {
     let (kind, flags) = (reader.u8()?, reader.u8()?);
     let length = reader.u32()? as usize;
     let mut payload = Reader::new(reader.take(length)?);
     let record = match kind {
-        KIND_BATCH => Record::Batch(ShardBatch::decode(&mut payload)?),
-        KIND_KEYS => Record::Keys(KeysRecord::decode(&mut payload)?),
+        KIND_BATCH => Record::Batch(ShardBatch::decode(&mut payload, chains)?),
+        KIND_KEYS => Record::Keys(KeysRecord::decode(&mut payload, chains)?),
         KIND_DELETION => Record::Deletion(Deletion::decode(&mut payload)?),
+        KIND_GAP => {
+            chains.gap();
+            return Ok(None);
+        }
         _ if flags & SKIPPABLE != 0 => return Ok(None),
         _ => return Err(reader.error("unknown record kind, written by a newer release")),
     };
@@ -140,7 +149,7 @@ pub(crate) fn get_record(reader: &mut Reader<'_>) -> Result<Option<Record>, Form
 impl Encode for ShardBatch {
     const KIND: u8 = KIND_BATCH;
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<u8>, chains: &mut Chains) {
         out.extend_from_slice(&self.shard.to_le_bytes());
         put_varint(out, self.new_series.len() as u64);
         for series in &self.new_series {
@@ -148,24 +157,29 @@ impl Encode for ShardBatch {
             put_zigzag(out, series.lookback.unwrap_or(-1));
             put_prefixed(out, series.labels.encoded().as_bytes());
         }
-        put_floats(&self.floats, out);
         put_varint(out, self.others.len() as u64);
         for row in &self.others {
             row.encode(out);
         }
+        put_floats(&self.floats, chains.of(self.shard), out);
     }
 }
 
 impl ShardBatch {
-    fn decode(reader: &mut Reader<'_>) -> Result<ShardBatch, FormatError> {
+    fn decode(reader: &mut Reader<'_>, chains: &mut ReadChains) -> Result<ShardBatch, FormatError> {
         let mut batch = ShardBatch { shard: reader.u16()?, ..ShardBatch::default() };
         for _ in 0..reader.count(3)? {
             batch.new_series.push(NewSeries::decode(reader)?);
         }
-        batch.floats = get_floats(reader)?;
         for _ in 0..reader.count(4)? {
             batch.others.push(OtherRow::decode(reader)?);
         }
+        if usize::from(batch.shard) >= SHARDS {
+            return Err(reader.error("no such shard"));
+        }
+        let (floats, lost) = get_floats(reader, chains.of(batch.shard))?;
+        batch.floats = floats;
+        chains.lost_rows += lost;
         Ok(batch)
     }
 }
@@ -217,12 +231,12 @@ impl OtherRow {
 impl Encode for KeysRecord {
     const KIND: u8 = KIND_KEYS;
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<u8>, chains: &mut Chains) {
         put_prefixed(out, &self.effects);
         put_varint(out, self.batches.len() as u64);
         for batch in &self.batches {
             let mut bytes = Vec::new();
-            batch.encode(&mut bytes);
+            batch.encode(&mut bytes, chains);
             put_prefixed(out, &bytes);
         }
     }
@@ -231,17 +245,17 @@ impl Encode for KeysRecord {
 impl Encode for Deletion {
     const KIND: u8 = KIND_DELETION;
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
         Deletion::encode(self, out);
     }
 }
 
 impl KeysRecord {
-    fn decode(reader: &mut Reader<'_>) -> Result<KeysRecord, FormatError> {
+    fn decode(reader: &mut Reader<'_>, chains: &mut ReadChains) -> Result<KeysRecord, FormatError> {
         let effects = reader.prefixed()?.to_vec();
         let mut batches = Vec::new();
         for _ in 0..reader.count(5)? {
-            batches.push(ShardBatch::decode(&mut Reader::new(reader.prefixed()?))?);
+            batches.push(ShardBatch::decode(&mut Reader::new(reader.prefixed()?), chains)?);
         }
         Ok(KeysRecord { effects, batches })
     }

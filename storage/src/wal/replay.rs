@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::chain::ReadChains;
 use super::file::{DIR, segment_path, segments};
 use super::record::{Record, get_record};
 use super::segment::{
@@ -58,6 +59,8 @@ pub struct Recovered {
     pub torn: Option<(u64, String)>,
     /// Where what could be read ends.
     pub end: WalPosition,
+    /// Rows above `from` that lean on what a repair found lost.
+    pub lost_rows: u64,
 }
 
 impl Log {
@@ -95,8 +98,14 @@ fn read(
         None if bases.is_empty() && from.0 == 0 => 0,
         None => return Err(OpenLogError::Missing(from.0)),
     };
-    let mut reading =
-        Reading { from, cut, end: from.0, durable: from.0, recovered: Recovered::default() };
+    let mut reading = Reading {
+        from,
+        cut,
+        end: from.0,
+        durable: from.0,
+        chains: ReadChains::default(),
+        recovered: Recovered::default(),
+    };
     for (i, base) in bases.iter().enumerate().skip(first) {
         if i > first && *base != reading.end {
             // The segment before lost its end, or one is missing between.
@@ -124,6 +133,7 @@ struct Reading {
     end: u64,
     /// Highest `durable end` seen; a checkpoint synced the log up to where reading begins.
     durable: u64,
+    chains: ReadChains,
     recovered: Recovered,
 }
 
@@ -148,6 +158,7 @@ impl Reading {
         };
         let mut at = SEGMENT_HEADER;
         self.end = base;
+        self.chains.begin_anew();
         while at < bytes.len() {
             let Some(group) = check_group(&bytes[at..], WalPosition(self.end), Some(header.epoch))
             else {
@@ -174,14 +185,18 @@ impl Reading {
         let end = WalPosition(self.end + (GROUP_HEADER + records.len()) as u64);
         while !reader.is_empty() {
             let position = self.end + (GROUP_HEADER + reader.offset()) as u64;
-            let record = get_record(&mut reader).map_err(|e| OpenLogError::Damaged {
+            let lost = self.chains.lost_rows;
+            let record = get_record(&mut reader, &mut self.chains);
+            let record = record.map_err(|e| OpenLogError::Damaged {
                 file: file.to_owned(),
                 offset: (group_at + GROUP_HEADER + e.offset) as u64,
                 what: e.what,
             })?;
-            if let Some(record) = record
-                && position >= self.from.0
-            {
+            if position < self.from.0 {
+                continue;
+            }
+            self.recovered.lost_rows += self.chains.lost_rows - lost;
+            if let Some(record) = record {
                 self.recovered.records += 1;
                 visit(Logged::new(WalPosition(position), end, record));
             }

@@ -1,30 +1,128 @@
 //! Float rows in columns, as a batch record has them: pure.
 //!
-//! Times are runs, since the samples of one scrape share theirs. Values lose the zero bytes at the
-//! low end of their mantissa, which whole numbers have; decimals of two or three places, which have
-//! none, become whole numbers where that gives back the same bits.
+//! Times are runs, since the samples of one scrape share theirs. Whose rows they are is said only where it
+//! is not as in the record before ([`chain`](super::chain)). A value is the step from the series' row
+//! before, where whole numbers, hundredths or thousandths give back the same bits, else its own high bytes.
 
+use super::chain::{Chain, ReadChain, Readable};
 use super::record::FloatRow;
 use crate::model::{SeriesId, Timestamp};
 use crate::wire::{FormatError, Reader, put_varint, put_zigzag};
 
-/// Forms up to 8 are this many high bytes of the value, the rest 0.
-const WHOLE: u8 = 8;
-/// Hundredths in two bytes.
-const HUNDREDTHS_16: u8 = 9;
-/// Hundredths in four bytes.
-const HUNDREDTHS_32: u8 = 10;
-/// Thousandths in four bytes.
-const THOUSANDTHS_32: u8 = 11;
+/// As the row before. Forms up to 8 are this many high bytes of the value, the rest 0.
+const SAME: u8 = 0;
+const ABSOLUTE: u8 = 8;
+/// Steps: form, factor that makes whole numbers, bytes of the step.
+const WHOLE_8: u8 = 9;
+const WHOLE_16: u8 = 10;
+const WHOLE_32: u8 = 11;
+const HUNDREDTHS_8: u8 = 12;
+const HUNDREDTHS_16: u8 = 13;
+const HUNDREDTHS_32: u8 = 14;
+const THOUSANDTHS_32: u8 = 15;
 
 /// Appends the rows.
-pub(super) fn put_floats(rows: &[FloatRow], out: &mut Vec<u8>) {
+pub(super) fn put_floats(rows: &[FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
     put_varint(out, rows.len() as u64);
-    let mut before = 0;
-    for row in rows {
-        put_zigzag(out, row.id.0.wrapping_sub(before) as i64);
-        before = row.id.0;
+    if rows.is_empty() {
+        return;
     }
+    let start = out.len();
+    put_varint(out, chain.record());
+    put_ids(rows, chain, out);
+    put_times(rows, out);
+    put_values(rows, chain, out);
+    chain.grew(out.len() - start);
+}
+
+/// Reads what [`put_floats`] wrote, to the end of the bytes; slots are not known yet. How many rows could
+/// not be read, for they lean on rows that were lost, comes with them.
+pub(super) fn get_floats(
+    reader: &mut Reader<'_>,
+    chain: &mut ReadChain,
+) -> Result<(Vec<FloatRow>, u64), FormatError> {
+    let count = reader.varint()?;
+    if count == 0 {
+        return Ok((Vec::new(), 0));
+    }
+    let number = reader.varint()?;
+    // The least a row takes is half a byte.
+    let fits = usize::try_from(count).ok().filter(|n| n.div_ceil(2) <= reader.remaining());
+    let fits = fits.ok_or_else(|| reader.error("count past the end"))?;
+    let readable = chain.record(number).map_err(|e| reader.error(e.what))?;
+    if readable == Readable::Lost {
+        reader.take(reader.remaining())?;
+        return Ok((Vec::new(), count));
+    }
+    let places = get_places(reader, fits, chain)?;
+    let row = |at: &u32| FloatRow { slot: 0, id: chain.id(*at), t: 0, v: 0.0 };
+    let mut rows: Vec<FloatRow> = places.iter().map(row).collect();
+    get_times(reader, &mut rows)?;
+    get_values(reader, &places, chain, &mut rows)?;
+    Ok((rows, 0))
+}
+
+/// In turns: how many rows are those expected, how many are not, and the numbers of these.
+fn put_ids(rows: &[FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
+    let (mut at, mut after, mut number) = (0, None, 0);
+    while at < rows.len() {
+        let start = at;
+        while let Some(row) = rows.get(at).filter(|row| row.id == chain.expected(after)) {
+            after = Some(row.slot);
+            at += 1;
+        }
+        put_varint(out, (at - start) as u64);
+        let start = at;
+        while let Some(row) = rows.get(at)
+            && row.id != chain.expected(after)
+        {
+            chain.follows(after, row);
+            after = Some(row.slot);
+            at += 1;
+        }
+        if start < rows.len() {
+            put_varint(out, (at - start) as u64);
+        }
+        for row in &rows[start..at] {
+            put_zigzag(out, row.id.0.wrapping_sub(number) as i64);
+            number = row.id.0;
+        }
+    }
+}
+
+fn get_places(
+    reader: &mut Reader<'_>,
+    count: usize,
+    chain: &mut ReadChain,
+) -> Result<Vec<u32>, FormatError> {
+    let mut places = Vec::with_capacity(count);
+    let (mut after, mut number) = (None, 0_u64);
+    while places.len() < count {
+        let run = reader.varint()?;
+        for _ in 0..run {
+            let at = chain.expected(after).filter(|_| places.len() < count);
+            let at = at.ok_or_else(|| reader.error("a row nobody expects"))?;
+            after = Some(at);
+            places.push(at);
+        }
+        if places.len() == count {
+            break;
+        }
+        let run = reader.varint()?;
+        if run == 0 || run > (count - places.len()) as u64 {
+            return Err(reader.error("a run of rows past the rows"));
+        }
+        for _ in 0..run {
+            number = number.wrapping_add(reader.zigzag()? as u64);
+            let at = chain.follows(after, SeriesId(number));
+            after = Some(at);
+            places.push(at);
+        }
+    }
+    Ok(places)
+}
+
+fn put_times(rows: &[FloatRow], out: &mut Vec<u8>) {
     let mut before = 0;
     for run in rows.chunk_by(|a, b| a.t == b.t) {
         let t = run.first().map_or(before, |row| row.t);
@@ -32,19 +130,10 @@ pub(super) fn put_floats(rows: &[FloatRow], out: &mut Vec<u8>) {
         put_zigzag(out, t.wrapping_sub(before));
         before = t;
     }
-    put_values(rows, out);
 }
 
-/// Reads what [`put_floats`] wrote; slots are not known yet.
-pub(super) fn get_floats(reader: &mut Reader<'_>) -> Result<Vec<FloatRow>, FormatError> {
-    let count = reader.count(1)?;
-    let mut rows = Vec::with_capacity(count);
-    let mut id = 0_u64;
-    for _ in 0..count {
-        id = id.wrapping_add(reader.zigzag()? as u64);
-        rows.push(FloatRow { slot: 0, id: SeriesId(id), t: 0, v: 0.0 });
-    }
-    let (mut t, mut rest): (Timestamp, _) = (0, &mut rows[..]);
+fn get_times(reader: &mut Reader<'_>, rows: &mut [FloatRow]) -> Result<(), FormatError> {
+    let (mut t, mut rest): (Timestamp, _) = (0, rows);
     while !rest.is_empty() {
         let run = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
         if run == 0 || run > rest.len() {
@@ -55,17 +144,16 @@ pub(super) fn get_floats(reader: &mut Reader<'_>) -> Result<Vec<FloatRow>, Forma
         this.iter_mut().for_each(|row| row.t = t);
         rest = after;
     }
-    get_values(reader, &mut rows)?;
-    Ok(rows)
+    Ok(())
 }
 
 /// Forms first, two a byte, then what each form says.
-fn put_values(rows: &[FloatRow], out: &mut Vec<u8>) {
+fn put_values(rows: &[FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
     let forms = out.len();
     out.resize(forms + rows.len().div_ceil(2) + 8 * rows.len(), 0);
     let mut at = forms + rows.len().div_ceil(2);
     for (i, row) in rows.iter().enumerate() {
-        let (form, bytes, width) = form_of(row.v);
+        let (form, bytes, width) = form_of(row.v, chain.replace(row));
         out[forms + i / 2] |= form << (i % 2 * 4);
         // Bytes past the width are overwritten by the next value or cut off.
         out[at..at + 8].copy_from_slice(&bytes);
@@ -74,54 +162,98 @@ fn put_values(rows: &[FloatRow], out: &mut Vec<u8>) {
     out.truncate(at);
 }
 
-fn get_values(reader: &mut Reader<'_>, rows: &mut [FloatRow]) -> Result<(), FormatError> {
+fn get_values(
+    reader: &mut Reader<'_>,
+    places: &[u32],
+    chain: &mut ReadChain,
+    rows: &mut [FloatRow],
+) -> Result<(), FormatError> {
     let forms = reader.take(rows.len().div_ceil(2))?;
-    for (i, row) in rows.iter_mut().enumerate() {
-        let form = forms[i / 2] >> (i % 2 * 4) & 15;
-        row.v = match form {
-            0..=WHOLE => {
+    for (i, (row, at)) in rows.iter_mut().zip(places).enumerate() {
+        let before = chain.value(*at);
+        row.v = match forms[i / 2] >> (i % 2 * 4) & 15 {
+            SAME => before,
+            form @ 1..=ABSOLUTE => {
                 let mut bytes = [0; 8];
                 let width = usize::from(form);
                 bytes[8 - width..].copy_from_slice(reader.take(width)?);
                 f64::from_le_bytes(bytes)
             }
-            HUNDREDTHS_16 => f64::from(reader.u16()?.cast_signed()) / 100.0,
-            HUNDREDTHS_32 => f64::from(reader.u32()?.cast_signed()) / 100.0,
-            THOUSANDTHS_32 => f64::from(reader.u32()?.cast_signed()) / 1000.0,
-            _ => return Err(reader.error("unknown form of a value")),
+            form => {
+                let (factor, width) = step_of(form);
+                let mut bytes = [0; 4];
+                bytes[..width].copy_from_slice(reader.take(width)?);
+                let unused = 32 - 8 * width as u32;
+                let step = (u32::from_le_bytes(bytes) << unused).cast_signed() >> unused;
+                stepped(before, i64::from(step), factor)
+            }
         };
+        chain.set_value(*at, row.v);
     }
     Ok(())
 }
 
-/// How a value is written: its form, its bytes, and how many of them count.
-fn form_of(value: f64) -> (u8, [u8; 8], usize) {
+/// Factor and width of a form of steps.
+fn step_of(form: u8) -> (f64, usize) {
+    match form {
+        WHOLE_8 => (1.0, 1),
+        WHOLE_16 => (1.0, 2),
+        WHOLE_32 => (1.0, 4),
+        HUNDREDTHS_8 => (100.0, 1),
+        HUNDREDTHS_16 => (100.0, 2),
+        HUNDREDTHS_32 => (100.0, 4),
+        _ => (1000.0, 4),
+    }
+}
+
+/// How a value is written after another: its form, its bytes, and how many of them count.
+#[inline]
+fn form_of(value: f64, before: f64) -> (u8, [u8; 8], usize) {
     let bits = value.to_bits();
-    let zeros = (bits.trailing_zeros() / 8).min(8);
-    if zeros >= 4 {
-        let width = 8 - zeros;
-        return (
-            width as u8,
-            (bits.checked_shr(8 * zeros).unwrap_or(0)).to_le_bytes(),
-            width as usize,
-        );
+    if bits == before.to_bits() {
+        return (SAME, [0; 8], 0);
     }
-    let decimal = |power: f64| {
-        let scaled = (value * power).round_ties_even() as i32;
-        ((f64::from(scaled) / power).to_bits() == bits).then_some(scaled)
+    let zeros = (bits.trailing_zeros() / 8).min(7);
+    let width = 8 - zeros as usize;
+    let step = step(value, before, 1.0, [WHOLE_8, WHOLE_16, WHOLE_32])
+        .or_else(|| step(value, before, 100.0, [HUNDREDTHS_8, HUNDREDTHS_16, HUNDREDTHS_32]))
+        .or_else(|| step(value, before, 1000.0, [THOUSANDTHS_32; 3]));
+    match step {
+        Some((form, bytes)) if step_of(form).1 <= width => (form, bytes, step_of(form).1),
+        _ => (width as u8, (bits >> (8 * zeros)).to_le_bytes(), width),
+    }
+}
+
+/// The step between two values that a factor makes whole numbers, if it is short and gives back the bits;
+/// in the form for one, two or four bytes.
+#[inline]
+fn step(value: f64, before: f64, factor: f64, forms: [u8; 3]) -> Option<(u8, [u8; 8])> {
+    let step = scaled(value, factor).wrapping_sub(scaled(before, factor));
+    if stepped(before, step, factor).to_bits() != value.to_bits() {
+        return None;
+    }
+    let form = match step {
+        -0x80..0x80 => forms[0],
+        -0x8000..0x8000 => forms[1],
+        -0x8000_0000..0x8000_0000 => forms[2],
+        _ => return None,
     };
-    if let Some(scaled) = decimal(100.0) {
-        let bytes = i64::from(scaled).to_le_bytes();
-        return match i16::try_from(scaled) {
-            Ok(_) => (HUNDREDTHS_16, bytes, 2),
-            Err(_) => (HUNDREDTHS_32, bytes, 4),
-        };
-    }
-    if let Some(scaled) = decimal(1000.0) {
-        return (THOUSANDTHS_32, i64::from(scaled).to_le_bytes(), 4);
-    }
-    let width = 8 - zeros;
-    (width as u8, (bits >> (8 * zeros)).to_le_bytes(), width as usize)
+    Some((form, step.to_le_bytes()))
+}
+
+/// The value a step after another.
+#[inline]
+fn stepped(before: f64, step: i64, factor: f64) -> f64 {
+    scaled(before, factor).wrapping_add(step) as f64 / factor
+}
+
+/// The nearest whole number, up to 2^51; past that and for what is no number it is some number, the same one
+/// for writer and reader.
+#[inline]
+fn scaled(value: f64, factor: f64) -> i64 {
+    // Adding this leaves no room for places after the point.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    (value * factor + ROUND - ROUND) as i64
 }
 
 #[cfg(test)]
@@ -131,19 +263,26 @@ mod tests {
     use super::*;
 
     fn row(id: u64, t: Timestamp, v: f64) -> FloatRow {
-        FloatRow { slot: 0, id: SeriesId(id), t, v }
+        FloatRow { slot: (id % 1000) as u32, id: SeriesId(id), t, v }
     }
 
-    fn round_trip(rows: &[FloatRow]) -> usize {
-        let mut bytes = Vec::new();
-        put_floats(rows, &mut bytes);
-        let mut reader = Reader::new(&bytes);
-        let back = get_floats(&mut reader).unwrap();
-        assert!(reader.is_empty());
-        let plain =
-            |rows: &[FloatRow]| rows.iter().map(|r| (r.id, r.t, r.v.to_bits())).collect::<Vec<_>>();
-        assert_eq!(plain(&back), plain(rows));
-        bytes.len()
+    /// Writes records one after the other and reads them back; the length of the last.
+    fn round_trip(records: &[Vec<FloatRow>]) -> usize {
+        let (mut chain, mut read) = (Chain::default(), ReadChain::default());
+        let mut length = 0;
+        for rows in records {
+            let mut bytes = Vec::new();
+            put_floats(rows, &mut chain, &mut bytes);
+            let mut reader = Reader::new(&bytes);
+            let (back, lost) = get_floats(&mut reader, &mut read).unwrap();
+            assert!(reader.is_empty() && lost == 0);
+            let plain = |rows: &[FloatRow]| {
+                rows.iter().map(|r| (r.id, r.t, r.v.to_bits())).collect::<Vec<_>>()
+            };
+            assert_eq!(plain(&back), plain(rows));
+            length = bytes.len();
+        }
+        length
     }
 
     #[test]
@@ -171,35 +310,105 @@ mod tests {
             f64::MAX,
             9_007_199_254_740_993.0,
         ];
-        for n in 0..odd.len() {
-            let rows: Vec<_> = odd[..n].iter().map(|v| row(9, 5, *v)).collect();
-            round_trip(&rows);
-        }
-        round_trip(&[row(u64::MAX, i64::MAX, 1.5), row(0, i64::MIN, 1.5), row(7, 0, 1.5)]);
+        // Every value after every other, in one record and in records of their own.
+        let pairs = odd.iter().flat_map(|a| odd.iter().flat_map(|b| [*a, *b]));
+        let rows: Vec<_> = pairs.map(|v| row(9, 5, v)).collect();
+        round_trip(&rows.iter().map(|row| vec![*row]).collect::<Vec<_>>());
+        round_trip(&[rows]);
+        round_trip(&[vec![row(u64::MAX, i64::MAX, 1.5), row(1, i64::MIN, 1.5), row(7, 0, 1.5)]]);
     }
 
     #[test]
     fn samples_of_a_scrape_cost_little() {
-        let rows = |v: fn(u64) -> f64| -> Vec<_> {
-            (0..1000).map(|i| row(1 + i * 16, 1_700_000_000_000, v(i))).collect()
+        let scrape = |n: u64, v: fn(u64, u64) -> f64| -> Vec<_> {
+            (0..1000).map(|i| row(1 + i * 17, 1_700_000_000_000, v(i, n))).collect()
         };
-        assert!(round_trip(&rows(|i| i as f64 * 1000.0)) < 5600);
-        assert!(round_trip(&rows(|i| i as f64 / 100.0)) < 3600);
+        let third = |v| round_trip(&[scrape(1, v), scrape(2, v), scrape(3, v)]);
+        assert!(third(|i, _| i as f64 * 0.1) < 520, "unchanged");
+        assert!(third(|i, n| (i * 1000 + n * 100) as f64) < 1520, "a counter");
+        assert!(third(|i, n| (i * 100 + n * 300) as f64 / 100.0) < 2520, "hundredths");
+        assert!(third(|i, n| (i + 1) as f64 / n as f64) < 7520, "full floats");
+    }
+
+    #[test]
+    fn rows_may_come_in_any_order_and_slots_change_hands() {
+        let turn = |ids: &[u64]| ids.iter().map(|id| row(*id, 5, *id as f64)).collect::<Vec<_>>();
+        round_trip(&[
+            turn(&[1, 2, 3, 4, 5]),
+            turn(&[1, 2, 3, 4, 5]),
+            turn(&[5, 4, 3, 2, 1]),
+            turn(&[2, 2, 4, 4]),
+            turn(&[1, 3, 5]),
+            // The slots of 1 and 2.
+            turn(&[1001, 1002, 3, 4, 5]),
+            turn(&[1001, 1002, 3, 4, 5]),
+            turn(&[4]),
+            turn(&[3, 1002]),
+        ]);
+    }
+
+    #[test]
+    fn a_record_that_is_missing_is_noticed_and_after_a_repair_lost() {
+        let (mut chain, mut read) = (Chain::default(), ReadChain::default());
+        let mut next = || {
+            let mut bytes = Vec::new();
+            put_floats(&[row(1, 5, 1.0), row(2, 5, 2.5)], &mut chain, &mut bytes);
+            bytes
+        };
+        let (first, second, third) = (next(), next(), next());
+        let get = |bytes: &[u8], read: &mut ReadChain| get_floats(&mut Reader::new(bytes), read);
+        assert_eq!(get(&first, &mut read).unwrap().0.len(), 2);
+        assert!(get(&third, &mut read).is_err());
+        assert_eq!(get(&second, &mut read).unwrap().0.len(), 2);
+        read.gap();
+        assert_eq!(get(&third, &mut read).unwrap().1, 2);
+        assert_eq!(get(&second, &mut read).unwrap().1, 2);
+        assert_eq!(get(&first, &mut read).unwrap().0.len(), 2, "a chain begins");
+        assert_eq!(get(&second, &mut read).unwrap().0.len(), 2);
+    }
+
+    #[test]
+    fn chains_begin_anew_after_a_while() {
+        let (mut chain, mut bytes) = (Chain::default(), Vec::new());
+        let mut begun = 0;
+        for i in 0..4000_u64 {
+            bytes.clear();
+            let rows: Vec<_> = (0..50).map(|id| row(1 + id, 5, (i * id) as f64 / 3.0)).collect();
+            put_floats(&rows, &mut chain, &mut bytes);
+            begun += u64::from(bytes[1] == 0);
+        }
+        assert!((20..60).contains(&begun), "{begun}");
     }
 
     proptest! {
         #[test]
         fn any_rows_come_back(
-            rows in prop::collection::vec((any::<u64>(), 0_i64..3, any::<u64>()), 0..60)
+            records in prop::collection::vec(
+                prop::collection::vec((1_u64..40, 0_i64..3, any::<u64>(), -300_i32..300), 0..40),
+                1..8,
+            )
         ) {
-            let rows: Vec<_> =
-                rows.into_iter().map(|(id, t, bits)| row(id, t, f64::from_bits(bits))).collect();
-            round_trip(&rows);
+            let value = |bits: u64, n: i32| match bits % 5 {
+                0 => f64::from_bits(bits),
+                1 => f64::from(n),
+                2 => f64::from(n) / 100.0,
+                3 => f64::from(n) / 1000.0,
+                _ => 0.1,
+            };
+            let record = |rows: Vec<(u64, i64, u64, i32)>| -> Vec<_> {
+                rows.into_iter().map(|(id, t, bits, n)| row(id, t, value(bits, n))).collect()
+            };
+            round_trip(&records.into_iter().map(record).collect::<Vec<_>>());
         }
 
         #[test]
-        fn damaged_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let _ = get_floats(&mut Reader::new(&bytes));
+        fn damaged_bytes_never_panic(
+            records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..4)
+        ) {
+            let mut read = ReadChain::default();
+            for bytes in records {
+                let _ = get_floats(&mut Reader::new(&bytes), &mut read);
+            }
         }
     }
 }

@@ -1,0 +1,224 @@
+//! Functions that fold each window into one number, for series of floats alone.
+//!
+//! A series is read as *elements*: samples, and whole chunks where no window begins or ends within
+//! and statistics say enough. Then a window slides over the elements. What this way cannot tell
+//! exactly is left to the general one: histograms, and sums that are, or could become, infinite or
+//! NaN, since there the order of adding decides.
+
+use ringwell_storage::model::{SampleBuf, TimeRange, is_stale};
+use ringwell_storage::read::{Series, Summary};
+
+use super::Context;
+use super::range_call::{LookedAt, Windows};
+use crate::error::QueryError;
+use crate::func::quick::{Fold, Folding, Greatest, Least, Sliding, Total};
+use crate::value::{Column, Steps};
+
+/// Sums of values below this, as many as there may be, stay finite.
+const SAFE: f64 = 1e290;
+
+/// Samples and summaries in order of time, as one fold needs them.
+#[derive(Default)]
+pub(super) struct Elements {
+    /// Time of the sample, or of a summary's last one.
+    t: Vec<i64>,
+    v: Vec<f64>,
+    /// Empty while there are no summaries, else as long as `t`.
+    more: Vec<More>,
+}
+
+/// What a summary has beside its value.
+#[derive(Clone, Copy)]
+struct More {
+    /// Compensation of a sum.
+    c: f64,
+    count: u64,
+}
+
+const SAMPLE: More = More { c: 0.0, count: 1 };
+
+/// One fold over all windows of a query.
+pub(super) struct Folded<'a> {
+    pub(super) fold: Fold,
+    pub(super) windows: &'a Windows,
+    pub(super) steps: Steps,
+}
+
+impl Folded<'_> {
+    /// The values of a series; `None` if it must be computed in the general way. The outer result
+    /// has no column where no window has a sample.
+    pub(super) fn column(
+        &self,
+        ctx: &Context<'_>,
+        series: &dyn Series,
+        elements: &mut Elements,
+    ) -> Result<Option<Option<Column>>, QueryError> {
+        if !self.read(ctx, series, elements)? {
+            return Ok(None);
+        }
+        let column = self.slide(ctx, elements);
+        ctx.budget.release(elements.t.len());
+        if column.is_empty() {
+            return Ok(Some(None));
+        }
+        ctx.budget.charge(column.filled())?;
+        Ok(Some(Some(column)))
+    }
+
+    /// Reads all windows; false if this is no series for this way.
+    fn read(
+        &self,
+        ctx: &Context<'_>,
+        series: &dyn Series,
+        elements: &mut Elements,
+    ) -> Result<bool, QueryError> {
+        elements.more.clear();
+        let mut buffer = SampleBuf {
+            t: std::mem::take(&mut elements.t),
+            v: std::mem::take(&mut elements.v),
+            ..SampleBuf::default()
+        };
+        buffer.clear();
+        let from = self.windows.ends(self.steps.start).0.saturating_add(1);
+        let to = self.windows.ends(self.steps.last()).1;
+        let Some(range) = TimeRange::new(from, to) else { return Ok(true) };
+        let mut cursor = series.cursor(range)?;
+        let mut charged = 0;
+        let mut sound = true;
+        loop {
+            let undivided = cursor.ahead().filter(|run| !self.divides(*run));
+            if undivided.is_some()
+                && let Some(summary) = cursor.summary()?
+            {
+                sound &= elements.summarise(self.fold, &summary, &mut buffer);
+                ctx.budget.summarise(summary.stats.count);
+            } else if !cursor.next(&mut buffer)? {
+                break;
+            }
+            ctx.budget.charge_read(buffer.len() - charged)?;
+            charged = buffer.len();
+        }
+        sound &= buffer.h.iter().all(Option::is_none);
+        let sums = matches!(self.fold, Fold::Sum | Fold::Avg);
+        elements.take(buffer);
+        sound &= !sums || elements.v.iter().all(|v| v.abs() < SAFE);
+        ctx.budget.release(if sound { charged - elements.t.len() } else { charged });
+        Ok(sound)
+    }
+
+    /// Whether a window begins or ends between the first and the last sample of a run.
+    fn divides(&self, run: TimeRange) -> bool {
+        let (open, close) = self.windows.ends(self.steps.start);
+        let step = if self.windows.moves() { self.steps.step.max(1) } else { i64::MAX };
+        let count = i64::try_from(self.steps.count).unwrap_or(i64::MAX);
+        [open, close].into_iter().any(|first| {
+            // The first end not before the run.
+            let ahead = run.start().saturating_sub(first);
+            let number = if ahead <= 0 { 0 } else { (ahead - 1) / step + 1 };
+            let end = first.saturating_add(number.saturating_mul(step));
+            number < count && end < run.end()
+        })
+    }
+
+    fn slide(&self, ctx: &Context<'_>, elements: &Elements) -> Column {
+        match self.fold {
+            Fold::Count => self.slide_as(ctx, elements, |_: Least, count| count as f64),
+            Fold::Present => self.slide_as(ctx, elements, |_: Least, _| 1.0),
+            Fold::Min => self.slide_as(ctx, elements, |least: Least, _| least.0),
+            Fold::Max => self.slide_as(ctx, elements, |greatest: Greatest, _| greatest.0),
+            Fold::Sum => self.slide_as(ctx, elements, |total: Total, _| total.sum + total.c),
+            Fold::Avg => self.slide_as(ctx, elements, |total: Total, count| {
+                let count = count as f64;
+                total.sum / count + total.c / count
+            }),
+        }
+    }
+
+    fn slide_as<F: Folding>(
+        &self,
+        ctx: &Context<'_>,
+        elements: &Elements,
+        result: impl Fn(F, u64) -> f64,
+    ) -> Column {
+        let mut column = Column::empty(self.steps.count);
+        let mut looked_at = LookedAt::new(ctx.budget.counts_steps(self.steps));
+        let counts = elements.counts();
+        let counting = matches!(self.fold, Fold::Count | Fold::Present);
+        let overlap = self.steps.count > 1 && self.windows.range > self.steps.step;
+        let mut sliding = Sliding::<F>::new();
+        for bounds in self.windows.over(&elements.t, self.steps) {
+            let (lo, hi) = (bounds.lo, bounds.hi);
+            if lo == hi {
+                continue;
+            }
+            let count = match &counts {
+                None => (hi - lo) as u64,
+                Some(counts) => counts.get(hi).zip(counts.get(lo)).map_or(0, |(a, b)| a - b),
+            };
+            looked_at.add(bounds.step, count);
+            let fold = match (counting, overlap) {
+                (true, _) => F::EMPTY,
+                (false, true) => sliding.over(lo, hi, |i| elements.at(i)),
+                (false, false) => (lo..hi).fold(F::EMPTY, |fold, i| fold.then(elements.at(i))),
+            };
+            column.set_float(bounds.step, result(fold, count));
+        }
+        looked_at.tell(ctx);
+        column
+    }
+}
+
+impl Elements {
+    /// Appends a summary; false if the fold cannot be told from it.
+    fn summarise(&mut self, fold: Fold, summary: &Summary, out: &mut SampleBuf) -> bool {
+        let stats = &summary.stats;
+        let (value, c) = match fold {
+            Fold::Count | Fold::Present => (0.0, 0.0),
+            Fold::Min => (stats.min, 0.0),
+            Fold::Max => (stats.max, 0.0),
+            Fold::Sum | Fold::Avg => stats.sum,
+        };
+        self.more.resize(out.len(), SAMPLE);
+        self.more.push(More { c, count: stats.count });
+        out.push_float(summary.last_t, value);
+        let sums = matches!(fold, Fold::Sum | Fold::Avg);
+        !sums || (stats.nans == 0 && stats.min > -SAFE && stats.max < SAFE)
+    }
+
+    /// Takes what was read, stale markers left out.
+    fn take(&mut self, buffer: SampleBuf) {
+        (self.t, self.v) = (buffer.t, buffer.v);
+        if !self.more.is_empty() {
+            self.more.resize(self.t.len(), SAMPLE);
+        }
+        if !self.v.iter().any(|v| is_stale(*v)) {
+            return;
+        }
+        let stale: Vec<bool> = self.v.iter().map(|v| is_stale(*v)).collect();
+        let mut marks = stale.iter();
+        self.t.retain(|_| marks.next() != Some(&true));
+        let mut marks = stale.iter();
+        self.more.retain(|_| marks.next() != Some(&true));
+        self.v.retain(|v| !is_stale(*v));
+    }
+
+    fn at<F: Folding>(&self, i: usize) -> F {
+        F::of(
+            self.v.get(i).copied().unwrap_or(f64::NAN),
+            self.more.get(i).map_or(0.0, |more| more.c),
+        )
+    }
+
+    /// How many samples stand before each place; none where every element is a sample.
+    fn counts(&self) -> Option<Vec<u64>> {
+        if self.more.is_empty() {
+            return None;
+        }
+        let mut all = 0;
+        let after = self.more.iter().map(|more| {
+            all += more.count;
+            all
+        });
+        Some(std::iter::once(0).chain(after).collect())
+    }
+}
