@@ -129,8 +129,10 @@ impl Manifest {
         }
         put_varint(&mut payload, self.blocks.len() as u64);
         self.blocks.iter().for_each(|b| put_varint(&mut payload, *b));
-        put_varint(&mut payload, self.tombstones.len() as u64);
-        self.tombstones.iter().for_each(|t| t.encode(&mut payload));
+        let forgets = planted(Mutant::ManifestForgetsDeletions);
+        let tombstones = if forgets { &[] } else { self.tombstones.as_slice() };
+        put_varint(&mut payload, tombstones.len() as u64);
+        tombstones.iter().for_each(|t| t.encode(&mut payload));
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());

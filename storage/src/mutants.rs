@@ -45,13 +45,19 @@ pub enum Mutant {
     ChecksumSkipsHeader,
     /// Takes a directory without a manifest for a new one.
     MissingManifestIsNew,
+    /// Leaves deletions out of the manifest.
+    ManifestForgetsDeletions,
+    /// Does not delete from the head what the log deletes.
+    ReplayForgetsDeletions,
+    /// Leaves the last segment of the log out of a snapshot.
+    SnapshotMissesLog,
     /// Lets records lean on those of the segment before.
     ChainsCrossSegments,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 21] = [
+    pub const ALL: [Mutant; 24] = [
         Mutant::AckBeforeSync,
         Mutant::NoDirectorySync,
         Mutant::RenameBeforeSync,
@@ -72,6 +78,9 @@ impl Mutant {
         Mutant::DropTooEarly,
         Mutant::ChecksumSkipsHeader,
         Mutant::MissingManifestIsNew,
+        Mutant::ManifestForgetsDeletions,
+        Mutant::ReplayForgetsDeletions,
+        Mutant::SnapshotMissesLog,
         Mutant::ChainsCrossSegments,
     ];
 }

@@ -10,6 +10,7 @@ use crate::head::{Head, SHARDS};
 use crate::keyspace::{Effects, Keyspace};
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
+use crate::mutants::{Mutant, planted};
 use crate::wal::{Log, LogOptions, Logged, OpenLogError, Record, ShardBatch};
 
 /// Why a directory cannot be opened.
@@ -147,7 +148,8 @@ fn replay(
             }
         }
         Record::Deletion(what) => {
-            for number in 0..SHARDS {
+            let forgets = planted(Mutant::ReplayForgetsDeletions);
+            for number in (0..SHARDS).filter(|_| !forgets) {
                 head.lock(number).delete(&place.as_ref().map(|_| &what));
             }
             // The manifest may have it already.

@@ -49,6 +49,10 @@ pub(crate) fn full_disks(seed: u64) -> Result<u64, Violation> {
     keeps_promises(seed, 2, |at| Fault::FullFrom(at, 1 + at % 7))
 }
 
+pub(crate) fn too_many_files(seed: u64) -> Result<u64, Violation> {
+    keeps_promises(seed, 2, |at| Fault::NoHandlesFrom(at, 1 + at % 9))
+}
+
 pub(crate) fn failed_syncs(seed: u64) -> Result<u64, Violation> {
     keeps_promises(seed, 1, Fault::SyncFailsAt)
 }
@@ -173,7 +177,7 @@ fn failing_reads(seed: u64) -> Result<u64, Violation> {
 #[test]
 fn a_disk_that_is_full_fails_or_lies_makes_no_answer_wrong() {
     for seed in 1..=4 {
-        for check in [full_disks, failed_syncs, lying_disks, failing_reads] {
+        for check in [full_disks, too_many_files, failed_syncs, lying_disks, failing_reads] {
             check(seed).unwrap_or_else(|Violation(what)| panic!("{what}"));
         }
         flipped_bits(seed, 1250).unwrap_or_else(|Violation(what)| panic!("{what}"));

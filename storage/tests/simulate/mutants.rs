@@ -11,9 +11,10 @@ const SEEDS: u64 = 4;
 
 fn hunt() -> Option<String> {
     for seed in 1..=SEEDS {
-        let searches: [&dyn Fn() -> Result<u64, Violation>; 7] = [
+        let searches: [&dyn Fn() -> Result<u64, Violation>; 8] = [
             &|| crash_everywhere(seed, None),
             &|| faults::full_disks(seed),
+            &|| faults::too_many_files(seed),
             &|| faults::failed_syncs(seed),
             &|| faults::lying_disks(seed),
             &|| faults::flipped_bits(seed, 2000),
