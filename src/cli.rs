@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Place, Settings};
+use crate::mcp::stdio;
 use crate::{ask, export, import, inspect, node, tools};
 
 const ABOUT: &str = "\
@@ -54,6 +55,8 @@ enum Command {
     Export(export::command::Export),
     /// Read samples from a file into a running node
     Import(import::Import),
+    /// Offer a running node's MCP tools on stdin and stdout
+    Mcp(stdio::Mcp),
     /// Print the version
     Version,
 }
@@ -89,6 +92,9 @@ struct Serve {
     /// Switch on a feature of Prometheus's, such as use-start-timestamps; repeatable, or with commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
+    /// Answer Prometheus's admin paths, which delete series and take snapshots
+    #[arg(long = "web.enable-admin-api")]
+    web_enable_admin_api: bool,
     /// Set anything else, such as limits.series=500000; see docs/config.md
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -107,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Restore(what) => tools::restore(&what),
         Command::Export(what) => export::command::run(&what),
         Command::Import(what) => import::run(&what),
+        Command::Mcp(what) => stdio::run(&what),
         Command::Version => {
             println!("ringwell {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -152,6 +159,7 @@ impl Serve {
                 "--enable-feature",
                 (!self.enable_feature.is_empty()).then(|| self.enable_feature.join(",")),
             ),
+            ("web.enable_admin_api", "--web.enable-admin-api", switch(self.web_enable_admin_api)),
             ("auth.token_file", "--auth-token-file", self.auth_token_file.clone()),
             ("auth.insecure_allow_open", "--insecure-allow-open", switch(self.insecure_allow_open)),
         ] {

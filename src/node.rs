@@ -24,11 +24,14 @@ use tokio::sync::Semaphore;
 use crate::blocking::Pool;
 use crate::collect::{Collector, host, process};
 use crate::config::{Config, Sync};
-use crate::http::{About, DemoSwitch, Handles, Journal, Server};
+use crate::http::{About, Asker, DemoSwitch, Handles, Journal, Server};
 use crate::ingest::Ingest;
 use crate::ingest::ack_of;
+use crate::ingest::events::Events;
 use crate::ingest::keymap::{self, Keymap};
 use crate::ingest::recent::RecentKeys;
+use crate::mcp::Tools;
+use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
 use crate::{clock, demo, listen, resp, self_metrics, telemetry};
 
@@ -92,6 +95,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
             value_bytes: config.limits.label_value,
         },
         keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
+        exemplars: config.limits.exemplars,
+        metadata_bytes: config.limits.metadata,
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
         ..Options::default()
@@ -235,6 +240,15 @@ fn serve(
     };
     let handles = Arc::new(handles(config, store, recent, about.clone(), shutdown));
     self_metrics::register(&handles, &keymap);
+    let options = resp_options(config, Arc::clone(&handles.redis));
+    let hub = Arc::clone(&options.hub);
+    let face = Face::new(Arc::clone(store), keymap, options, about.redis.port());
+    let (events, waiting) = Events::new(face.inside(), config.events.clone());
+    let tools = Tools::new(face.inside(), Arc::new(Asker(Arc::clone(&handles))));
+    self_metrics::register_events(&handles, &events, &tools);
+    let overhears = Arc::clone(&events);
+    hub.overhear(move |channel, message| overhears.overhear(channel, message));
+    runtime.spawn(events.run(waiting, shutdown.clone()));
     if let Some(every) = config.collect {
         let collector = Collector::new(
             Arc::clone(&handles.registry),
@@ -248,7 +262,7 @@ fn serve(
     // Before the world hears that the node is ready: from now on a signal is a graceful stop.
     let signals = Signals::take().context("cannot take over signals")?;
     say(&about);
-    runtime.block_on(faces(handles, http, redis, keymap, signals, trigger, shutdown))
+    runtime.block_on(faces(handles, http, redis, face, &tools, signals, trigger, shutdown))
 }
 
 /// How the node's own series name it: an address of all interfaces would name nobody.
@@ -271,22 +285,22 @@ fn say(about: &About) {
     let _ = out.flush();
 }
 
+#[expect(clippy::too_many_arguments, reason = "both faces and what they are made of")]
 /// Serves both faces until the system asks to stop, then lets them drain.
 async fn faces(
     handles: Arc<Handles>,
     http: TcpListener,
     redis: TcpListener,
-    keymap: Arc<Keymap>,
+    face: Face,
+    tools: &Arc<Tools>,
     signals: Signals,
     trigger: &Trigger,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
-    let http = tokio::spawn(Server::new(http, &handles).serve(shutdown.clone()));
+    let mcp = tools.route(handles.config.limits.body);
+    let http = tokio::spawn(Server::new(http, &handles, mcp).serve(shutdown.clone()));
     let stop = shutdown.clone();
-    let options = resp_options(&handles.config, Arc::clone(&handles.redis));
-    let store = Arc::clone(&handles.store);
-    let redis = resp::serve(redis, store, keymap, options, async move { stop.raised().await });
-    let redis = tokio::spawn(redis);
+    let redis = tokio::spawn(face.serve(redis, async move { stop.raised().await }));
     if handles.config.demo {
         tokio::spawn(demo_fleet(&handles, shutdown.clone()));
     }
@@ -340,7 +354,7 @@ fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOpt
         debug: config.redis_debug,
         ack: ack_of(config.keys_sync),
         now: Arc::new(clock::now_ms),
-        memory: Arc::new(process::resident_bytes),
+        usage: Arc::new(process::Usage::now),
         counters,
         ..resp::RespOptions::default()
     }

@@ -7,7 +7,9 @@ use ringwell_storage::store::Stats;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::http::Handles;
+use crate::ingest::events::Events;
 use crate::ingest::keymap::{self, Keymap};
+use crate::mcp::Tools;
 use crate::metrics::{Families, Kind};
 use crate::resp;
 
@@ -35,6 +37,14 @@ pub fn register(handles: &Arc<Handles>, keymap: &Keymap) {
         let help = "Queries refused because their turn did not come.";
         out.counter("ringwell_queries_refused_total", help, pool.refused() as f64);
     });
+}
+
+/// Adds those of the events and of the MCP tools.
+pub fn register_events(handles: &Handles, events: &Events, tools: &Arc<Tools>) {
+    let tools = Arc::clone(tools);
+    handles.registry.register(move |out| tools.gather(out));
+    let counters = Arc::clone(events.counters());
+    handles.registry.register(move |out| counters.gather(out));
 }
 
 fn gather_store(stats: &Stats, out: &mut Families) {
@@ -76,6 +86,9 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ("ringwell_store_blocks", "Live blocks.", stats.blocks),
         ("ringwell_store_block_bytes", "Bytes of the live blocks.", stats.block_bytes),
         ("ringwell_store_block_samples", "Samples in the live blocks.", stats.block_samples),
+        ("ringwell_exemplars", "Exemplars kept.", stats.exemplars),
+        ("ringwell_metadata_metrics", "Metrics whose metadata is kept.", stats.metadata),
+        ("ringwell_metadata_bytes", "Bytes of that metadata.", stats.metadata_bytes),
         ("ringwell_store_tombstones", "Deletions that wait for compaction.", stats.tombstones),
         ("ringwell_checkpoint_bytes", "Bytes of the live checkpoint.", stats.checkpoint_bytes),
     ] {

@@ -84,7 +84,7 @@ pub fn snapshot(what: &Snapshot) -> anyhow::Result<()> {
 
 fn ask_for_snapshot(url: &str) -> anyhow::Result<()> {
     let peer = Peer::of(url, None)?;
-    let path = "/api/v1/admin/tsdb/snapshot";
+    let path = "/api/v1/node/snapshot";
     let answer = client::send(peer.authority(), "POST", path, &peer.headers(&[]), b"")
         .with_context(|| format!("no answer from {url} (is a node running there?)"))?;
     if answer.status != 200 {

@@ -58,7 +58,45 @@ impl Process {
 /// Resident memory of this process; 0 where the system does not tell.
 pub fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    kib(&status, "VmRSS:")
+}
+
+/// What this process uses; zeros where the system does not tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Bytes of memory.
+    pub resident: u64,
+    /// Most bytes of memory it ever had.
+    pub peak: u64,
+    /// Seconds of processor time of its own.
+    pub user: f64,
+    /// Seconds the system worked for it.
+    pub system: f64,
+    /// Bytes of memory the machine has.
+    pub machine: u64,
+}
+
+impl Usage {
+    /// Looks at this process.
+    pub fn now() -> Usage {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let (status, stat) = (read("/proc/self/status"), read("/proc/self/stat"));
+        // The name, in brackets, may hold spaces; the times are the 12th and 13th field behind it.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let mut ticks = fields.skip(11).map(|field| field.parse::<f64>().unwrap_or(0.0) / 100.0);
+        Usage {
+            resident: kib(&status, "VmRSS:"),
+            peak: kib(&status, "VmHWM:"),
+            user: ticks.next().unwrap_or(0.0),
+            system: ticks.next().unwrap_or(0.0),
+            machine: kib(&read("/proc/meminfo"), "MemTotal:"),
+        }
+    }
+}
+
+/// The bytes behind a name in a list of KiB.
+fn kib(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

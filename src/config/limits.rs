@@ -27,6 +27,10 @@ pub struct Limits {
     pub query_samples: u64,
     pub query_concurrency: usize,
     pub query_queue: Duration,
+    pub exemplars: usize,
+    pub metadata: usize,
+    pub read_samples: usize,
+    pub read_frame: usize,
     pub http_connections: usize,
     pub head_time: Duration,
     pub body_time: Duration,
@@ -34,6 +38,7 @@ pub struct Limits {
     pub redis_bulk: usize,
     pub redis_args: usize,
     pub redis_output: usize,
+    pub events_queue: usize,
     pub live_subscriptions: usize,
 }
 
@@ -59,6 +64,10 @@ impl Limits {
             query_samples: read(s, "limits.query_samples", count)?,
             query_concurrency: if concurrency == 0 { cores * 2 } else { concurrency },
             query_queue: read(s, "limits.query_queue", duration)?,
+            exemplars: read(s, "limits.exemplars", size_count)?,
+            metadata: read(s, "limits.metadata", size)?,
+            read_samples: read(s, "limits.read_samples", size_count)?,
+            read_frame: read(s, "limits.read_frame", size)?,
             http_connections: read(s, "limits.http_connections", at_least_one)?,
             head_time: read(s, "limits.head_time", interval)?,
             body_time: read(s, "limits.body_time", interval)?,
@@ -66,6 +75,7 @@ impl Limits {
             redis_bulk: read(s, "limits.redis_bulk", bulk)?,
             redis_args: read(s, "limits.redis_args", at_least_one)?,
             redis_output: read(s, "limits.redis_output", size)?,
+            events_queue: read(s, "limits.events_queue", size)?,
             live_subscriptions: read(s, "limits.live_subscriptions", size_count)?,
         })
     }

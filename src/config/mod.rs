@@ -24,6 +24,8 @@ pub use reference::reference;
 
 use ringwell_storage::compaction::Rule;
 
+use crate::ingest::events::{self, Derive};
+
 use units::{address, bytes, duration, list, rules, switch};
 
 /// What a node is told.
@@ -43,6 +45,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// Host names allowed beside the built-in ones; `*` allows all.
     pub allowed_hosts: Vec<String>,
+    /// Whether Prometheus's admin paths answer.
+    pub admin_api: bool,
     /// Where the Redis protocol answers.
     pub redis_listen: SocketAddr,
     /// Whether DEBUG may be called.
@@ -57,6 +61,8 @@ pub struct Config {
     pub keys_sync: Sync,
     /// How often metrics are collected; `None` = never.
     pub collect: Option<Duration>,
+    /// What published events become.
+    pub events: events::Options,
     /// What is logged.
     pub log_level: String,
     /// Whether the log is JSON.
@@ -129,6 +135,7 @@ impl Config {
             demo: read(settings, "demo", switch)?,
             http_listen: read(settings, "http.listen", address)?,
             allowed_hosts: read(settings, "http.allowed_hosts", |text| Ok(list(text)))?,
+            admin_api: read(settings, "web.enable_admin_api", switch)?,
             redis_listen: read(settings, "redis.listen", address)?,
             redis_debug: read(settings, "redis.debug", switch)?,
             secret: secret(settings)?,
@@ -140,6 +147,7 @@ impl Config {
                 "collect.interval",
                 interval,
             )?),
+            events: events(settings)?,
             log_level: read(settings, "log.level", non_empty)?,
             log_json: read(settings, "log.format", log_format)?,
             features: read(settings, "enable_feature", Features::mean)?,
@@ -205,6 +213,26 @@ fn secret(settings: &Settings) -> Result<Option<Secret>, ConfigError> {
     read(settings, "auth.token_file", |_| match text {
         "" => Err("the file is empty, and an empty secret protects nothing".to_owned()),
         _ => Ok(Some(Secret::new(text.to_owned()))),
+    })
+}
+
+fn events(settings: &Settings) -> Result<events::Options, ConfigError> {
+    let derive = read(settings, "events.derive", |text| match text.trim() {
+        "always" => Ok(Derive::Always),
+        "unheard" => Ok(Derive::Unheard),
+        "off" => Ok(Derive::Off),
+        _ => Err("neither always, unheard, nor off".to_owned()),
+    })?;
+    let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    Ok(events::Options {
+        derive,
+        queue: Limits::mean(settings)?.events_queue,
+        dashboard: read(settings, "events.dashboard", duration)
+            .map(|every| (!every.is_zero()).then_some(every))?,
+        project: read(settings, "events.dashboard_project", |text| Ok(text.trim().to_owned()))?,
+        outside: read(settings, "events.redis", |text| {
+            some(text).map(|url| events::Source::read(&url)).transpose()
+        })?,
     })
 }
 

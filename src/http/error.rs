@@ -4,8 +4,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringwell_query::{ErrorKind, QueryError};
 use ringwell_storage::read::ReadError;
-use serde_json::json;
 
+use super::json::push_string;
 use crate::blocking::PoolError;
 
 /// An error of the API.
@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Timeout,
     Internal,
     Unavailable,
+    /// Switched off by configuration.
+    Disabled,
 }
 
 impl Kind {
@@ -34,7 +36,7 @@ impl Kind {
             Kind::Canceled => "canceled",
             Kind::Timeout => "timeout",
             Kind::Internal => "internal",
-            Kind::Unavailable => "unavailable",
+            Kind::Unavailable | Kind::Disabled => "unavailable",
         }
     }
 
@@ -45,7 +47,7 @@ impl Kind {
             // 499, nginx's "client closed request".
             Kind::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Kind::Timeout | Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Kind::Internal | Kind::Disabled => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -63,10 +65,13 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body =
-            json!({ "status": "error", "errorType": self.kind.name(), "error": self.message });
+        // In Prometheus's order of keys.
+        let mut body =
+            format!("{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":", self.kind.name());
+        push_string(&mut body, &self.message);
+        body.push('}');
         let headers = [(header::CONTENT_TYPE, "application/json")];
-        let mut response = (self.kind.status(), headers, body.to_string()).into_response();
+        let mut response = (self.kind.status(), headers, body).into_response();
         if self.kind == Kind::Unavailable {
             response
                 .headers_mut()

@@ -39,7 +39,9 @@ pub(super) async fn export(state: State, params: Params) -> Result<Response, Api
     };
     let selectors: Vec<Vec<Matcher>> =
         params.all("match[]").map(selector).collect::<Result<_, _>>()?;
-    let selection = Selection { selectors, range: params.range()? };
+    let range = params.range()?;
+    let range = range.ok_or_else(|| ApiError::parameter("end", "it lies before start"))?;
+    let selection = Selection { selectors, range };
     let (frames, mut stream) = mpsc::channel(AHEAD);
     let job = tokio::spawn(run(Arc::clone(&state), selection, format, frames));
     // An error before the first piece still has a status.

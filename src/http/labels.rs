@@ -20,8 +20,9 @@ pub(super) async fn series(state: State, params: Params) -> Result<Response, Api
     }
     let found = run(&state, &params, move |snapshot| {
         let mut found: BTreeSet<Labels> = BTreeSet::new();
+        let Some(range) = search.range else { return Ok(found) };
         for matchers in &search.selectors {
-            let series = snapshot.select(matchers, search.range)?;
+            let series = snapshot.select(matchers, range)?;
             found.extend(series.iter().map(|series| series.labels().clone()));
         }
         Ok(found)
@@ -40,7 +41,7 @@ pub(super) async fn series(state: State, params: Params) -> Result<Response, Api
 pub(super) async fn names(state: State, params: Params) -> Result<Response, ApiError> {
     let search = Search::of(&params)?;
     let found = run(&state, &params, move |snapshot| {
-        search.union(|matchers| snapshot.label_names(matchers, search.range))
+        search.union(|matchers, range| snapshot.label_names(matchers, range))
     })
     .await?;
     let (found, warnings) = limited(found, params.limit()?);
@@ -58,7 +59,7 @@ pub(super) async fn values(
     }
     let search = Search::of(&params)?;
     let found = run(&state, &params, move |snapshot| {
-        search.union(|matchers| snapshot.label_values(&name, matchers, search.range))
+        search.union(|matchers, range| snapshot.label_values(&name, matchers, range))
     })
     .await?;
     let (found, warnings) = limited(found, params.limit()?);
@@ -68,7 +69,8 @@ pub(super) async fn values(
 /// What is looked for.
 struct Search {
     selectors: Vec<Vec<Matcher>>,
-    range: TimeRange,
+    /// `None` = nothing lies in it.
+    range: Option<TimeRange>,
 }
 
 impl Search {
@@ -80,14 +82,15 @@ impl Search {
     /// What any selector finds; without one, what there is.
     fn union(
         &self,
-        find: impl Fn(&[Matcher]) -> Result<Vec<String>, ReadError>,
+        find: impl Fn(&[Matcher], TimeRange) -> Result<Vec<String>, ReadError>,
     ) -> Result<BTreeSet<String>, ReadError> {
+        let Some(range) = self.range else { return Ok(BTreeSet::new()) };
         if self.selectors.is_empty() {
-            return Ok(find(&[])?.into_iter().collect());
+            return Ok(find(&[], range)?.into_iter().collect());
         }
         let mut found = BTreeSet::new();
         for matchers in &self.selectors {
-            found.extend(find(matchers)?);
+            found.extend(find(matchers, range)?);
         }
         Ok(found)
     }

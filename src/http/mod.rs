@@ -5,6 +5,7 @@
 mod admin;
 mod auth;
 mod error;
+mod exemplars;
 mod explain;
 mod export;
 mod federate;
@@ -13,9 +14,11 @@ mod json;
 mod keys;
 mod labels;
 mod live;
+mod metadata;
 mod panel;
 mod params;
 mod query;
+mod remote_read;
 mod server;
 mod status;
 mod syntax;
@@ -28,7 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use ringwell_query::Engine;
 use ringwell_storage::store::Store;
 use tower_http::compression::CompressionLayer;
@@ -41,6 +44,7 @@ use crate::ingest::recent::RecentKeys;
 use crate::metrics::Registry;
 
 pub use journal::Journal;
+pub use query::Asker;
 pub use server::{Server, ServerMetrics};
 
 /// What handlers work with.
@@ -122,22 +126,23 @@ impl DemoSwitch {
 /// Handlers share them.
 type State = axum::extract::State<Arc<Handles>>;
 
-/// All routes.
+/// All routes; what answers `/mcp` comes from outside.
 #[rustfmt::skip]
-pub fn routes(handles: &Arc<Handles>) -> Router {
+pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router {
     let import = post(write::import).layer(RequestDecompressionLayer::new());
     let import_jsonl = post(write::import_jsonl).layer(RequestDecompressionLayer::new());
     Router::new()
         // Prometheus's API.
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
-        .route("/api/v1/query_exemplars", get(query::exemplars).post(query::exemplars))
+        .route("/api/v1/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
         .route("/api/v1/format_query", get(syntax::format).post(syntax::format))
         .route("/api/v1/parse_query", get(syntax::parse).post(syntax::parse))
         .route("/api/v1/series", get(labels::series).post(labels::series))
         .route("/api/v1/labels", get(labels::names).post(labels::names))
         .route("/api/v1/label/{name}/values", get(labels::values))
-        .route("/api/v1/metadata", get(status::metadata))
+        .route("/api/v1/metadata", get(metadata::metadata))
+        .route("/api/v1/targets/metadata", get(metadata::of_targets))
         .route("/api/v1/targets", get(status::targets))
         .route("/api/v1/rules", get(status::rules))
         .route("/api/v1/alerts", get(status::alerts))
@@ -146,18 +151,23 @@ pub fn routes(handles: &Arc<Handles>) -> Router {
         .route("/api/v1/status/flags", get(status::flags))
         .route("/api/v1/status/tsdb", get(tsdb::tsdb))
         .route("/api/v1/write", post(write::remote_write))
+        .route("/api/v1/read", post(remote_read::remote_read))
         .route("/api/v1/import/prometheus", import)
         .route("/api/v1/import", import_jsonl)
         .route("/api/v1/export", get(export::export).post(export::export))
+        .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
+        .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
         .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         // Ours.
         .route("/api/v1/node", get(status::node))
+        .route("/api/v1/node/snapshot", post(admin::own_snapshot))
         .route("/api/v1/demo/stop", post(status::stop_demo))
         .route("/api/v1/explain", get(explain::explain).post(explain::explain))
         .route("/api/v1/query_panel", get(panel::panel).post(panel::panel))
         .route("/api/v1/keys/recent", get(keys::recent))
         .route("/api/v1/live", get(live::connect))
         .route("/federate", get(federate::federate))
+        .route("/mcp", mcp)
         .route("/metrics", get(status::metrics))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))

@@ -47,6 +47,11 @@ async fn read_form(body: Body) -> Result<axum::body::Bytes, Response> {
 }
 
 impl Params {
+    /// Parameters that come from inside the node.
+    pub(super) fn of(pairs: Vec<(String, String)>) -> Params {
+        Params(pairs)
+    }
+
     fn read(&mut self, text: &[u8]) -> Result<(), ApiError> {
         let room = MAX_PARAMS.saturating_sub(self.0.len());
         let mut pairs = form_urlencoded::parse(text);
@@ -75,14 +80,20 @@ impl Params {
         parse_time(self.get(name)).map_err(|reason| ApiError::parameter(name, reason))
     }
 
-    /// A time, or what holds where it is not given.
-    pub(super) fn time_or(&self, name: &str, default: i64) -> Result<i64, ApiError> {
-        if self.get(name).is_empty() { Ok(default) } else { self.time(name) }
+    /// A time, if given; what is wrong with one is said in other words than where it must be there.
+    pub(super) fn optional_time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let text = self.get(name);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        parse_time(text).map(Some).map_err(|reason| {
+            ApiError::parameter(name, format!("invalid time value for '{name}': {reason}"))
+        })
     }
 
     /// The time a query is for: now, if none is given.
     pub(super) fn time_or_now(&self, name: &str) -> Result<i64, ApiError> {
-        self.time_or(name, clock::now_ms())
+        Ok(self.optional_time(name)?.unwrap_or_else(clock::now_ms))
     }
 
     /// A duration in milliseconds that must be there.
@@ -109,20 +120,19 @@ impl Params {
                 Ok(0) => Ok(usize::MAX),
                 Ok(n) => usize::try_from(n)
                     .map_err(|_| ApiError::parameter("limit", "limit must be non-negative")),
-                Err(_) => {
-                    Err(ApiError::parameter("limit", format!("cannot parse {text:?} to a number")))
-                }
+                Err(_) => Err(ApiError::parameter(
+                    "limit",
+                    format!("strconv.Atoi: parsing {text:?}: invalid syntax"),
+                )),
             },
         }
     }
 
-    /// `start` and `end`; all of time where they are not given.
-    pub(super) fn range(&self) -> Result<TimeRange, ApiError> {
-        let start = self.time_or("start", i64::MIN)?;
-        let end = self.time_or("end", i64::MAX)?;
-        TimeRange::new(start, end).ok_or_else(|| {
-            ApiError::parameter("end", "end timestamp must not be before start time")
-        })
+    /// `start` and `end`; all of time where they are not given, `None` where they are inverted.
+    pub(super) fn range(&self) -> Result<Option<TimeRange>, ApiError> {
+        let start = self.optional_time("start")?.unwrap_or(i64::MIN);
+        let end = self.optional_time("end")?.unwrap_or(i64::MAX);
+        Ok(TimeRange::new(start, end))
     }
 }
 
@@ -194,7 +204,7 @@ mod tests {
             params.limit().unwrap_err().message,
             "invalid parameter \"limit\": limit must be non-negative"
         );
-        assert!(params.range().is_err());
+        assert_eq!(params.range(), Ok(None));
         assert!(Params::default().read("a&".repeat(MAX_PARAMS + 1).as_bytes()).is_err());
     }
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use ringwell_query::{Answer, AnswerValue, Detail, Query, QueryError, When};
 use ringwell_storage::read::Queryable;
 
 use super::error::ApiError;
 use super::params::Params;
 use super::{Handles, State, json};
+use crate::inside::{self, Ask};
 
 /// Points of one series in a range query.
 const MAX_POINTS: i64 = 11_000;
@@ -29,6 +31,12 @@ pub(super) async fn instant(state: State, params: Params) -> Result<Response, Ap
 }
 
 pub(super) async fn range(state: State, params: Params) -> Result<Response, ApiError> {
+    let when = steps(&params)?;
+    respond(&state, params, when).await
+}
+
+/// The steps of a range query.
+fn steps(params: &Params) -> Result<When, ApiError> {
     let start = params.time("start")?;
     let end = params.time("end")?;
     if end < start {
@@ -48,15 +56,46 @@ pub(super) async fn range(state: State, params: Params) -> Result<Response, ApiE
              resolution (?step=XX)",
         ));
     }
-    respond(&state, params, When::Range { start, end, step }).await
+    Ok(When::Range { start, end, step })
 }
 
-/// Exemplars are not kept yet, so no query has any.
-pub(super) async fn exemplars() -> Response {
-    json::success("[]", &[], &[])
+/// Answers queries of the node's other parts.
+pub struct Asker(pub Arc<Handles>);
+
+impl Ask for Asker {
+    fn ask(
+        &self,
+        parameters: Vec<(String, String)>,
+        range: bool,
+    ) -> BoxFuture<'_, Result<inside::Asked, String>> {
+        Box::pin(async move {
+            let params = Params::of(parameters);
+            let when = match range {
+                true => steps(&params),
+                false => params.time_or_now("time").map(When::At),
+            };
+            let answer = match when {
+                Ok(when) => answered(&self.0, &params, when).await,
+                Err(error) => Err(error),
+            };
+            let answer = answer.map_err(|error| error.message)?;
+            let notes = [answer.warnings.as_slice(), &answer.infos].concat();
+            Ok(inside::Asked { data: json::answer(&answer, None), notes })
+        })
+    }
 }
 
 async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<Response, ApiError> {
+    let wants_stats = !params.get("stats").is_empty();
+    let started = Instant::now();
+    let answer = answered(handles, &params, when).await?;
+    let stats = wants_stats.then(|| stats(&answer, started.elapsed().as_secs_f64()));
+    let data = json::answer(&answer, stats.as_deref());
+    Ok(json::success(&data, &answer.warnings, &answer.infos))
+}
+
+/// Runs a query as its parameters say.
+async fn answered(handles: &Arc<Handles>, params: &Params, when: When) -> Result<Answer, ApiError> {
     let asked = Asked {
         text: params.get("query").to_owned(),
         when,
@@ -65,15 +104,11 @@ async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<R
         detail: Detail { per_step: params.get("stats") == "all", operators: false },
     };
     let limit = params.limit()?;
-    let wants_stats = !params.get("stats").is_empty();
-    let started = Instant::now();
     let mut answer = run(handles, asked).await?;
     if truncate(&mut answer.value, limit) {
         answer.warnings.push("results truncated due to limit".to_owned());
     }
-    let stats = wants_stats.then(|| stats(&answer, started.elapsed().as_secs_f64()));
-    let data = json::answer(&answer, stats.as_deref());
-    Ok(json::success(&data, &answer.warnings, &answer.infos))
+    Ok(answer)
 }
 
 /// Runs a query in the pool; it is told to stop when nobody waits for it any more.

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use axum::routing::MethodRouter;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -92,11 +93,15 @@ pub struct Server {
 
 impl Server {
     /// A face on a bound listener.
-    pub fn new(listener: TcpListener, handles: &Arc<Handles>) -> Server {
+    pub fn new(
+        listener: TcpListener,
+        handles: &Arc<Handles>,
+        mcp: MethodRouter<Arc<Handles>>,
+    ) -> Server {
         let limit = u32::try_from(handles.connections.available_permits()).unwrap_or(u32::MAX);
         Server {
             listener,
-            routes: super::routes(handles),
+            routes: super::routes(handles, mcp),
             connections: Arc::clone(&handles.connections),
             limit,
             head_time: handles.config.limits.head_time,

@@ -1,4 +1,4 @@
-//! Who the node is and how it fares: build, runtime, settings, metadata, health, and the parts of
+//! Who the node is and how it fares: build, runtime, settings, health, and the parts of
 //! Prometheus's API whose honest answer here is an empty one.
 
 use axum::extract::State as FromState;
@@ -6,8 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::error::{ApiError, plain};
-use super::params::Params;
+use super::error::plain;
 use super::{State, json as answers};
 use crate::clock;
 use crate::config::{KNOBS, Settings, printable};
@@ -64,22 +63,6 @@ pub(super) async fn flags() -> Response {
         .map(|knob| (knob.key.to_owned(), settings.get(knob).text.into()))
         .collect();
     success(&Value::Object(flags))
-}
-
-pub(super) async fn metadata(state: State, params: Params) -> Result<Response, ApiError> {
-    let limit = params.limit()?;
-    let wanted = params.get("metric");
-    let families = state.registry.gather();
-    let entries: Map<String, Value> = families
-        .iter()
-        .filter(|family| wanted.is_empty() || family.name == wanted)
-        .take(limit)
-        .map(|family| {
-            let entry = json!([{ "type": family.kind.name(), "help": family.help, "unit": "" }]);
-            (family.name.to_string(), entry)
-        })
-        .collect();
-    Ok(success(&Value::Object(entries)))
 }
 
 /// Nothing is scraped by this node.

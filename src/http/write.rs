@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::error::plain;
 use super::{Handles, State};
 use crate::clock;
-use crate::ingest::exposition::{self, Dialect, TextError};
+use crate::ingest::exposition::{self, Dialect, Text, TextError};
 use crate::ingest::remote_write::v2::Symbols;
 use crate::ingest::remote_write::{self, BodyError};
 use crate::ingest::{Refusals, Source, jsonl};
@@ -53,22 +53,25 @@ async fn take_remote_write(
         .map_err(bad_body)?;
     message.truncate(size);
     drop(body);
-    let (spelling, _label_room);
+    let (spelling, symbols, _label_room);
     let request = match version {
         Version::One => on_large(message.len(), || remote_write::read(&message)),
         Version::Two => {
-            let symbols = on_large(message.len(), || Symbols::read(&message, ingest.max_decoded()))
+            symbols = on_large(message.len(), || Symbols::read(&message, ingest.max_decoded()))
                 .map_err(bad_body)?;
             let size = symbols.spelled_size();
             _label_room = ingest.room_for(size).await.ok_or_else(no_room)?;
             spelling = on_large(size, || symbols.spell(&message)).map_err(bad_body)?;
-            on_large(message.len(), || remote_write::v2::read(&message, &spelling))
+            on_large(message.len(), || remote_write::v2::read(&message, &symbols, &spelling))
         }
     }
     .map_err(bad_body)?;
-    ingest.count_skipped(Source::RemoteWrite, request.exemplars, request.metadata);
+    let kept = ingest.keep(Source::RemoteWrite, request.beside).map_err(try_later)?;
+    written.exemplars = kept.exemplars;
     ingest.count_refused(Source::RemoteWrite, &request.batch, &request.refused);
     let appended = ingest.append(Source::RemoteWrite, &request.batch).await;
+    // Logged before the samples, so this waits only where there were none.
+    ingest.wait(&kept).await.map_err(try_later)?;
     if let Ok(appended) = &appended
         && version == Version::Two
     {
@@ -82,6 +85,7 @@ async fn take_remote_write(
 struct Written {
     samples: u64,
     histograms: u64,
+    exemplars: u64,
 }
 
 impl Written {
@@ -101,12 +105,11 @@ impl Written {
         }
     }
 
-    /// Exemplars are not kept, and the sender is told so.
     fn tell(&self, headers: &mut HeaderMap) {
         for (name, count) in [
             ("x-prometheus-remote-write-samples-written", self.samples),
             ("x-prometheus-remote-write-histograms-written", self.histograms),
-            ("x-prometheus-remote-write-exemplars-written", 0),
+            ("x-prometheus-remote-write-exemplars-written", self.exemplars),
         ] {
             headers.insert(name, header::HeaderValue::from(count));
         }
@@ -126,14 +129,15 @@ pub(super) async fn import(state: State, headers: HeaderMap, body: Body) -> Resp
 }
 
 pub(super) async fn import_jsonl(state: State, headers: HeaderMap, body: Body) -> Response {
-    take_import(&state, &headers, body, jsonl::read).await
+    let read = |body: &[u8]| jsonl::read(body).map(|batch| Text { batch, ..Text::default() });
+    take_import(&state, &headers, body, read).await
 }
 
 async fn take_import(
     handles: &Handles,
     headers: &HeaderMap,
     body: Body,
-    read: impl FnOnce(&[u8]) -> Result<Batch<'static>, TextError>,
+    read: impl FnOnce(&[u8]) -> Result<Text, TextError>,
 ) -> Response {
     match import_body(handles, headers, body, read).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
@@ -145,7 +149,7 @@ async fn import_body(
     handles: &Handles,
     headers: &HeaderMap,
     body: Body,
-    read: impl FnOnce(&[u8]) -> Result<Batch<'static>, TextError>,
+    read: impl FnOnce(&[u8]) -> Result<Text, TextError>,
 ) -> Result<(), Refusal> {
     // A compressed body is decompressed as it is read and has lost its length by now, so the limit
     // is the one for what comes out.
@@ -153,9 +157,11 @@ async fn import_body(
     let whole = headers.contains_key(header::CONTENT_LENGTH);
     let limit = if whole { limits.body } else { limits.body_decoded };
     let (body, _room) = read_body(handles, headers, body, limit).await?;
-    let batch = on_large(body.len(), || read(&body))
+    let Text { batch, beside } = on_large(body.len(), || read(&body))
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+    let kept = handles.ingest.keep(Source::Import, beside).map_err(try_later)?;
     let appended = handles.ingest.append(Source::Import, &batch).await;
+    handles.ingest.wait(&kept).await.map_err(try_later)?;
     conclude(&batch, Vec::new(), appended)
 }
 
@@ -197,7 +203,7 @@ impl Version {
 }
 
 /// The whole body, within its limit, its deadline, and the room for requests in flight.
-async fn read_body(
+pub(super) async fn read_body(
     handles: &Handles,
     headers: &HeaderMap,
     body: Body,
@@ -240,7 +246,7 @@ fn too_large(limit: usize) -> Refusal {
     )
 }
 
-fn bad_body(error: BodyError) -> Refusal {
+pub(super) fn bad_body(error: BodyError) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, error)
 }
 
@@ -248,12 +254,12 @@ fn no_room() -> Refusal {
     try_later("too many bytes of ingest requests are in flight")
 }
 
-fn try_later(message: impl std::fmt::Display) -> Refusal {
+pub(super) fn try_later(message: impl std::fmt::Display) -> Refusal {
     Refusal { retry: true, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message) }
 }
 
 /// Why a body is not taken, or not all of it.
-struct Refusal {
+pub(super) struct Refusal {
     status: StatusCode,
     message: String,
     /// Whether the same may be taken a little later.
@@ -261,7 +267,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, message: impl std::fmt::Display) -> Refusal {
+    pub(super) fn new(status: StatusCode, message: impl std::fmt::Display) -> Refusal {
         Refusal { status, message: message.to_string(), retry: false }
     }
 }

@@ -2,8 +2,10 @@
 //! they are in seconds, an exemplar may follow, and the last line is `# EOF`.
 //!
 //! A body is taken whole or not at all: the first line that cannot be read refuses it, with line
-//! and column. Samples without a timestamp get the time of arrival.
+//! and column. Samples without a timestamp get the time of arrival. `# HELP`, `# TYPE` and `# UNIT` say what
+//! a metric means; other comments are passed over.
 
+mod comment;
 mod line;
 
 use std::collections::HashMap;
@@ -11,6 +13,8 @@ use std::collections::HashMap;
 use ringwell_storage::append::{Batch, Duplicates, Samples, SeriesRef, SeriesSamples};
 use ringwell_storage::model::{Labels, Sample, Value};
 
+use super::beside::Beside;
+use comment::Families;
 use line::Line;
 
 /// Why a text cannot be read, and where.
@@ -34,19 +38,32 @@ pub enum Dialect {
     OpenMetrics,
 }
 
-/// Reads a whole text into one batch, samples of a series together.
-pub fn read(bytes: &[u8], dialect: Dialect, now: i64) -> Result<Batch<'static>, TextError> {
+/// What a text holds.
+#[derive(Debug, Default)]
+pub struct Text {
+    /// The samples.
+    pub batch: Batch<'static>,
+    /// What its metrics mean.
+    pub beside: Beside,
+}
+
+/// Reads a whole text, samples of a series together.
+pub fn read(bytes: &[u8], dialect: Dialect, now: i64) -> Result<Text, TextError> {
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
     let text = if dialect == Dialect::OpenMetrics { before_end(text)? } else { text };
     let mut batch = Batch { series: Vec::new(), duplicates: Duplicates::Reject };
     let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut families = Families::default();
     for (number, text) in text.lines().enumerate() {
         let parsed = line::read(text, dialect).map_err(|(at, reason)| TextError {
             line: number + 1,
             column: 1 + text.get(..at).unwrap_or(text).chars().count(),
             reason,
         })?;
-        let Some(Line { labels, value, t }) = parsed else { continue };
+        let Some(Line { labels, value, t }) = parsed else {
+            families.read(text);
+            continue;
+        };
         let sample = Sample { t: t.unwrap_or(now), start: 0, value: Value::Float(value) };
         let place = *places.entry(labels).or_insert_with_key(|labels| {
             let series = SeriesRef::Labels(labels.clone());
@@ -60,7 +77,7 @@ pub fn read(bytes: &[u8], dialect: Dialect, now: i64) -> Result<Batch<'static>, 
     for series in &mut batch.series {
         series.samples.sort_by_key(|sample| sample.t);
     }
-    Ok(batch)
+    Ok(Text { batch, beside: families.into_beside() })
 }
 
 /// What stands before the line that says that nothing is missing.
@@ -111,7 +128,9 @@ mod tests {
             {\"my.metric\",\"dotted.label\"=\"v\"} NaN\r\n\
             \n   \n# EOF\n\
             h_bucket{le=\"+Inf\"} 1e3 12\n";
-        let batch = read(text.as_bytes(), Dialect::Prometheus, 7).unwrap();
+        let Text { batch, beside } = read(text.as_bytes(), Dialect::Prometheus, 7).unwrap();
+        let [noted] = beside.metadata.as_slice() else { panic!("{beside:?}") };
+        assert_eq!((noted.metric.as_str(), noted.metadata.help.as_str()), ("a", "Some help"));
         assert_eq!(
             spelled(&batch),
             [
@@ -129,7 +148,7 @@ mod tests {
         let text = "# TYPE a counter\n# UNIT a seconds\na_total{b=\"c\"} 1 1732000000.1230001\n\
             a_total 2 1732000000.1224 # {trace_id=\"x\"} 0.5 1732000000\n\
             a_total 3 -0.001\na_total 4\na_total 5 # {} 1\na_created 6 1e3\n# EOF\n";
-        let batch = read(text.as_bytes(), Dialect::OpenMetrics, 7).unwrap();
+        let Text { batch, .. } = read(text.as_bytes(), Dialect::OpenMetrics, 7).unwrap();
         assert_eq!(
             spelled(&batch),
             [

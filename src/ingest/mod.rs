@@ -4,11 +4,13 @@
 //! What arrives over the network is held within a budget of bytes; a request beyond it waits a
 //! little and is then asked to come again.
 
+pub mod beside;
 pub mod buffers;
+pub mod events;
 pub mod exposition;
 pub mod jsonl;
 pub mod keymap;
-mod protobuf;
+pub(crate) mod protobuf;
 pub mod recent;
 mod refusal;
 pub mod remote_write;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
+use ringwell_storage::model::WalPosition;
 use ringwell_storage::store::{Ack, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,6 +28,8 @@ use crate::config::{Limits, Sync};
 use crate::metrics::{Counter, Families, Kind, Timings};
 
 pub use refusal::Refusals;
+
+use beside::Beside;
 
 /// The budget is counted in pages of this many bytes.
 const PAGE: usize = 1024;
@@ -51,6 +56,14 @@ impl Source {
     ];
 }
 
+/// What became of exemplars and metadata.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept {
+    /// Exemplars kept.
+    pub exemplars: u64,
+    position: Option<WalPosition>,
+}
+
 /// The door.
 pub struct Ingest {
     store: Arc<Store>,
@@ -72,7 +85,9 @@ struct Counts {
     refused: refusal::Counters,
     time: Timings,
     exemplars: Counter,
+    exemplars_refused: Counter,
     metadata: Counter,
+    metadata_refused: Counter,
 }
 
 impl Ingest {
@@ -140,10 +155,25 @@ impl Ingest {
         self.counts(source).refused.count(batch, refused);
     }
 
-    /// Counts what is understood but not kept yet.
-    pub fn count_skipped(&self, source: Source, exemplars: u64, metadata: u64) {
-        self.counts(source).exemplars.add(exemplars);
-        self.counts(source).metadata.add(metadata);
+    /// Keeps exemplars and metadata; [`Ingest::wait`] for them before they are acknowledged.
+    pub fn keep(&self, source: Source, beside: Beside) -> Result<Kept, AppendError> {
+        let counts = self.counts(source);
+        let taken = self.store.add_exemplars(beside.exemplars)?;
+        counts.exemplars.add(taken.kept);
+        let refused = beside.refused_exemplars + taken.out_of_order + taken.too_long;
+        counts.exemplars_refused.add(refused);
+        let noted = self.store.note_metadata(beside.metadata)?;
+        counts.metadata.add(noted.kept);
+        counts.metadata_refused.add(beside.refused_metadata + noted.refused);
+        Ok(Kept { exemplars: taken.kept, position: taken.position.max(noted.position) })
+    }
+
+    /// Waits until what was kept is as safe as samples are when they are acknowledged.
+    pub async fn wait(&self, kept: &Kept) -> Result<(), AppendError> {
+        match kept.position {
+            Some(position) => self.store.wait(position, self.ack).await,
+            None => Ok(()),
+        }
     }
 
     fn count(&self, source: Source, batch: &Batch<'_>, appended: &Appended) {
@@ -172,14 +202,24 @@ impl Ingest {
                 &counts.accepted,
             );
             counter(
-                "ringwell_ingest_exemplars_skipped_total",
-                "Exemplars that were sent and not kept.",
+                "ringwell_ingest_exemplars_total",
+                "Exemplars kept, equal ones that came again included.",
                 &counts.exemplars,
             );
             counter(
-                "ringwell_ingest_metadata_skipped_total",
-                "Metadata entries that were sent and not kept.",
+                "ringwell_ingest_exemplars_refused_total",
+                "Exemplars older than their series' newest, or whose labels are too long or none.",
+                &counts.exemplars_refused,
+            );
+            counter(
+                "ringwell_ingest_metadata_total",
+                "Metadata entries kept, known ones included.",
                 &counts.metadata,
+            );
+            counter(
+                "ringwell_ingest_metadata_refused_total",
+                "Metadata entries without room (limits.metadata), or not well formed.",
+                &counts.metadata_refused,
             );
             counts.refused.gather(out, name);
             let help = "From a whole batch to its acknowledgement.";

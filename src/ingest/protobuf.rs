@@ -12,13 +12,13 @@ pub struct Malformed {
 
 /// A field of a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     /// Its number.
-    pub(super) number: u32,
+    pub(crate) number: u32,
     /// Where its tag begins, from the start of the whole.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// Where it ends.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     value: FieldValue<'a>,
 }
 
@@ -32,7 +32,7 @@ enum FieldValue<'a> {
 
 /// Reads the fields of one message in order.
 #[derive(Clone, Debug)]
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Where `bytes` begins in the whole.
@@ -40,14 +40,14 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Message<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Message<'a> {
         Message { bytes, at: 0, base: 0 }
     }
 
     /// Passes all fields at the front that are blocks of this number (at most 15) and returns them
     /// as one slice. A field that is damaged stays, for [`Message::next`] to name.
     #[inline]
-    pub(super) fn run_of(&mut self, number: u8) -> &'a [u8] {
+    pub(crate) fn run_of(&mut self, number: u8) -> &'a [u8] {
         let (start, tag) = (self.at, number << 3 | 2);
         while let Some([first, length, rest @ ..]) = self.bytes.get(self.at..)
             && *first == tag
@@ -70,13 +70,13 @@ impl<'a> Message<'a> {
 
     /// All that is left.
     #[inline]
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// The next field; `None` at the end.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
+    pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         if self.at == self.bytes.len() {
             return Ok(None);
         }
@@ -162,7 +162,7 @@ impl<'a> Field<'a> {
     }
 
     /// As an unsigned number.
-    pub(super) fn uint64(&self) -> Result<u64, Malformed> {
+    pub(crate) fn uint64(&self) -> Result<u64, Malformed> {
         match self.value {
             FieldValue::Varint(value) => Ok(value),
             _ => Err(self.wrong("a field that should be a number is not")),
@@ -170,23 +170,23 @@ impl<'a> Field<'a> {
     }
 
     /// As a signed number, negative ones in ten bytes.
-    pub(super) fn int64(&self) -> Result<i64, Malformed> {
+    pub(crate) fn int64(&self) -> Result<i64, Malformed> {
         self.uint64().map(u64::cast_signed)
     }
 
     /// As a zigzag number of 32 bits.
-    pub(super) fn sint32(&self) -> Result<i32, Malformed> {
+    pub(crate) fn sint32(&self) -> Result<i32, Malformed> {
         let value = zigzag(self.uint64()?);
         i32::try_from(value).map_err(|_| self.wrong("a number longer than 32 bits"))
     }
 
     /// As an unsigned number of 32 bits.
-    pub(super) fn uint32(&self) -> Result<u32, Malformed> {
+    pub(crate) fn uint32(&self) -> Result<u32, Malformed> {
         u32::try_from(self.uint64()?).map_err(|_| self.wrong("a number longer than 32 bits"))
     }
 
     /// As a float of 64 bits.
-    pub(super) fn double(&self) -> Result<f64, Malformed> {
+    pub(crate) fn double(&self) -> Result<f64, Malformed> {
         match self.value {
             FieldValue::Fixed64(bits) => Ok(f64::from_bits(bits)),
             _ => Err(self.wrong("a field that should be a float is not")),
@@ -194,7 +194,7 @@ impl<'a> Field<'a> {
     }
 
     /// As bytes.
-    pub(super) fn bytes(&self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn bytes(&self) -> Result<&'a [u8], Malformed> {
         match self.value {
             FieldValue::Bytes(bytes) => Ok(bytes),
             _ => Err(self.wrong("a field that should be a block is not")),
@@ -203,13 +203,13 @@ impl<'a> Field<'a> {
 
     /// As a message.
     #[inline]
-    pub(super) fn message(&self) -> Result<Message<'a>, Malformed> {
+    pub(crate) fn message(&self) -> Result<Message<'a>, Malformed> {
         let bytes = self.bytes()?;
         Ok(Message { bytes, at: 0, base: self.end - bytes.len() })
     }
 
     /// Appends one float, or a packed run of them.
-    pub(super) fn doubles(&self, out: &mut Vec<f64>) -> Result<(), Malformed> {
+    pub(crate) fn doubles(&self, out: &mut Vec<f64>) -> Result<(), Malformed> {
         let FieldValue::Bytes(bytes) = self.value else {
             out.push(self.double()?);
             return Ok(());
@@ -223,7 +223,7 @@ impl<'a> Field<'a> {
     }
 
     /// Appends one unsigned number, or a packed run of them.
-    pub(super) fn uints(&self, out: &mut Vec<u64>) -> Result<(), Malformed> {
+    pub(crate) fn uints(&self, out: &mut Vec<u64>) -> Result<(), Malformed> {
         if let FieldValue::Varint(value) = self.value {
             out.push(value);
             return Ok(());
@@ -236,7 +236,7 @@ impl<'a> Field<'a> {
     }
 
     /// Appends one zigzag number, or a packed run of them.
-    pub(super) fn sints(&self, out: &mut Vec<i64>) -> Result<(), Malformed> {
+    pub(crate) fn sints(&self, out: &mut Vec<i64>) -> Result<(), Malformed> {
         if let FieldValue::Varint(value) = self.value {
             out.push(zigzag(value));
             return Ok(());

@@ -2,7 +2,7 @@
 //!
 //! Nothing is allocated from a length that is only declared: the decompressed size is checked
 //! against the limit and against what snappy can do. Labels stay the sender's bytes, which the
-//! store maps to a known series without parsing. Exemplars and metadata are counted.
+//! store maps to a known series without parsing.
 
 mod histogram;
 pub mod v2;
@@ -12,8 +12,10 @@ use std::borrow::Cow;
 use ringwell_storage::append::{
     Batch, Duplicates, Rejected, Rejection, Samples, SeriesRef, SeriesSamples,
 };
+use ringwell_storage::exemplars::Exemplar;
 use ringwell_storage::model::{LabelError, Labels, METRIC_NAME, Sample, Value};
 
+use super::beside::{Beside, value_and_time};
 pub use super::protobuf::Malformed;
 use super::protobuf::{Field, Message};
 
@@ -49,10 +51,8 @@ pub struct WriteRequest<'a> {
     /// Histograms that contradict themselves; they are not in the batch, the places are those of
     /// their series.
     pub refused: Vec<Rejected>,
-    /// Exemplars, not kept.
-    pub exemplars: u64,
-    /// Metadata entries, not kept.
-    pub metadata: u64,
+    /// Exemplars and metadata.
+    pub beside: Beside,
 }
 
 /// The size a body says it has after decompression, checked before anything is allocated.
@@ -100,10 +100,7 @@ pub fn read(message: &[u8]) -> Result<WriteRequest<'_>, BodyError> {
     while let Some(field) = fields.next()? {
         match field.number {
             1 => read_series(message, &field, &mut request)?,
-            3 => {
-                field.bytes()?;
-                request.metadata += 1;
-            }
+            3 => read_metadata(&field, &mut request.beside)?,
             _ => {}
         }
     }
@@ -115,7 +112,7 @@ fn read_series<'a>(
     series: &Field<'a>,
     request: &mut WriteRequest<'a>,
 ) -> Result<(), Malformed> {
-    let mut samples = Samples::new();
+    let (mut samples, mut exemplars) = (Samples::new(), Vec::new());
     let index = request.batch.series.len();
     let mut fields = series.message()?;
     let mut labels = RawLabels::at_front(&mut fields, series);
@@ -123,10 +120,7 @@ fn read_series<'a>(
         match field.number {
             1 => labels.push(whole, &field)?,
             2 => samples.push(read_sample(&field)?),
-            3 => {
-                field.bytes()?;
-                request.exemplars += 1;
-            }
+            3 => exemplars.push(field),
             4 => match histogram::read(&field)? {
                 Ok(sample) => samples.push(sample),
                 Err(error) => request.refused.push(Rejected {
@@ -137,6 +131,9 @@ fn read_series<'a>(
             },
             _ => {}
         }
+    }
+    if !exemplars.is_empty() {
+        take_exemplars(&labels.bytes, &exemplars, &mut request.beside)?;
     }
     let refused = request.refused.last().is_some_and(|refused| refused.series == index);
     if samples.is_empty() && !refused {
@@ -155,6 +152,40 @@ fn read_series<'a>(
         },
     };
     request.batch.series.push(SeriesSamples { series, samples });
+    Ok(())
+}
+
+fn take_exemplars(
+    series: &[u8],
+    exemplars: &[Field<'_>],
+    beside: &mut Beside,
+) -> Result<(), Malformed> {
+    let Ok(series) = parse_labels(series) else {
+        beside.refuse_exemplars(exemplars.len());
+        return Ok(());
+    };
+    for field in exemplars {
+        let (value, t) = value_and_time(field)?;
+        let labels = pairs(field.bytes()?).and_then(Labels::from_pairs);
+        beside.take_exemplar(&series, labels.map(|labels| Exemplar { labels, t, value }));
+    }
+    Ok(())
+}
+
+fn read_metadata(entry: &Field<'_>, beside: &mut Beside) -> Result<(), Malformed> {
+    let (mut kind, mut texts) = (0, [&b""[..]; 3]);
+    let mut fields = entry.message()?;
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => kind = field.uint64()?,
+            2 => texts[0] = field.bytes()?,
+            4 => texts[1] = field.bytes()?,
+            5 => texts[2] = field.bytes()?,
+            _ => {}
+        }
+    }
+    let [metric, help, unit] = texts;
+    beside.take_metadata(kind, metric, help, unit);
     Ok(())
 }
 
@@ -229,10 +260,22 @@ impl<'a> RawLabels<'a> {
 
 /// Makes labels of the sender's label fields.
 pub fn parse_labels(bytes: &[u8]) -> Result<Labels, LabelError> {
+    let pairs = pairs(bytes)?;
+    if !pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
+        return Err(LabelError::NoMetricName);
+    }
+    Labels::from_pairs(pairs)
+}
+
+/// Names and values of the label fields (number 1); other fields are passed over.
+fn pairs(bytes: &[u8]) -> Result<Vec<(&str, &str)>, LabelError> {
     let mut pairs = Vec::with_capacity(16);
     let mut fields = Message::new(bytes);
     let damaged = |error: Malformed| LabelError::Damaged(error.to_string());
     while let Some(field) = fields.next().map_err(damaged)? {
+        if field.number != 1 {
+            continue;
+        }
         let (mut name, mut value) = ("", "");
         let mut parts = field.message().map_err(damaged)?;
         while let Some(part) = parts.next().map_err(damaged)? {
@@ -244,10 +287,7 @@ pub fn parse_labels(bytes: &[u8]) -> Result<Labels, LabelError> {
         }
         pairs.push((name, value));
     }
-    if !pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
-        return Err(LabelError::NoMetricName);
-    }
-    Labels::from_pairs(pairs)
+    Ok(pairs)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, LabelError> {

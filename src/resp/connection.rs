@@ -5,12 +5,15 @@
 //! safe as the sync mode says. While a client does not read its replies, nothing more of it is read.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Sleep;
 
 use super::hub::{Inbox, Message};
 use super::parse::Parser;
@@ -25,6 +28,10 @@ const READ: usize = 16 << 10;
 /// Replies are sent at the latest when so many bytes wait, so that a long pipeline of large replies
 /// holds little at a time.
 const FLUSH: usize = 256 << 10;
+/// A connection that sends nothing for so long gives its buffers back.
+const IDLE: Duration = Duration::from_secs(2);
+/// So many small answers in a row, and a large buffer is given back.
+const SMALL: u32 = 8;
 /// Buffers larger than this are given back once they are empty.
 const KEEP: usize = 1 << 20;
 
@@ -44,6 +51,8 @@ pub(super) async fn serve(
         session: Session::new(shared, client),
         input: Vec::new(),
         output: Vec::new(),
+        idle: None,
+        small: 0,
     };
     connection.run(stop).await
 }
@@ -54,6 +63,11 @@ struct Connection {
     parser: Parser,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// Fires when the buffers may be given back; `None` while there are none. It is set anew only when
+    /// it fires, so that a busy connection does not pay for it.
+    idle: Option<Pin<Box<Sleep>>>,
+    /// Answers in a row that needed no more than a small buffer.
+    small: u32,
 }
 
 /// What a connection woke up for.
@@ -61,6 +75,8 @@ enum Event {
     Read(std::io::Result<usize>),
     Message(Option<Message>),
     Woken(Option<Woken>),
+    Readable(std::io::Result<()>),
+    Idle,
     Killed,
     Stop,
 }
@@ -69,14 +85,19 @@ impl Connection {
     async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
         loop {
             let arrived = self.input.len();
-            self.input.reserve(self.parser.expects(arrived).max(READ));
+            // One that is idle holds no buffer until something arrives.
+            let holds = self.idle.is_some();
+            if holds {
+                self.input.reserve(self.parser.expects(arrived).max(READ));
+            }
             let inbox = &mut self.session.subscriptions.inbox;
             let kill = Arc::clone(&self.session.client.kill);
             let waits = self.session.blocked.is_some();
             // One that waits reads on only to see its client leave, and not without bound.
             let reads = !waits || arrived < KEEP;
             let event = tokio::select! {
-                read = self.stream.read_buf(&mut self.input), if reads => Event::Read(read),
+                event = arrival(&mut self.stream, &mut self.input, holds), if reads => event,
+                () = fired(&mut self.idle) => Event::Idle,
                 woken = woken(&mut self.session.blocked) => Event::Woken(woken),
                 () = kill.notified() => Event::Killed,
                 message = next(inbox) => Event::Message(message),
@@ -100,6 +121,15 @@ impl Connection {
                     self.session.wake(woken, &mut self.output);
                     self.answer().await?;
                 }
+                Event::Readable(readable) => {
+                    readable?;
+                    self.idle = Some(Box::pin(tokio::time::sleep(IDLE)));
+                    continue;
+                }
+                Event::Idle => {
+                    self.rest();
+                    continue;
+                }
                 Event::Killed => return Ok(()),
                 Event::Stop => return self.stream.shutdown().await,
             }
@@ -113,8 +143,46 @@ impl Connection {
         }
     }
 
+    /// Gives the buffers back if nothing has arrived for a while.
+    fn rest(&mut self) {
+        let active = self.session.client.live.active.load(Ordering::Relaxed);
+        let left = active + IDLE.as_millis() as i64 - self.session.shared.now();
+        match u64::try_from(left) {
+            Ok(left) if left > 0 => {
+                self.idle = Some(Box::pin(tokio::time::sleep(Duration::from_millis(left))));
+            }
+            // Half a request waits for its other half.
+            _ if !self.input.is_empty() => self.idle = Some(Box::pin(tokio::time::sleep(IDLE))),
+            _ => {
+                (self.input, self.output) = (Vec::new(), Vec::new());
+                self.idle = None;
+                self.show_buffer();
+            }
+        }
+    }
+
+    /// Shows others how much is buffered.
+    fn show_buffer(&self) {
+        let live = &self.session.client.live;
+        live.input.store(self.input.len(), Ordering::Relaxed);
+        live.room.store(self.input.capacity() - self.input.len(), Ordering::Relaxed);
+    }
+
+    /// Gives a large buffer back when small ones have been enough for a while.
+    fn shrink(&mut self, arrived: usize) {
+        self.small = if arrived > READ { 0 } else { self.small + 1 };
+        let large = self.input.capacity() > 2 * READ && self.small >= SMALL;
+        if self.input.is_empty() && (large || self.input.capacity() > KEEP) {
+            self.input = Vec::with_capacity(READ);
+        }
+    }
+
     /// Answers every complete request that has arrived.
     async fn answer(&mut self) -> std::io::Result<()> {
+        let arrived = self.input.len();
+        let now = self.session.shared.now();
+        self.session.client.live.active.store(now, Ordering::Relaxed);
+        self.show_buffer();
         while !self.session.closing && self.session.blocked.is_none() {
             self.parser.set_authenticated(self.session.authenticated);
             match self.parser.advance(&self.input) {
@@ -137,9 +205,8 @@ impl Connection {
         }
         let released = self.parser.release();
         self.input.drain(..released);
-        if self.input.is_empty() && self.input.capacity() > KEEP {
-            self.input = Vec::new();
-        }
+        self.shrink(arrived);
+        self.show_buffer();
         Ok(())
     }
 
@@ -214,6 +281,23 @@ impl Connection {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads what arrives; without a buffer only waits for it.
+async fn arrival(stream: &mut TcpStream, input: &mut Vec<u8>, holds: bool) -> Event {
+    if holds {
+        Event::Read(stream.read_buf(input).await)
+    } else {
+        Event::Readable(stream.readable().await)
+    }
+}
+
+/// Returns when a timer fires; without one never.
+async fn fired(timer: &mut Option<Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => timer.await,
+        None => std::future::pending().await,
     }
 }
 

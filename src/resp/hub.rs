@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ringwell_storage::keyspace::{Bytes, glob_matches};
 use tokio::sync::{Notify, mpsc};
@@ -109,6 +109,18 @@ type Subscribers = HashMap<u64, Arc<Mailbox>>;
 pub struct Hub {
     registry: Mutex<Registry>,
     monitors: AtomicUsize,
+    overhears: OnceLock<Overhearer>,
+}
+
+/// Is told every published message, without being a subscriber that anybody counts.
+struct Overhearer(Box<Told>);
+
+type Told = dyn Fn(&[u8], &[u8]) + Send + Sync;
+
+impl std::fmt::Debug for Overhearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Overhearer")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -146,6 +158,9 @@ impl Registry {
 impl Hub {
     /// Publishes a message; gives how many subscribers got it.
     pub fn publish(&self, channel: &[u8], payload: &[u8]) -> usize {
+        if let Some(overhearer) = self.overhears.get() {
+            (overhearer.0)(channel, payload);
+        }
         let registry = self.lock();
         let direct = registry.channels.get(channel);
         let mut matching =
@@ -166,6 +181,19 @@ impl Hub {
             .chain(matched)
             .filter(|(pattern, mailbox)| mailbox.deliver(message(*pattern)))
             .count()
+    }
+
+    /// From now on this function is told every message, channel first; it must not wait. The first
+    /// one that is given stays.
+    pub fn overhear(&self, told: impl Fn(&[u8], &[u8]) + Send + Sync + 'static) {
+        self.overhears.get_or_init(|| Overhearer(Box::new(told)));
+    }
+
+    /// Whether a message on this channel would reach a subscriber.
+    pub fn is_heard(&self, channel: &[u8]) -> bool {
+        let registry = self.lock();
+        registry.channels.contains_key(channel)
+            || registry.patterns.keys().any(|pattern| glob_matches(pattern, channel))
     }
 
     /// Publishes to those who subscribed to this name of this topic and nobody else.
@@ -240,11 +268,15 @@ mod tests {
     #[tokio::test]
     async fn messages_reach_channels_and_patterns_until_they_leave() {
         let hub = Hub::default();
+        let (told, overheard) = std::sync::mpsc::channel();
+        hub.overhear(move |channel, _| told.send(channel.to_vec()).unwrap());
         let (mailbox, mut inbox) = mailbox(1, 1 << 20);
         hub.subscribe(Topic::Channel, &name("a1"), &mailbox);
         hub.subscribe(Topic::Pattern, &name("a*"), &mailbox);
         assert_eq!(hub.publish(b"a1", b"x"), 2);
         assert_eq!(hub.publish(b"b", b"x"), 0);
+        assert_eq!(overheard.try_iter().collect::<Vec<_>>(), [&b"a1"[..], b"b"]);
+        assert!(hub.is_heard(b"a1") && hub.is_heard(b"a2") && !hub.is_heard(b"b"));
         let first = inbox.next().await.unwrap();
         let second = inbox.waiting().unwrap();
         assert_eq!((first.pattern, second.pattern), (None, Some(name("a*"))));

@@ -7,12 +7,16 @@
 
 mod commands;
 mod connection;
+mod facts;
 mod hub;
+mod inside;
 mod notify;
 mod parse;
+mod saves;
 mod session;
 mod shared;
 mod slowlog;
+mod tally;
 mod waiting;
 mod write;
 
@@ -37,6 +41,8 @@ pub use write::{Protocol, write};
 
 use shared::Shared;
 
+use crate::inside::Inside;
+
 /// How long connections may take to end when the node stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// How often keys expire while somebody listens for it; else once a second is enough.
@@ -44,16 +50,41 @@ const EXPIRY: Duration = Duration::from_millis(100);
 /// How long accepting pauses when the system has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves connections until `shutdown` returns; then each ends after the request it is at.
-pub async fn serve(
+/// The face, before it serves anybody.
+#[derive(Clone)]
+pub struct Face(Arc<Shared>);
+
+impl Face {
+    /// A face on a store that will answer at this port.
+    pub fn new(
+        store: Arc<Store>,
+        keymap: Arc<dyn Extract>,
+        options: RespOptions,
+        port: u16,
+    ) -> Face {
+        Face(Arc::new(Shared::new(store, keymap, options, port)))
+    }
+
+    /// For parts of the node that work with keys and channels themselves.
+    pub fn inside(&self) -> Arc<dyn Inside> {
+        Arc::<Shared>::clone(&self.0)
+    }
+
+    /// Serves connections until `shutdown` returns; then each ends after the request it is at.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> std::io::Result<()> {
+        serve(listener, self.0, shutdown).await
+    }
+}
+
+async fn serve(
     listener: TcpListener,
-    store: Arc<Store>,
-    keymap: Arc<dyn Extract>,
-    options: RespOptions,
+    shared: Arc<Shared>,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
-    let port = listener.local_addr()?.port();
-    let shared = Arc::new(Shared::new(store, keymap, options, port));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut expiry = tokio::time::interval(EXPIRY);
@@ -81,7 +112,10 @@ pub async fn serve(
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            _ = expiry.tick() => tell_expired(&shared),
+            _ = expiry.tick() => {
+                shared.rates.sample(shared.now(), &shared.counters);
+                tell_expired(&shared);
+            }
             // Ended connections leave the set, so that its length says how many there are.
             Some(_) = connections.join_next() => {}
         }

@@ -4,19 +4,20 @@
 //! the sender known, may it be called while subscribed, is it queued; then it runs.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use ringwell_storage::keyspace::command::{COMMANDS, Command, find, timeout, unknown};
-use ringwell_storage::keyspace::{Bytes, Entry, Reply, Request};
+use ringwell_storage::keyspace::command::{Command, QUOTED, error, find, quote, timeout, unknown};
+use ringwell_storage::keyspace::{Bytes, Entry, Reply};
 use ringwell_storage::model::WalPosition;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::commands::{self, SESSION_COMMANDS, SessionCommand};
+use super::facts::{self, Facts};
 use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
-use super::notify::Notifier;
 use super::shared::{Client, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
@@ -30,6 +31,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) authenticated: bool,
     pub(super) transaction: Option<Transaction>,
+    /// Set while EXEC runs what was queued.
+    pub(super) running: Option<ringwell_storage::store::Transaction>,
     /// Keys that must not change before EXEC.
     pub(super) watched: Vec<Watched>,
     pub(super) subscriptions: Subscriptions,
@@ -109,11 +112,20 @@ impl Subscriptions {
     }
 }
 
-/// A command found in one of the two tables, with its place there.
+/// A command or sub-command that exists.
 #[derive(Clone, Copy)]
-enum Found {
-    Data(usize, &'static ringwell_storage::keyspace::command::Command),
-    Session(usize, &'static SessionCommand),
+struct Found {
+    /// Where it is counted.
+    slot: usize,
+    facts: &'static Facts,
+    handler: Handler,
+}
+
+/// Who does a command.
+#[derive(Clone, Copy)]
+enum Handler {
+    Data(&'static Command),
+    Session(&'static SessionCommand),
 }
 
 impl Session {
@@ -124,6 +136,7 @@ impl Session {
             client,
             authenticated,
             transaction: None,
+            running: None,
             watched: Vec::new(),
             subscriptions: Subscriptions::default(),
             closing: false,
@@ -140,8 +153,9 @@ impl Session {
 
     /// Appends a reply in the connection's protocol.
     pub(super) fn reply(&self, reply: &Reply, out: &mut Vec<u8>) {
-        if matches!(reply, Reply::Error(_)) {
+        if let Reply::Error(text) = reply {
             self.shared.counters.errors.fetch_add(1, Ordering::Relaxed);
+            self.shared.counters.tally.error(text);
         }
         write(reply, self.protocol(), out);
     }
@@ -182,10 +196,11 @@ impl Session {
                 self.reply(&refusal, out);
             }
             Ok(found) => {
-                let at_once = matches!(found, Found::Session(_, command) if command.at_once);
+                let at_once = matches!(found.handler, Handler::Session(c) if c.at_once);
                 match &mut self.transaction {
                     Some(transaction) if !at_once => {
                         let reply = transaction.enqueue(args, self.shared.options.limits.bulk);
+                        self.show_transaction();
                         self.reply(&reply, out);
                     }
                     _ => self.run(found, args, out),
@@ -219,71 +234,58 @@ impl Session {
     }
 
     fn admit(&self, args: &[&[u8]]) -> Result<Found, Reply> {
-        let name = args.first().copied().unwrap_or_default();
-        let found = lookup(name).ok_or_else(|| unknown(args))?;
-        if let Found::Session(_, command) = found {
-            command.check_subcommand(args)?;
+        let found = lookup(args)?;
+        self.allow(found, args).inspect_err(|_| self.shared.counters.tally.rejected(found.slot))?;
+        Ok(found)
+    }
+
+    /// Whether a command that exists may run or be queued now.
+    fn allow(&self, found: Found, args: &[&[u8]]) -> Result<(), Reply> {
+        let facts = found.facts;
+        if !facts.takes(args.len()) {
+            return Err(commands::wrong_arity(facts.name));
         }
-        let (name, takes) = match found {
-            Found::Data(_, command) => (command.name, command.takes(args.len())),
-            Found::Session(_, command) => (command.name, command.takes(args.len())),
+        let (open, heard) = match found.handler {
+            Handler::Data(_) => (false, false),
+            Handler::Session(command) => (command.before_auth, command.while_subscribed),
         };
-        if !takes {
-            return Err(commands::wrong_arity(name));
-        }
-        let open = matches!(found, Found::Session(_, command) if command.before_auth);
         if !self.authenticated && !open {
             return Err(Reply::Error("NOAUTH Authentication required.".into()));
         }
+        if self.transaction.is_some() && facts.is("no_multi") {
+            return Err(Reply::Error("ERR Command not allowed inside a transaction".into()));
+        }
         let listening = self.protocol() == Protocol::Resp2 && self.subscriptions.count() > 0;
-        if listening && !matches!(found, Found::Session(_, command) if command.while_subscribed) {
+        if listening && !heard {
             return Err(Reply::Error(format!(
-                "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
-                 RESET are allowed in this context"
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+                 RESET are allowed in this context",
+                facts.name
             )));
         }
-        Ok(found)
+        Ok(())
     }
 
     fn run(&mut self, found: Found, args: &[&[u8]], out: &mut Vec<u8>) {
         if self.shared.hub.monitored() {
-            self.show_monitors(found, args);
+            self.show_monitors(found.facts, args);
         }
+        self.client.live.command.store(found.slot, Ordering::Relaxed);
         let started = Instant::now();
-        self.run_now(found, args, out);
-        let took = started.elapsed();
-        let latency = &self.shared.latency;
-        let name = match found {
-            Found::Session(_, command) if command.name == "exec" => return,
-            Found::Data(index, command) => {
-                latency.called_data(index, took);
-                command.name
-            }
-            Found::Session(index, command) => {
-                latency.called_session(index, took);
-                command.name
-            }
+        let reply = match found.handler {
+            Handler::Data(command) => self.data(command, args),
+            Handler::Session(command) => (command.run)(self, args, out),
         };
-        self.note_time(name, args, took);
-    }
-
-    fn run_now(&mut self, found: Found, args: &[&[u8]], out: &mut Vec<u8>) {
-        match found {
-            Found::Data(index, command) => {
-                self.shared.counters.called_data(index);
-                self.client.last_command = command.name;
-                if let Some(reply) = self.data(command, args) {
-                    self.reply(&reply, out);
-                }
-            }
-            Found::Session(index, command) => {
-                self.shared.counters.called_session(index);
-                self.client.last_command = command.name;
-                if let Some(reply) = (command.run)(self, args, out) {
-                    self.reply(&reply, out);
-                }
-            }
+        let took = started.elapsed();
+        if matches!(found.facts.group, "transactions" | "connection") {
+            self.show_transaction();
         }
+        let failed = matches!(reply, Some(Reply::Error(_)));
+        self.shared.counters.tally.called(found.slot, took, failed);
+        if let Some(reply) = reply {
+            self.reply(&reply, out);
+        }
+        self.note_time(found.facts.name, args, took);
     }
 
     /// Runs a data command in the store, beside those of other connections but not inside anybody's
@@ -320,14 +322,7 @@ impl Session {
 
     /// The reply, and whether anything changed.
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
-        let request = Request { db: self.client.db, args };
-        let notifier = Notifier::new(&*shared.keymap, &shared.settings);
-        let executed = shared.store.execute(&request, shared.now(), &notifier);
-        notifier.publish(&shared.hub);
-        if executed.derived_refused > 0 {
-            let counter = &shared.counters.derived_refused;
-            counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
-        }
+        let executed = shared.execute(self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
         (executed.reply, executed.position.is_some())
     }
@@ -370,6 +365,9 @@ impl Session {
 
     /// Notes what took long.
     fn note_time(&self, name: &'static str, args: &[&[u8]], took: Duration) {
+        if name == "exec" {
+            return;
+        }
         let us = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
         let shared = &self.shared;
         let threshold = shared.settings.latency_threshold();
@@ -377,22 +375,24 @@ impl Session {
             shared.latency.event("command", shared.now(), us / 1000);
         }
         let slower = shared.settings.slower_than();
-        if slower >= 0 && us >= slower && !matches!(name, "auth" | "hello" | "exec") {
+        if slower >= 0 && us >= slower && !matches!(name, "auth" | "hello") {
             let limit = shared.settings.slowlog_length();
             shared.slowlog.note(shared.now(), us, args, &self.client, limit);
         }
     }
 
     /// Shows a command to those who watch all of them.
-    fn show_monitors(&self, found: Found, args: &[&[u8]]) {
-        let name = match found {
-            Found::Data(_, command) => command.name,
-            Found::Session(_, command) => command.name,
-        };
-        // Those that carry a secret are not shown, nor those Redis does not show.
-        if matches!(name, "auth" | "hello" | "acl" | "exec" | "monitor") {
-            return;
+    fn show_monitors(&self, facts: &Facts, args: &[&[u8]]) {
+        // Those that carry a secret are not shown, nor those Redis does not show here.
+        // EXEC is shown behind what it runs.
+        let hidden = matches!(facts.name, "acl" | "auth" | "hello" | "exec" | "monitor");
+        if !hidden && !facts.is("admin") {
+            self.show_monitors_that(args);
         }
+    }
+
+    /// Shows arguments to those who watch all commands.
+    pub(super) fn show_monitors_that(&self, args: &[&[u8]]) {
         let now = self.shared.now();
         let mut line = format!(
             "{}.{:06} [{} {}]",
@@ -440,13 +440,23 @@ impl Session {
         mailbox
     }
 
+    /// Shows others how many commands wait for EXEC.
+    pub(super) fn show_transaction(&self) {
+        let (queued, bytes) = match &self.transaction {
+            Some(open) => (i64::try_from(open.queue.len()).unwrap_or(i64::MAX), open.bytes),
+            None => (-1, 0),
+        };
+        let live = &self.client.live;
+        live.queued.store(queued, Ordering::Relaxed);
+        live.queued_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// Shows others what changed about this connection.
     pub(super) fn publish_state(&mut self) {
         self.client.channels = self.subscriptions.channels.len();
         self.client.patterns = self.subscriptions.patterns.len();
         self.client.shards = self.subscriptions.shards.len();
         self.client.monitor = !self.subscriptions.monitor.is_empty();
-        self.client.queued = self.transaction.as_ref().map(|t| t.queue.len());
         self.shared.update(&self.client);
     }
 
@@ -489,14 +499,40 @@ impl Transaction {
     }
 }
 
-fn lookup(name: &[u8]) -> Option<Found> {
-    if let Some(command) = find(name) {
-        let index = COMMANDS.partition_point(|c| c.name < command.name);
-        return Some(Found::Data(index, command));
-    }
-    let index =
-        SESSION_COMMANDS.iter().position(|c| name.eq_ignore_ascii_case(c.name.as_bytes()))?;
-    SESSION_COMMANDS.get(index).map(|command| Found::Session(index, command))
+/// Who does each command, in the order of their facts, and where its sub-commands are.
+static HANDLERS: LazyLock<Vec<(Option<Handler>, Range<usize>)>> = LazyLock::new(|| {
+    let session = |name: &str| SESSION_COMMANDS.iter().find(|command| command.name == name);
+    let handler = |facts: &Facts| match (find(facts.name.as_bytes()), session(facts.name)) {
+        (Some(command), _) => Some(Handler::Data(command)),
+        (None, session) => session.map(Handler::Session),
+    };
+    facts::COMMANDS.iter().map(|row| (handler(row), facts::family(row.name))).collect()
+});
+
+/// Longest name of a command.
+const MAX_NAME: usize = 24;
+
+fn lookup(args: &[&[u8]]) -> Result<Found, Reply> {
+    let name = args.first().copied().unwrap_or_default();
+    let mut lower = [0; MAX_NAME];
+    let lower = lower.get_mut(..name.len()).ok_or_else(|| unknown(args))?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let slot = facts::find(lower).ok_or_else(|| unknown(args))?;
+    let (Some(row), Some((Some(handler), below))) = (facts::COMMANDS.get(slot), HANDLERS.get(slot))
+    else {
+        return Err(unknown(args));
+    };
+    let found = Found { slot, facts: row, handler: *handler };
+    let Some(given) = args.get(1).filter(|_| !below.is_empty()) else { return Ok(found) };
+    let subs = facts::SUBCOMMANDS.get(below.clone()).unwrap_or_default();
+    let own = |sub: &Facts| given.eq_ignore_ascii_case(facts::own_name(sub).as_bytes());
+    let Some(at) = subs.iter().position(own) else {
+        let (shown, family) = (quote(given, QUOTED), row.name.to_ascii_uppercase());
+        return Err(error(&format!("ERR unknown subcommand '{shown}'. Try {family} HELP.")));
+    };
+    let slot = facts::COMMANDS.len() + below.start + at;
+    Ok(Found { slot, facts: subs.get(at).unwrap_or(row), ..found })
 }
 
 /// Whether a line is the start or a header of an HTTP request, as browsers can be made to send.

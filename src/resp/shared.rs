@@ -2,20 +2,24 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use ringwell_storage::keyspace::Extract;
-use ringwell_storage::keyspace::command::{COMMANDS, find};
-use ringwell_storage::store::{Ack, Store};
+use ringwell_storage::keyspace::command::find;
+use ringwell_storage::keyspace::{Extract, Looks, Request};
+use ringwell_storage::store::{Ack, Executed, Store, Transaction};
 
-use super::commands::{SESSION_COMMANDS, Settings};
+use super::commands::Settings;
 use super::hub::Hub;
+use super::notify::Notifier;
 use super::parse::Limits;
+use super::saves::Saves;
 use super::slowlog::{Latency, SlowLog};
+use super::tally::{Rates, Tally};
 use super::waiting::Waiters;
 use super::write::Protocol;
+use crate::collect::process::Usage;
 use tokio::sync::Notify;
 
 /// A function that tells something about the node.
@@ -38,8 +42,8 @@ pub struct RespOptions {
     pub now: Gauge<i64>,
     /// Whether DEBUG may be called.
     pub debug: bool,
-    /// Bytes of memory the process uses.
-    pub memory: Gauge<u64>,
+    /// What the process uses.
+    pub usage: Gauge<Usage>,
     /// Who hears what; the node keeps the other end to publish and listen itself.
     pub hub: Arc<Hub>,
     /// What CONFIG SET has set; the node keeps the other end for what it does itself.
@@ -58,7 +62,7 @@ impl Default for RespOptions {
             ack: Ack::Written,
             now: Arc::new(crate::clock::now_ms),
             debug: false,
-            memory: Arc::new(|| 0),
+            usage: Arc::new(Usage::default),
             hub: Arc::default(),
             settings: Arc::default(),
             counters: Arc::default(),
@@ -91,13 +95,12 @@ pub struct Counters {
     pub published: AtomicU64,
     /// Samples that a command implied and the store refused.
     pub derived_refused: AtomicU64,
-    data: Box<[AtomicU64]>,
-    session: Box<[AtomicU64]>,
+    /// What is counted of every command.
+    pub(super) tally: Tally,
 }
 
 impl Default for Counters {
     fn default() -> Counters {
-        let zeros = |n: usize| (0..n).map(|_| AtomicU64::new(0)).collect();
         Counters {
             connections: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -110,8 +113,7 @@ impl Default for Counters {
             slow_subscribers: AtomicU64::new(0),
             published: AtomicU64::new(0),
             derived_refused: AtomicU64::new(0),
-            data: zeros(COMMANDS.len()),
-            session: zeros(SESSION_COMMANDS.len()),
+            tally: Tally::default(),
         }
     }
 }
@@ -119,34 +121,15 @@ impl Default for Counters {
 impl Counters {
     /// How often each command was called, by name.
     pub fn commands(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let data = COMMANDS.iter().map(|c| c.name).zip(&self.data);
-        let session = SESSION_COMMANDS.iter().map(|c| c.name).zip(&self.session);
-        data.chain(session).map(|(name, calls)| (name, calls.load(Ordering::Relaxed)))
+        self.tally.counted().map(|counted| (counted.name, counted.histogram.calls()))
     }
 
-    /// Forgets how often commands were called and refused.
+    /// Forgets what CONFIG RESETSTAT is to forget.
     pub(super) fn reset(&self) {
-        for counter in
-            self.data.iter().chain(&self.session).chain([&self.errors, &self.connections])
-        {
-            counter.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Counts a call of the data command at `index` of its table.
-    pub(super) fn called_data(&self, index: usize) {
-        count(self.data.get(index));
-    }
-
-    /// Counts a call of the connection command at `index` of its table.
-    pub(super) fn called_session(&self, index: usize) {
-        count(self.session.get(index));
-    }
-}
-
-fn count(counter: Option<&AtomicU64>) {
-    if let Some(counter) = counter {
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.tally.reset();
+        let counters =
+            [&self.errors, &self.connections, &self.refused, &self.bytes_in, &self.bytes_out];
+        counters.iter().for_each(|counter| counter.store(0, Ordering::Relaxed));
     }
 }
 
@@ -168,12 +151,38 @@ pub(super) struct Client {
     pub(super) blocked: bool,
     pub(super) monitor: bool,
     pub(super) no_evict: bool,
-    pub(super) last_command: &'static str,
-    pub(super) last_active: i64,
     /// Ends the connection from outside.
     pub(super) kill: Arc<Notify>,
-    /// Commands waiting for EXEC, if it is in a transaction.
-    pub(super) queued: Option<usize>,
+    /// What changes with every request.
+    pub(super) live: Arc<Live>,
+}
+
+/// What changes with every request of a connection, told to others without a lock.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// When it last sent something.
+    pub(super) active: AtomicI64,
+    /// The place of its last command among the facts.
+    pub(super) command: AtomicUsize,
+    /// Bytes received and not yet done with, and room for more.
+    pub(super) input: AtomicUsize,
+    pub(super) room: AtomicUsize,
+    /// Commands waiting for EXEC, -1 outside a transaction, and their bytes.
+    pub(super) queued: AtomicI64,
+    pub(super) queued_bytes: AtomicUsize,
+}
+
+impl Live {
+    fn new(now: i64) -> Live {
+        Live {
+            active: AtomicI64::new(now),
+            command: AtomicUsize::new(usize::MAX),
+            input: AtomicUsize::new(0),
+            room: AtomicUsize::new(0),
+            queued: AtomicI64::new(-1),
+            queued_bytes: AtomicUsize::new(0),
+        }
+    }
 }
 
 /// What all connections share.
@@ -190,6 +199,12 @@ pub(super) struct Shared {
     pub(super) waiters: Waiters,
     /// What CONFIG SET has set.
     pub(super) settings: Arc<Settings>,
+    /// Keys looked at when CONFIG RESETSTAT was called.
+    looks_before: Mutex<Looks>,
+    /// What saves are under way.
+    pub(super) saves: Saves,
+    /// What passed in the last second.
+    pub(super) rates: Rates,
     /// Commands that took long, and events that did.
     pub(super) slowlog: SlowLog,
     pub(super) latency: Latency,
@@ -220,6 +235,9 @@ impl Shared {
             port,
             run_id: run_id(started, port),
             waiters: Waiters::default(),
+            looks_before: Mutex::default(),
+            saves: Saves::new(started),
+            rates: Rates::default(),
             slowlog: SlowLog::default(),
             latency: Latency::default(),
             pause: Mutex::default(),
@@ -231,6 +249,48 @@ impl Shared {
 
     pub(super) fn now(&self) -> i64 {
         (self.options.now)()
+    }
+
+    /// Runs a data command in the store, within a transaction if one runs, and tells who wants to hear
+    /// of it.
+    pub(super) fn execute(
+        &self,
+        running: Option<&Transaction>,
+        db: u8,
+        args: &[&[u8]],
+    ) -> Executed {
+        let request = Request { db, args };
+        let notifier = Notifier::new(&*self.keymap, &self.settings);
+        let executed = match running {
+            Some(running) => running.execute(&request, self.now(), &notifier),
+            None => self.store.execute(&request, self.now(), &notifier),
+        };
+        notifier.publish(&self.hub);
+        if executed.derived_refused > 0 {
+            let counter = &self.counters.derived_refused;
+            counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
+        }
+        executed
+    }
+
+    /// Keys looked at since CONFIG RESETSTAT.
+    pub(super) fn looks(&self) -> Looks {
+        let (now, before) = (self.store.looks(), *self.looks_before());
+        Looks {
+            hits: now.hits.saturating_sub(before.hits),
+            misses: now.misses.saturating_sub(before.misses),
+            expired: now.expired.saturating_sub(before.expired),
+        }
+    }
+
+    /// Counts everything from zero again.
+    pub(super) fn reset_counters(&self) {
+        self.counters.reset();
+        *self.looks_before() = self.store.looks();
+    }
+
+    fn looks_before(&self) -> MutexGuard<'_, Looks> {
+        self.looks_before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn join(&self, peer: SocketAddr, local: SocketAddr) -> Client {
@@ -249,10 +309,8 @@ impl Shared {
             blocked: false,
             monitor: false,
             no_evict: false,
-            last_command: "NULL",
-            last_active: self.now(),
             kill: Arc::default(),
-            queued: None,
+            live: Arc::new(Live::new(self.now())),
         };
         self.lock_clients().insert(client.id, client.clone());
         self.counters.connected.fetch_add(1, Ordering::Relaxed);

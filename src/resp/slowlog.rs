@@ -1,13 +1,8 @@
-//! What took long: SLOWLOG's entries, LATENCY's events, and how long each command takes.
+//! What took long: SLOWLOG's entries and LATENCY's events.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use ringwell_storage::keyspace::command::COMMANDS;
-
-use super::commands::SESSION_COMMANDS;
 use super::shared::Client;
 
 /// Arguments and bytes of each that an entry keeps.
@@ -84,32 +79,9 @@ fn shorten(arg: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Calls of one command by how long they took: bin `i` counts those under 2^i microseconds.
-pub(super) type Histogram = (u64, [u64; BINS]);
-
-const BINS: usize = 32;
-
-/// Events that took long, by kind, and the histograms of all commands.
-#[derive(Debug)]
-pub(super) struct Latency {
-    events: Mutex<BTreeMap<&'static str, VecDeque<(i64, i64)>>>,
-    /// One a command, data commands first. Without a lock: every command passes here.
-    calls: Box<[Calls]>,
-}
-
-/// Calls of one command, in bins of doubling microseconds.
+/// Events that took long, by kind.
 #[derive(Debug, Default)]
-struct Calls([AtomicU64; BINS]);
-
-impl Default for Latency {
-    fn default() -> Latency {
-        let commands = COMMANDS.len() + SESSION_COMMANDS.len();
-        Latency {
-            events: Mutex::default(),
-            calls: (0..commands).map(|_| Calls::default()).collect(),
-        }
-    }
-}
+pub(super) struct Latency(Mutex<BTreeMap<&'static str, VecDeque<(i64, i64)>>>);
 
 impl Latency {
     /// Notes an event of so many milliseconds; of one second the longest stays.
@@ -137,42 +109,7 @@ impl Latency {
         before - events.len()
     }
 
-    /// Counts a call of a data command.
-    pub(super) fn called_data(&self, index: usize, took: Duration) {
-        self.called(index, took);
-    }
-
-    /// Counts a call of a connection command.
-    pub(super) fn called_session(&self, index: usize, took: Duration) {
-        self.called(COMMANDS.len() + index, took);
-    }
-
-    fn called(&self, place: usize, took: Duration) {
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bin = (64 - us.leading_zeros() as usize).min(BINS - 1);
-        if let Some(slot) = self.calls.get(place).and_then(|calls| calls.0.get(bin)) {
-            slot.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The histograms of commands that were called.
-    pub(super) fn calls(&self) -> BTreeMap<&'static str, Histogram> {
-        let names = COMMANDS.iter().map(|c| c.name).chain(SESSION_COMMANDS.iter().map(|c| c.name));
-        let read = |calls: &Calls| {
-            let bins = std::array::from_fn(|i| calls.0[i].load(Ordering::Relaxed));
-            (bins.iter().sum(), bins)
-        };
-        let all = names.zip(self.calls.iter().map(read));
-        all.filter(|(_, (count, _)): &(_, Histogram)| *count > 0).collect()
-    }
-
-    /// Forgets the histograms.
-    pub(super) fn forget_calls(&self) {
-        let slots = self.calls.iter().flat_map(|calls| &calls.0);
-        slots.for_each(|slot| slot.store(0, Ordering::Relaxed));
-    }
-
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, VecDeque<(i64, i64)>>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use crate::disk::{Disk, DiskError, read_all};
+use crate::exemplars::Ring;
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
-use crate::keyspace::{Keyspace, View};
+use crate::keyspace::{Keyspace, Looks, View};
+use crate::metadata::Book;
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
 use crate::mutants::{Mutant, planted};
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint, put_zigzag};
@@ -16,6 +18,8 @@ const MAGIC: &[u8; 8] = b"RINGCKP\0";
 const VERSION: u32 = 1;
 const TAG_SHARD: u32 = 1;
 const TAG_KEYSPACE: u32 = 2;
+const TAG_EXEMPLARS: u32 = 4;
+const TAG_METADATA: u32 = 5;
 
 /// Why a checkpoint is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,35 @@ pub enum CheckpointError {
 pub(crate) struct Keys {
     pub(crate) keyspace: Keyspace,
     pub(crate) applied: WalPosition,
+    /// What commands looked at since the store was opened.
+    pub(crate) looks: Looks,
+}
+
+/// What a checkpoint holds beside the head.
+pub(crate) struct Contents {
+    pub(crate) keys: Keys,
+    pub(crate) exemplars: Ring,
+    pub(crate) metadata: Book,
+}
+
+impl Default for Contents {
+    fn default() -> Contents {
+        Contents {
+            keys: Keys {
+                keyspace: Keyspace::new(),
+                applied: WalPosition(0),
+                looks: Looks::default(),
+            },
+            exemplars: Ring::default(),
+            metadata: Book::default(),
+        }
+    }
+}
+
+/// Exemplars and metadata, encoded; empty where there are none.
+pub(crate) struct Beside {
+    pub(crate) exemplars: Vec<u8>,
+    pub(crate) metadata: Vec<u8>,
 }
 
 pub(crate) fn path_of(number: u64) -> String {
@@ -52,6 +85,7 @@ pub(crate) fn write(
     number: u64,
     head: &Head,
     (view, applied): (View, WalPosition),
+    beside: &Beside,
     in_blocks: &HashSet<*const HeadChunk>,
 ) -> Result<u64, DiskError> {
     let mut out = MAGIC.to_vec();
@@ -65,6 +99,11 @@ pub(crate) fn write(
     put_varint(&mut section, applied.0);
     view.encode(&mut section);
     put_section(&mut out, TAG_KEYSPACE, &section);
+    for (tag, section) in [(TAG_EXEMPLARS, &beside.exemplars), (TAG_METADATA, &beside.metadata)] {
+        if !section.is_empty() {
+            put_section(&mut out, tag, section);
+        }
+    }
     disk.create_dir(DIR)?;
     let name = format!("{number:016x}.ckp");
     crate::disk::replace_atomically(disk, DIR, &name, &out)?;
@@ -79,7 +118,7 @@ pub(crate) fn write_empty(disk: &dyn Disk, number: u64) -> Result<(), DiskError>
 }
 
 /// Reads a checkpoint into an empty head.
-pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Keys, CheckpointError> {
+pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Contents, CheckpointError> {
     let path = path_of(number);
     let bytes = read_all(disk, &path)?;
     let damaged = |offset: usize, what: &str| CheckpointError::Damaged {
@@ -87,7 +126,7 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Keys, Ch
         offset: offset as u64,
         what: what.to_owned(),
     };
-    let mut keys = Keys { keyspace: Keyspace::new(), applied: WalPosition(0) };
+    let mut found = Contents::default();
     let mut reader = Reader::new(&bytes);
     let begins = reader.take(8).is_ok_and(|m| m == MAGIC);
     match reader.u32() {
@@ -108,14 +147,22 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Keys, Ch
                 let mut inner = Reader::new(section);
                 let applied = inner.varint().map_err(|e| damaged(start + e.offset, e.what))?;
                 let view = &section[inner.offset()..];
-                keys.keyspace =
+                found.keys.keyspace =
                     Keyspace::decode(view).map_err(|e| damaged(start, &e.to_string()))?;
-                keys.applied = WalPosition(applied);
+                found.keys.applied = WalPosition(applied);
+            }
+            TAG_EXEMPLARS => {
+                found.exemplars = Ring::decode(&mut Reader::new(section))
+                    .map_err(|e| damaged(start + e.offset, e.what))?;
+            }
+            TAG_METADATA => {
+                found.metadata = Book::decode(&mut Reader::new(section))
+                    .map_err(|e| damaged(start + e.offset, e.what))?;
             }
             _ => return Err(damaged(at, "section of a newer release")),
         }
     }
-    Ok(keys)
+    Ok(found)
 }
 
 fn put_section(out: &mut Vec<u8>, tag: u32, section: &[u8]) {

@@ -12,12 +12,14 @@ pub mod chunk;
 pub mod compaction;
 mod delete;
 pub mod disk;
+pub mod exemplars;
 pub mod head;
 pub mod index;
 pub mod inspect;
 pub mod keyspace;
 mod maintain;
 pub mod manifest;
+pub mod metadata;
 pub mod model;
 #[doc(hidden)]
 pub mod mutants;

@@ -381,7 +381,11 @@ fn write_checkpoint(
     let mut in_blocks = moved_chunks(state);
     in_blocks.extend(moving.iter().flat_map(|m| &m.chunks).map(Arc::as_ptr));
     let disk = &*store.disk;
-    let bytes = checkpoint::write(disk, number, &store.head, (view, applied), &in_blocks)?;
+    let beside = checkpoint::Beside {
+        exemplars: lock(&store.exemplars).encode(),
+        metadata: lock(&store.metadata).encode(),
+    };
+    let bytes = checkpoint::write(disk, number, &store.head, (view, applied), &beside, &in_blocks)?;
     Ok((Checkpointed { number, position }, bytes))
 }
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::block::{self, Block, BlockError, Tombstone};
-use crate::checkpoint::{self, CheckpointError, Keys};
+use crate::checkpoint::{self, CheckpointError, Contents};
 use crate::disk::{Disk, DiskError};
 use crate::head::{Head, SHARDS};
-use crate::keyspace::{Effects, Keyspace};
+use crate::keyspace::Effects;
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
 use crate::mutants::{Mutant, planted};
@@ -62,7 +62,7 @@ pub(crate) struct Recovering {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) manifest: Manifest,
     pub(crate) head: Head,
-    pub(crate) keys: Keys,
+    pub(crate) contents: Contents,
     pub(crate) blocks: Vec<Arc<Block>>,
     /// Of the manifest and of the log after it.
     pub(crate) tombstones: Vec<Tombstone>,
@@ -75,9 +75,9 @@ impl Recovering {
         let (mut manifest, damage) = Manifest::load_checked(&*disk)?;
         manifest.epoch += 1;
         manifest.store(&*disk)?;
-        let keys = match manifest.checkpoint {
+        let contents = match manifest.checkpoint {
             Some(live) => checkpoint::read(&*disk, live.number, &head)?,
-            None => Keys { keyspace: Keyspace::new(), applied: WalPosition(0) },
+            None => Contents::default(),
         };
         let mended = damage.map(str::to_owned);
         let mut report = Report { mended, ..Report::default() };
@@ -93,7 +93,7 @@ impl Recovering {
         }
         report.orphans = remove_orphans(&*disk, &manifest)?;
         let tombstones = manifest.tombstones.clone();
-        Ok(Recovering { disk, manifest, head, keys, blocks, tombstones, report })
+        Ok(Recovering { disk, manifest, head, contents, blocks, tombstones, report })
     }
 
     /// Replays the log and begins a new segment.
@@ -103,10 +103,10 @@ impl Recovering {
     ) -> Result<(Recovering, Arc<Log>), OpenError> {
         let from = self.manifest.checkpoint.map_or(WalPosition(0), |c| c.position);
         let mut failed = None;
-        let (head, keys, tombstones) = (&self.head, &mut self.keys, &mut self.tombstones);
+        let (head, contents, tombstones) = (&self.head, &mut self.contents, &mut self.tombstones);
         let mut visit = |record: Logged<Record>| {
             if failed.is_none()
-                && let Err(error) = replay(head, keys, tombstones, record)
+                && let Err(error) = replay(head, contents, tombstones, record)
             {
                 failed = Some(error);
             }
@@ -126,7 +126,7 @@ impl Recovering {
 
 fn replay(
     head: &Head,
-    keys: &mut Keys,
+    contents: &mut Contents,
     tombstones: &mut Vec<Tombstone>,
     record: Logged<Record>,
 ) -> Result<(), OpenError> {
@@ -134,7 +134,10 @@ fn replay(
     let place = record.as_ref().map(|_| ());
     match record.into_inner() {
         Record::Batch(batch) => replay_batch(head, place.map(|()| batch)),
+        Record::Exemplars(new) => contents.exemplars.apply(&place.as_ref().map(|_| &new)),
+        Record::Metadata(new) => contents.metadata.apply(&place.as_ref().map(|_| &new)),
         Record::Keys(record) => {
+            let keys = &mut contents.keys;
             if position >= keys.applied {
                 let effects = Effects::decode(&record.effects).map_err(|e| OpenError::Effects {
                     position: position.0,

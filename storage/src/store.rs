@@ -19,15 +19,17 @@ use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
 use crate::compaction::Retention;
 use crate::disk::Disk;
+use crate::exemplars::Ring;
 use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
-use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Reply, Request};
+use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
+use crate::metadata::Book;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
 use crate::space::Space;
-use crate::wal::{KeysRecord, Log, LogOptions, ShardBatch};
+use crate::wal::{Held, KeysRecord, Log, LogOptions, ShardBatch};
 
 pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
@@ -63,6 +65,10 @@ pub struct Options {
     pub keep: Retention,
     /// Deletions that may wait for compaction at a time.
     pub max_tombstones: usize,
+    /// Exemplars kept; beyond, the oldest go. 0 = none.
+    pub exemplars: usize,
+    /// Bytes of metadata kept.
+    pub metadata_bytes: usize,
     /// Sizes of the log.
     pub log: LogOptions,
     /// Ingest stops while less than this is free on the disk, and resumes by itself; 0 = never.
@@ -84,6 +90,8 @@ impl Default for Options {
             checkpoint_bytes: 256 << 20,
             keep: Retention::default(),
             max_tombstones: 10_000,
+            exemplars: 100_000,
+            metadata_bytes: 64 << 20,
             log: LogOptions::default(),
             min_free_disk: 0,
             reserve_bytes: 0,
@@ -99,6 +107,8 @@ pub struct Store {
     pub(crate) catalog: Box<dyn Catalog>,
     pub(crate) head: Arc<Head>,
     pub(crate) keys: Mutex<Keys>,
+    pub(crate) exemplars: Mutex<Ring>,
+    pub(crate) metadata: Mutex<Book>,
     pub(crate) generation: RwLock<Arc<Generation>>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
@@ -116,6 +126,24 @@ pub(crate) struct Counters {
     pub(crate) merges: AtomicU64,
     shifted: AtomicU64,
     commands: AtomicU64,
+}
+
+/// Commands that a crash keeps all or none of.
+pub struct Transaction {
+    store: Arc<Store>,
+    _held: Held,
+}
+
+impl Transaction {
+    /// Executes one command, as [`Store::execute`].
+    pub fn execute(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        extract: &dyn Extract,
+    ) -> Executed {
+        self.store.execute(request, now, extract)
+    }
 }
 
 /// What became of a command.
@@ -166,6 +194,12 @@ pub struct Stats {
     pub catalog_rebuilds: u64,
     /// Deletions that some block does not carry out yet.
     pub tombstones: u64,
+    /// Exemplars kept.
+    pub exemplars: u64,
+    /// Metrics whose metadata is kept.
+    pub metadata: u64,
+    /// Bytes of it.
+    pub metadata_bytes: u64,
     /// Bytes free on the disk at the last look.
     pub disk_free: u64,
     /// Whether ingest is stopped for want of room.
@@ -186,8 +220,10 @@ impl Store {
         _now: Timestamp,
     ) -> Result<Store, OpenError> {
         let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
-        let (recovered, log) = Recovering::begin(disk, head)?.finish(options.log)?;
-        let Recovering { disk, manifest, head, keys, blocks, tombstones, report } = recovered;
+        let mut recovering = Recovering::begin(disk, head)?;
+        recovering.contents.exemplars.resize(options.exemplars);
+        let (recovered, log) = recovering.finish(options.log)?;
+        let Recovering { disk, manifest, head, contents, blocks, tombstones, report } = recovered;
         for shard in 0..SHARDS {
             head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
         }
@@ -199,7 +235,9 @@ impl Store {
             log,
             catalog,
             head: Arc::new(head),
-            keys: Mutex::new(keys),
+            keys: Mutex::new(contents.keys),
+            exemplars: Mutex::new(contents.exemplars),
+            metadata: Mutex::new(contents.metadata),
             generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
@@ -243,6 +281,7 @@ impl Store {
     ) -> Executed {
         let mut keys = lock(&self.keys);
         let decision = keys.keyspace.decide(request, now);
+        keys.looks.add(decision.looks);
         if decision.effects.is_empty() {
             return Executed { reply: decision.reply, position: None, derived_refused: 0 };
         }
@@ -266,6 +305,15 @@ impl Store {
         }
     }
 
+    /// Begins a transaction: what is executed in it survives a crash whole or not at all. It does not
+    /// keep others out. Whoever holds it must not wait for the log before it is dropped.
+    pub fn transaction(self: &Arc<Self>) -> Transaction {
+        // Room is made now, while this still may write; whether it could be is asked again by each
+        // command that changes something.
+        let _ = self.log.admits();
+        Transaction { store: Arc::clone(self), _held: self.log.hold() }
+    }
+
     /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
     /// that all of it is synced.
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
@@ -276,6 +324,7 @@ impl Store {
         if !effects.is_empty() {
             let expiry = Request { db: 0, args: &[] };
             extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
+            keys.looks.expired += effects.iter().count() as u64;
         }
         if !self.space.is_tight() {
             extract.hold(&keys.keyspace, now, &mut derived);
@@ -335,6 +384,11 @@ impl Store {
         look(&lock(&self.keys).keyspace)
     }
 
+    /// What commands looked at since the store was opened.
+    pub fn looks(&self) -> Looks {
+        lock(&self.keys).looks
+    }
+
     /// Does a step of whatever maintenance is due: retention, cuts, a checkpoint, merges.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, MaintainError> {
         let done = crate::maintain::run(self, now);
@@ -342,10 +396,20 @@ impl Store {
         done
     }
 
+    /// Has [`Store::maintain`] look at once for blocks with something to leave out, not in a while.
+    pub fn hurry_compaction(&self) {
+        lock(&self.maintenance).compaction.hurry();
+    }
+
     /// Takes a snapshot of everything acknowledged by now, while the store works; gives its path in the
     /// store's directory, where it is a data directory of its own.
     pub fn snapshot_to(&self, name: &str) -> Result<String, MaintainError> {
         crate::tools::backup::snapshot(self, name)
+    }
+
+    /// Takes a checkpoint now, after which the log before it goes.
+    pub fn checkpoint(&self, now: Timestamp) -> Result<(), MaintainError> {
+        crate::maintain::checkpoint_now(self, now)
     }
 
     /// Syncs the log and leaves a checkpoint, so that the next start replays nothing.
@@ -372,7 +436,14 @@ impl Store {
         let key_count: usize =
             (0..crate::keyspace::DATABASES).map(|db| keys.keyspace.counts(db).0).sum();
         drop(keys);
+        let (metadata, metadata_bytes) = {
+            let book = lock(&self.metadata);
+            (book.len() as u64, book.bytes() as u64)
+        };
         Stats {
+            exemplars: lock(&self.exemplars).len() as u64,
+            metadata,
+            metadata_bytes,
             series: self.head.cardinality.series(),
             accepted: self.counters.accepted.load(Ordering::Relaxed),
             rejected: lock(&self.counters.rejected).clone(),

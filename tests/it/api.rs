@@ -31,7 +31,7 @@ fn errors_have_type_status_and_text() {
         (
             "/api/v1/query?query=a&time=x",
             400,
-            "invalid parameter \"time\": cannot parse \"x\" to a valid timestamp",
+            "invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid timestamp",
         ),
         (
             "/api/v1/query?query=a&timeout=x",
@@ -77,7 +77,7 @@ fn errors_have_type_status_and_text() {
         (
             "/api/v1/labels?start=x",
             400,
-            "invalid parameter \"start\": cannot parse \"x\" to a valid timestamp",
+            "invalid parameter \"start\": invalid time value for 'start': cannot parse \"x\" to a valid timestamp",
         ),
         ("/api/v1/labels?limit=-1", 400, "invalid parameter \"limit\": limit must be non-negative"),
         ("/api/v1/query?query=a%2Bon(job)group_left+a&time=10", 200, ""),

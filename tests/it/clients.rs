@@ -8,23 +8,23 @@ use crate::node::Node;
 use crate::oracle::{Connection, Redis};
 use crate::wire;
 
-fn port(address: &str) -> &str {
+pub fn port(address: &str) -> &str {
     address.rsplit(':').next().unwrap()
 }
 
-fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{command:?}: {status}\n{out}\n{err}");
     out.into_owned()
 }
 
-fn cli(address: &str, words: &[&str]) -> String {
+pub fn cli(address: &str, words: &[&str]) -> String {
     run(Command::new("redis-cli").args(["-p", port(address)]).args(words))
 }
 
 /// The Python that `tests/setup.sh` makes; without it the test says so and skips.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.tools/venv/bin/python");
     if !python.exists() {
         println!("skipped: tests/setup.sh has not made its Python environment");
@@ -46,7 +46,7 @@ fn contents(address: &str, keys: &[&str]) -> Vec<String> {
     found
 }
 
-fn count(node: &Node, expression: &str) -> f64 {
+pub fn count(node: &Node, expression: &str) -> f64 {
     let result = node.query(expression, wire::now() as f64 / 1000.0);
     let value = result[0]["value"][1].as_str().unwrap_or("0");
     value.parse().unwrap()

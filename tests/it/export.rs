@@ -75,6 +75,7 @@ fn histogram_series(end: i64) -> TimeSeries {
             positive_spans: vec![Span { offset: -3, length: 1 }, Span { offset: 2, length: 1 }],
             positive_deltas: vec![1, 2],
             t,
+            ..Histogram::default()
         });
     }
     one

@@ -50,7 +50,9 @@ fn explore_and_panels() {
     let points = matrix["result"][0]["values"].as_array().unwrap();
     assert!(points.len() >= 3, "{points:?}");
     assert_eq!(points.last().unwrap()[1], "1");
-    for (path, what) in [("/api/v1/query_exemplars", "[]"), ("/api/v1/rules", "{\"groups\":[]}")] {
+    for (path, what) in
+        [("/api/v1/query_exemplars?query=x", "[]"), ("/api/v1/rules", "{\"groups\":[]}")]
+    {
         assert_eq!(data(&node.get(path)).to_string(), what);
     }
     let metadata = data(&node.get("/api/v1/metadata?limit=5000"));

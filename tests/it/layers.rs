@@ -53,6 +53,8 @@ const RULES: &[Rule] = &[
     Rule { folder: "src", words: &["SystemTime::now"], except: &["src/clock.rs"] },
     Rule { folder: "src/http", words: &["crate::resp::session", "Keyspace"], except: &[] },
     Rule { folder: "src/resp", words: &["crate::http"], except: &[] },
+    Rule { folder: "src/http", words: &["crate::mcp"], except: &[] },
+    Rule { folder: "src/mcp", words: &["crate::http", "crate::resp", "Keyspace"], except: &[] },
     Rule { folder: "src/ingest", words: &["crate::http", "crate::resp"], except: &[] },
 ];
 

@@ -6,24 +6,31 @@
     reason = "all of this crate is a test, its helpers too"
 )]
 
+mod admin;
 mod api;
+mod beside;
 mod clients;
+mod commands;
 mod config;
 mod demo;
 mod differential;
 mod door;
+mod events;
 mod export;
 mod grafana;
 mod layers;
 mod lifecycle;
 mod live;
+mod mcp;
 mod node;
 mod oracle;
 mod overload;
 mod power;
+mod power_keys;
 mod prometheus;
 mod pushes;
 mod query_api;
+mod remote_read;
 mod tools;
 mod watch;
 mod wire;

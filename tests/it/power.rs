@@ -21,12 +21,12 @@ const CUT: &str = "import fcntl,os,struct,sys\n\
     fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587D,struct.pack('I',2))";
 
 /// An ext4 file system in a file.
-struct LoopDisk {
+pub struct LoopDisk {
     dir: TempDir,
 }
 
 impl LoopDisk {
-    fn new(megabytes: u32) -> Option<LoopDisk> {
+    pub fn new(megabytes: u32) -> Option<LoopDisk> {
         let disk = LoopDisk { dir: tempfile::tempdir().unwrap() };
         std::fs::create_dir(disk.mount_point()).unwrap();
         let image = std::fs::File::create(disk.image()).unwrap();
@@ -43,7 +43,7 @@ impl LoopDisk {
         self.dir.path().join("image")
     }
 
-    fn mount_point(&self) -> PathBuf {
+    pub fn mount_point(&self) -> PathBuf {
         self.dir.path().join("disk")
     }
 
@@ -52,11 +52,11 @@ impl LoopDisk {
         succeeds(mount.args(["-o", "loop"]).arg(self.image()).arg(self.mount_point()))
     }
 
-    fn cut_power(&self) {
+    pub fn cut_power(&self) {
         assert!(succeeds(Command::new("python3").args(["-c", CUT]).arg(self.mount_point())));
     }
 
-    fn remount(&self) {
+    pub fn remount(&self) {
         assert!(succeeds(Command::new("umount").arg(self.mount_point())));
         assert!(self.mount());
     }
@@ -155,7 +155,7 @@ impl Load {
     }
 }
 
-fn times(variable: &str) -> u32 {
+pub fn times(variable: &str) -> u32 {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(3)
 }
 

@@ -112,7 +112,8 @@ fn answers_alike(prometheus: &Path) {
          \x20 - job_name: node\n    static_configs: [{{targets: ['{host}']}}]\n\
          \x20 - job_name: prometheus\n    static_configs: [{{targets: ['{own}']}}]\n\
          remote_write:\n  - url: http://{}/api/v1/write\n\
-         \x20   queue_config: {{batch_send_deadline: 200ms}}\n",
+         \x20   queue_config: {{batch_send_deadline: 200ms}}\n\
+         \x20   metadata_config: {{send: true, send_interval: 500ms}}\n",
         node.http
     );
     let file = node.dir().join("prometheus.yml");
@@ -140,6 +141,11 @@ fn answers_alike(prometheus: &Path) {
         assert!(!theirs["result"].as_array().unwrap().is_empty(), "{expression} finds nothing");
         assert!(alike(&ours, &theirs), "{expression}:\nours   {ours}\ntheirs {theirs}");
     }
+    let meaning = |address: &str| {
+        let target = "/api/v1/metadata?metric=node_load1";
+        data(&client::send(address, "GET", target, &[], b"").unwrap())
+    };
+    node.wait_for("metadata", |node| (meaning(&node.http) == meaning(&own)).then_some(()));
     for target in ["/api/v1/labels", "/api/v1/label/job/values", "/api/v1/label/__name__/values"] {
         let theirs = data(&client::send(&own, "GET", target, &[], b"").unwrap());
         assert_eq!(data(&node.get(target)), theirs, "{target}");

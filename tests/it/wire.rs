@@ -46,6 +46,8 @@ pub struct Span {
 pub struct Histogram {
     #[prost(uint64, optional, tag = "1")]
     pub count: Option<u64>,
+    #[prost(double, optional, tag = "2")]
+    pub count_float: Option<f64>,
     #[prost(double, tag = "3")]
     pub sum: f64,
     #[prost(sint32, tag = "4")]
@@ -54,12 +56,26 @@ pub struct Histogram {
     pub zero_threshold: f64,
     #[prost(uint64, optional, tag = "6")]
     pub zero: Option<u64>,
+    #[prost(double, optional, tag = "7")]
+    pub zero_float: Option<f64>,
+    #[prost(message, repeated, tag = "8")]
+    pub negative_spans: Vec<Span>,
+    #[prost(sint64, repeated, tag = "9")]
+    pub negative_deltas: Vec<i64>,
+    #[prost(double, repeated, tag = "10")]
+    pub negative_counts: Vec<f64>,
     #[prost(message, repeated, tag = "11")]
     pub positive_spans: Vec<Span>,
     #[prost(sint64, repeated, tag = "12")]
     pub positive_deltas: Vec<i64>,
+    #[prost(double, repeated, tag = "13")]
+    pub positive_counts: Vec<f64>,
+    #[prost(uint64, tag = "14")]
+    pub reset: u64,
     #[prost(int64, tag = "15")]
     pub t: i64,
+    #[prost(double, repeated, tag = "16")]
+    pub custom_values: Vec<f64>,
 }
 
 /// A series of floats: `(milliseconds, value)`.

@@ -53,6 +53,7 @@ fn a_native_histogram_comes_back() {
         positive_spans: vec![Span { offset: 0, length: 2 }],
         positive_deltas: vec![1, 2],
         t,
+        ..Histogram::default()
     };
     let mut one = series(&[("__name__", "h")], &[]);
     one.histograms.push(histogram);

@@ -88,6 +88,10 @@ pub(super) static RULES: &[Rule] = &[
         ..rule("metrics:alerts:counters", "alerts")
     },
     Rule {
+        others: Others::Label("errors_total", "kind", 1.0),
+        ..rule("metrics:errors:counters", "errors")
+    },
+    Rule {
         fields: &[("status", Field::Word("project_status", "status"))],
         others: Others::Ignore,
         ..rule("context:project:<project>", "project")

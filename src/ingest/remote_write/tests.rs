@@ -9,8 +9,30 @@ use super::*;
 struct Request {
     #[prost(message, repeated, tag = "1")]
     series: Vec<Series>,
-    #[prost(bytes, repeated, tag = "3")]
-    metadata: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "3")]
+    metadata: Vec<MetricMetadata>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct MetricMetadata {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(string, tag = "2")]
+    metric: String,
+    #[prost(string, tag = "4")]
+    help: String,
+    #[prost(string, tag = "5")]
+    unit: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireExemplar {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<Pair>,
+    #[prost(double, tag = "2")]
+    value: f64,
+    #[prost(int64, tag = "3")]
+    t: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -19,8 +41,8 @@ struct Series {
     labels: Vec<Pair>,
     #[prost(message, repeated, tag = "2")]
     samples: Vec<FloatSample>,
-    #[prost(bytes, repeated, tag = "3")]
-    exemplars: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "3")]
+    exemplars: Vec<WireExemplar>,
     #[prost(message, repeated, tag = "4")]
     histograms: Vec<WireHistogram>,
 }
@@ -89,6 +111,11 @@ fn pair(name: &str, value: &str) -> Pair {
     Pair { name: name.into(), value: value.into() }
 }
 
+fn exemplar(labels: &[(&str, &str)]) -> WireExemplar {
+    let labels = labels.iter().map(|(name, value)| pair(name, value)).collect();
+    WireExemplar { labels, value: 0.5, t: 9 }
+}
+
 fn labels_of(series: &SeriesRef<'_>) -> Result<Labels, LabelError> {
     match series {
         SeriesRef::Labels(labels) => Ok(labels.clone()),
@@ -108,16 +135,32 @@ fn a_request_reads_as_prost_wrote_it() {
                     FloatSample { value: -0.0, t: i64::MAX },
                     FloatSample { value: f64::from_bits(0x7ff0_0000_0000_0002), t: -5 },
                 ],
-                exemplars: vec![b"not looked at".to_vec()],
+                exemplars: vec![
+                    exemplar(&[("trace_id", "é")]),
+                    exemplar(&[("a", "1"), ("a", "2")]),
+                ],
                 histograms: vec![],
             },
             Series { labels: vec![pair("__name__", "without_samples")], ..Series::default() },
+            Series { exemplars: vec![exemplar(&[])], ..Series::default() },
         ],
-        metadata: vec![vec![], vec![]],
+        metadata: vec![
+            MetricMetadata::default(),
+            MetricMetadata { kind: 4, metric: "m".into(), help: "h\n".into(), unit: "s".into() },
+        ],
     };
     let bytes = request.encode_to_vec();
     let read = read(&bytes).unwrap();
-    assert_eq!((read.exemplars, read.metadata), (1, 2));
+    let beside = &read.beside;
+    assert_eq!((beside.refused_exemplars, beside.refused_metadata), (2, 1));
+    let [kept] = beside.exemplars.as_slice() else { panic!("{beside:?}") };
+    assert_eq!(kept.series.to_string(), r#"{__name__="up", job="näme"}"#);
+    assert_eq!(kept.exemplar.labels.to_string(), r#"{trace_id="é"}"#);
+    assert_eq!((kept.exemplar.value, kept.exemplar.t), (0.5, 9));
+    let [noted] = beside.metadata.as_slice() else { panic!("{beside:?}") };
+    let metadata = &noted.metadata;
+    assert_eq!((noted.metric.as_str(), metadata.kind.name()), ("m", "gaugehistogram"));
+    assert_eq!((metadata.help.as_str(), metadata.unit.as_str()), ("h\n", "s"));
     assert!(read.refused.is_empty());
     let [series] = read.batch.series.as_slice() else { panic!("{:?}", read.batch) };
     assert!(matches!(series.series, SeriesRef::Raw { .. }));
@@ -306,7 +349,7 @@ fn no_damage_panics() {
         series: vec![Series {
             labels: vec![pair("__name__", "h"), pair("le", "0.5")],
             samples: vec![FloatSample { value: 1.0, t: 1 }],
-            exemplars: vec![vec![1, 2, 3]],
+            exemplars: vec![exemplar(&[("t", "1")])],
             histograms: vec![WireHistogram {
                 count: Some(1),
                 positive_spans: vec![WireSpan { offset: 0, length: 1 }],
@@ -314,7 +357,7 @@ fn no_damage_panics() {
                 ..WireHistogram::default()
             }],
         }],
-        metadata: vec![vec![0x08, 0x01]],
+        metadata: vec![MetricMetadata { metric: "m".into(), ..MetricMetadata::default() }],
     };
     let bytes = request.encode_to_vec();
     for end in 0..bytes.len() {

@@ -8,10 +8,17 @@
 use std::ops::Range;
 
 use ringwell_storage::append::{Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples};
+use ringwell_storage::exemplars::Exemplar;
 use ringwell_storage::model::{LabelError, Labels, Sample, Value};
 
 use super::{BodyError, WriteRequest, histogram, parse_labels};
+use crate::ingest::beside::{Beside, family, value_and_time};
 use crate::ingest::protobuf::{Field, Malformed, Message};
+
+/// An exemplar has 128 characters of names and values, so at most so many labels,
+const MAX_EXEMPLAR_LABELS: usize = 128;
+/// and so many bytes of them.
+const MAX_EXEMPLAR_BYTES: usize = 4 * 128;
 
 /// The symbols of a request, and how long its label sets are once spelled out.
 #[derive(Debug)]
@@ -107,7 +114,11 @@ impl<'a> Symbols<'a> {
 }
 
 /// Walks a decompressed request whose label sets are spelled out.
-pub fn read<'a>(message: &'a [u8], spelling: &'a Spelling) -> Result<WriteRequest<'a>, BodyError> {
+pub fn read<'a>(
+    message: &'a [u8],
+    symbols: &Symbols<'_>,
+    spelling: &'a Spelling,
+) -> Result<WriteRequest<'a>, BodyError> {
     let mut request = WriteRequest::default();
     request.batch.duplicates = Duplicates::Reject;
     let mut labels = spelling.series.iter();
@@ -121,18 +132,19 @@ pub fn read<'a>(message: &'a [u8], spelling: &'a Spelling) -> Result<WriteReques
             Some(Err(error)) => Err(error.clone()),
             None => Err(LabelError::Damaged("a series without its labels".to_owned())),
         };
-        read_series(&field, bytes, &mut request)?;
+        read_series(&field, symbols, bytes, &mut request)?;
     }
     Ok(request)
 }
 
 fn read_series<'a>(
     series: &Field<'a>,
+    symbols: &Symbols<'_>,
     labels: Result<&'a [u8], LabelError>,
     request: &mut WriteRequest<'a>,
 ) -> Result<(), Malformed> {
     let index = request.batch.series.len();
-    let mut samples = Vec::new();
+    let (mut samples, mut exemplars, mut metadata) = (Vec::new(), Vec::new(), None);
     let mut refused = Vec::new();
     let mut refuse = |reason| refused.push(Rejected { series: index, sample: None, reason });
     let mut fields = series.message()?;
@@ -143,13 +155,13 @@ fn read_series<'a>(
                 Ok(sample) => samples.push(sample),
                 Err(error) => refuse(Rejection::Histogram(error)),
             },
-            4 => {
-                field.bytes()?;
-                request.exemplars += 1;
-            }
-            5 if !field.bytes()?.is_empty() => request.metadata += 1,
+            4 => exemplars.push(field),
+            5 if !field.bytes()?.is_empty() => metadata = Some(field),
             _ => {}
         }
+    }
+    if !exemplars.is_empty() || metadata.is_some() {
+        read_beside(symbols, &labels, &exemplars, metadata.as_ref(), &mut request.beside)?;
     }
     let series = match labels {
         Ok(bytes) => SeriesRef::Raw { bytes, parse: parse_labels },
@@ -164,6 +176,72 @@ fn read_series<'a>(
         request.batch.series.push(SeriesSamples { series, samples: samples.into() });
     }
     Ok(())
+}
+
+/// Exemplars and metadata of one series.
+fn read_beside(
+    symbols: &Symbols<'_>,
+    series: &Result<&[u8], LabelError>,
+    exemplars: &[Field<'_>],
+    metadata: Option<&Field<'_>>,
+    beside: &mut Beside,
+) -> Result<(), Malformed> {
+    let Some(series) = series.as_ref().ok().and_then(|bytes| parse_labels(bytes).ok()) else {
+        beside.refuse_exemplars(exemplars.len());
+        beside.refused_metadata += u64::from(metadata.is_some());
+        return Ok(());
+    };
+    for field in exemplars {
+        let (value, t) = value_and_time(field)?;
+        let labels = exemplar_labels(symbols, field)?;
+        beside.take_exemplar(&series, labels.map(|labels| Exemplar { labels, t, value }));
+    }
+    let Some(field) = metadata else { return Ok(()) };
+    let (mut kind, mut help, mut unit) = (0, 0, 0);
+    let mut fields = field.message()?;
+    while let Some(field) = fields.next()? {
+        match field.number {
+            1 => kind = field.uint64()?,
+            3 => help = field.uint64()?,
+            4 => unit = field.uint64()?,
+            _ => {}
+        }
+    }
+    match (symbols.symbol(help), symbols.symbol(unit)) {
+        (Ok(help), Ok(unit)) => {
+            let metric = family(&series, kind).as_bytes();
+            beside.take_metadata(kind, metric, help, unit);
+        }
+        _ => beside.refused_metadata += 1,
+    }
+    Ok(())
+}
+
+/// Labels spelled by references; longer ones than an exemplar may have are not put together.
+fn exemplar_labels(
+    symbols: &Symbols<'_>,
+    exemplar: &Field<'_>,
+) -> Result<Result<Labels, LabelError>, Malformed> {
+    let mut refs = Vec::new();
+    read_refs(exemplar, &mut refs)?;
+    let text = |bytes| {
+        std::str::from_utf8(bytes)
+            .map_err(|_| LabelError::NotUtf8(String::from_utf8_lossy(bytes).into_owned()))
+    };
+    let mut bytes = 0_usize;
+    let pairs = symbols.pairs(&refs).take(MAX_EXEMPLAR_LABELS + 1).map(|pair| {
+        let (name, value) = pair?;
+        bytes = bytes.saturating_add(name.len() + value.len());
+        if bytes > MAX_EXEMPLAR_BYTES {
+            return Err(LabelError::Damaged("labels too long for an exemplar".to_owned()));
+        }
+        Ok((text(name)?, text(value)?))
+    });
+    let pairs: Result<Vec<(&str, &str)>, LabelError> = pairs.collect();
+    Ok(pairs.and_then(|pairs| match pairs.len() {
+        0..=MAX_EXEMPLAR_LABELS => Labels::from_pairs(pairs),
+        _ => Err(LabelError::Damaged("too many labels for an exemplar".to_owned())),
+    }))
 }
 
 fn read_sample(field: &Field<'_>) -> Result<Sample, Malformed> {

@@ -2,36 +2,17 @@
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ringwell_storage::keyspace::Reply;
 
 use super::connection::{client_name, is_name};
 use super::{QUOTED, arg, error, integer, is, quote};
+use crate::resp::facts;
 use crate::resp::session::{Session, Silence};
 use crate::resp::shared::Client;
 use crate::resp::waiting::Woken;
 use crate::resp::write::Protocol;
-
-pub(super) const SUBCOMMANDS: &[(&str, i8)] = &[
-    ("setname", 3),
-    ("getname", 2),
-    ("setinfo", 4),
-    ("kill", -3),
-    ("pause", -3),
-    ("unpause", 2),
-    ("unblock", -3),
-    ("reply", 3),
-    ("tracking", -3),
-    ("trackinginfo", 2),
-    ("caching", 3),
-    ("getredir", 2),
-    ("help", 2),
-    ("id", 2),
-    ("info", 2),
-    ("list", -2),
-    ("no-evict", 3),
-    ("no-touch", 3),
-];
 
 /// `CLIENT subcommand [argument ...]`
 pub(super) fn client(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
@@ -78,7 +59,7 @@ pub(super) fn client(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
             (super::text("redirect"), Reply::Integer(-1)),
             (super::text("prefixes"), Reply::Array(Vec::new())),
         ])),
-        b"help" => Ok(super::help("CLIENT", SUBCOMMANDS)),
+        b"help" => Ok(super::help("client")),
         b"no-evict" if is(arg(args, 2), "on") || is(arg(args, 2), "off") => {
             session.client.no_evict = is(arg(args, 2), "on");
             Ok(Reply::OK)
@@ -240,11 +221,16 @@ fn list(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
 }
 
 fn line(client: &Client, now: i64) -> String {
+    let live = &client.live;
+    let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+    let queued = live.queued.load(Ordering::Relaxed);
+    let held = load(&live.queued_bytes);
+    let (input, room) = (load(&live.input), load(&live.room));
     let mut flags = String::new();
     let marks = [
         (client.monitor, 'O'),
         (client.channels + client.patterns + client.shards > 0, 'P'),
-        (client.queued.is_some(), 'x'),
+        (queued >= 0, 'x'),
         (client.blocked, 'b'),
         (client.no_evict, 'e'),
     ];
@@ -253,23 +239,23 @@ fn line(client: &Client, now: i64) -> String {
         flags.push('N');
     }
     let resp = if client.protocol == Protocol::Resp3 { 3 } else { 2 };
-    let queued = client.queued.map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX));
     format!(
         "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} \
-         ssub={} multi={queued} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 \
-         omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={resp} lib-name={} \
+         ssub={} multi={queued} qbuf={input} qbuf-free={room} argv-mem=0 multi-mem={held} rbs=0 \
+         rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r cmd={} user=default redir=-1 resp={resp} lib-name={} \
          lib-ver={}",
         client.id,
         client.peer,
         client.local,
         client.name,
         (now - client.since).max(0) / 1000,
-        (now - client.last_active).max(0) / 1000,
+        (now - live.active.load(Ordering::Relaxed)).max(0) / 1000,
         client.db,
         client.channels,
         client.patterns,
         client.shards,
-        client.last_command,
+        input + room + held,
+        facts::name_of(load(&live.command)).unwrap_or("NULL"),
         client.library.0,
         client.library.1,
     )

@@ -3,11 +3,9 @@
 use ringwell_storage::keyspace::{Reply, glob_matches};
 use ringwell_storage::store::Ack;
 
+use super::settings::HIDDEN;
 use super::{arg, error, text, wrong_arity};
 use crate::resp::session::{DATABASES, Session};
-
-pub(super) const SUBCOMMANDS: &[(&str, i8)] =
-    &[("get", -3), ("set", -4), ("resetstat", 2), ("rewrite", 2), ("help", 2)];
 
 /// `CONFIG GET pattern [pattern ...] | SET name value [name value ...] | RESETSTAT | REWRITE`
 pub(super) fn config(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
@@ -16,18 +14,24 @@ pub(super) fn config(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
         b"get" => get(session, rest),
         b"set" => set(session, rest),
         b"resetstat" => {
-            session.shared.counters.reset();
-            session.shared.latency.forget_calls();
+            session.shared.reset_counters();
             Reply::OK
         }
         b"rewrite" => error("ERR The server is running without a config file"),
-        _ => super::help("CONFIG", SUBCOMMANDS),
+        _ => super::help("config"),
     })
 }
 
 fn get(session: &Session, patterns: &[&[u8]]) -> Reply {
     let patterns: Vec<Vec<u8>> = patterns.iter().map(|p| p.to_ascii_lowercase()).collect();
-    let wanted = |name: &str| patterns.iter().any(|p| glob_matches(p, name.as_bytes()));
+    let wanted = |name: &str| {
+        let hidden = HIDDEN.contains(&name);
+        let matches = |pattern: &[u8]| match hidden {
+            true => pattern == name.as_bytes(),
+            false => glob_matches(pattern, name.as_bytes()),
+        };
+        patterns.iter().any(|pattern| matches(pattern))
+    };
     let mut table = own(session);
     table.extend(session.shared.settings.all());
     let table = table.into_iter().filter(|(name, _)| wanted(name));
@@ -48,9 +52,12 @@ fn set(session: &Session, pairs: &[&[u8]]) -> Reply {
             // What Ringwell's own configuration says can only be confirmed here.
             Some((_, now)) if *now == value => {}
             Some(_) => {
+                let why = match name.as_str() {
+                    "port" => "Unable to listen on this port: a restart sets it",
+                    _ => "can't set immutable config",
+                };
                 return error(&format!(
-                    "ERR CONFIG SET failed (possibly related to argument '{name}') - can't set \
-                     immutable config"
+                    "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"
                 ));
             }
             None => given.push((name, value)),

@@ -1,7 +1,7 @@
 //! INFO: the node in Redis's words, for the tools that read them.
 
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringwell_storage::keyspace::{DATABASES, Reply};
 
@@ -10,24 +10,38 @@ use crate::resp::hub::Topic;
 use crate::resp::session::Session;
 use crate::resp::shared::Shared;
 
-type Section = (&'static str, fn(&Shared, &mut String));
+#[derive(Clone, Copy)]
+struct Section {
+    name: &'static str,
+    /// Whether it comes without being asked for.
+    usual: bool,
+    write: fn(&Shared, &mut String),
+}
 
-/// All sections, in Redis's order. Those after `keyspace` come only when asked for.
-const SECTIONS: &[Section] = &[
-    ("Server", server),
-    ("Clients", clients),
-    ("Memory", memory),
-    ("Persistence", persistence),
-    ("Stats", stats),
-    ("Replication", replication),
-    ("CPU", |_, _| ()),
-    ("Modules", |_, _| ()),
-    ("Errorstats", |_, _| ()),
-    ("Cluster", |_, out| out.push_str("cluster_enabled:0\r\n")),
-    ("Keyspace", keyspace),
-    ("Commandstats", command_stats),
-];
-const DEFAULT: usize = SECTIONS.len() - 1;
+/// All sections, in Redis's order.
+const SECTIONS: &[Section] = &{
+    const fn section(name: &'static str, write: fn(&Shared, &mut String)) -> Section {
+        Section { name, usual: true, write }
+    }
+    const fn asked(section: Section) -> Section {
+        Section { usual: false, ..section }
+    }
+    [
+        section("Server", server),
+        section("Clients", clients),
+        section("Memory", memory),
+        section("Persistence", persistence),
+        section("Stats", stats),
+        section("Replication", replication),
+        section("CPU", cpu),
+        section("Modules", |_, _| ()),
+        asked(section("Commandstats", command_stats)),
+        section("Errorstats", error_stats),
+        asked(section("Latencystats", latency_stats)),
+        section("Cluster", |_, out| line(out, format_args!("cluster_enabled:0"))),
+        section("Keyspace", keyspace),
+    ]
+};
 
 /// `INFO [section [section ...]]`
 pub(super) fn info(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
@@ -37,8 +51,8 @@ pub(super) fn info(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Op
     let usual = wanted.is_empty() || has("default");
     let every = has("all") || has("everything");
     let mut out = String::new();
-    for (i, (name, write)) in SECTIONS.iter().enumerate() {
-        if every || (usual && i < DEFAULT) || has(&name.to_ascii_lowercase()) {
+    for Section { name, usual: comes, write } in SECTIONS {
+        if every || (usual && *comes) || has(&name.to_ascii_lowercase()) {
             if !out.is_empty() {
                 out.push_str("\r\n");
             }
@@ -52,6 +66,10 @@ pub(super) fn info(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Op
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = write!(out, "{text}\r\n");
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 fn server(shared: &Shared, out: &mut String) {
@@ -71,23 +89,30 @@ fn server(shared: &Shared, out: &mut String) {
 }
 
 fn clients(shared: &Shared, out: &mut String) {
-    let connected = shared.counters.connected.load(Ordering::Relaxed);
-    line(out, format_args!("connected_clients:{connected}"));
+    line(out, format_args!("connected_clients:{}", load(&shared.counters.connected)));
     line(out, format_args!("cluster_connections:0"));
     line(out, format_args!("maxclients:{}", shared.options.max_connections));
     line(out, format_args!("blocked_clients:{}", shared.waiters.count()));
     line(out, format_args!("tracking_clients:0"));
 }
 
+/// Memory as the system counts it: there is no allocator of our own to ask.
 fn memory(shared: &Shared, out: &mut String) {
-    let used = (shared.options.memory)();
-    for name in ["used_memory", "used_memory_rss"] {
-        line(out, format_args!("{name}:{used}"));
-        line(out, format_args!("{name}_human:{}", human(used)));
+    let usage = (shared.options.usage)();
+    let sizes = [
+        ("used_memory", usage.resident),
+        ("used_memory_rss", usage.resident),
+        ("used_memory_peak", usage.peak),
+        ("total_system_memory", usage.machine),
+    ];
+    for (name, bytes) in sizes {
+        line(out, format_args!("{name}:{bytes}"));
+        line(out, format_args!("{name}_human:{}", human(bytes)));
     }
     line(out, format_args!("maxmemory:0"));
     line(out, format_args!("maxmemory_human:0B"));
     line(out, format_args!("maxmemory_policy:noeviction"));
+    line(out, format_args!("mem_fragmentation_ratio:1.00"));
 }
 
 fn human(bytes: u64) -> String {
@@ -98,55 +123,111 @@ fn human(bytes: u64) -> String {
     }
 }
 
-fn persistence(_: &Shared, out: &mut String) {
+/// Everything is in the log at once; a save is a sync of it.
+fn persistence(shared: &Shared, out: &mut String) {
     line(out, format_args!("loading:0"));
     line(out, format_args!("async_loading:0"));
-    line(out, format_args!("rdb_bgsave_in_progress:0"));
-    line(out, format_args!("rdb_last_bgsave_status:ok"));
+    let saves = &shared.saves;
+    line(out, format_args!("rdb_bgsave_in_progress:{}", u8::from(saves.sync.runs())));
+    line(out, format_args!("rdb_last_save_time:{}", saves.last() / 1000));
+    line(out, format_args!("rdb_last_bgsave_status:{}", saves.sync.status()));
     line(out, format_args!("aof_enabled:1"));
-    line(out, format_args!("aof_rewrite_in_progress:0"));
-    line(out, format_args!("aof_last_write_status:ok"));
+    line(out, format_args!("aof_rewrite_in_progress:{}", u8::from(saves.rewrite.runs())));
+    line(out, format_args!("aof_rewrite_scheduled:0"));
+    line(out, format_args!("aof_last_bgrewrite_status:{}", saves.rewrite.status()));
+    let admits = shared.store.admits().is_ok();
+    line(out, format_args!("aof_last_write_status:{}", if admits { "ok" } else { "err" }));
 }
 
 fn stats(shared: &Shared, out: &mut String) {
     let counters = &shared.counters;
-    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let processed: u64 = counters.commands().map(|(_, calls)| calls).sum();
+    let [commands, read, written] = shared.rates.get();
+    let looks = shared.looks();
+    let channels = |topic| shared.hub.channels(topic, None).len();
     line(out, format_args!("total_connections_received:{}", load(&counters.connections)));
     line(out, format_args!("total_commands_processed:{processed}"));
+    line(out, format_args!("instantaneous_ops_per_sec:{commands:.0}"));
     line(out, format_args!("total_net_input_bytes:{}", load(&counters.bytes_in)));
     line(out, format_args!("total_net_output_bytes:{}", load(&counters.bytes_out)));
+    line(out, format_args!("instantaneous_input_kbps:{:.2}", read / 1024.0));
+    line(out, format_args!("instantaneous_output_kbps:{:.2}", written / 1024.0));
     line(out, format_args!("rejected_connections:{}", load(&counters.refused)));
+    line(out, format_args!("expired_keys:{}", looks.expired));
     line(out, format_args!("evicted_keys:0"));
-    line(out, format_args!("pubsub_channels:{}", shared.hub.channels(Topic::Channel, None).len()));
-    line(
-        out,
-        format_args!("pubsubshard_channels:{}", shared.hub.channels(Topic::Shard, None).len()),
-    );
+    line(out, format_args!("evicted_clients:0"));
+    line(out, format_args!("keyspace_hits:{}", looks.hits));
+    line(out, format_args!("keyspace_misses:{}", looks.misses));
+    line(out, format_args!("pubsub_channels:{}", channels(Topic::Channel)));
     line(out, format_args!("pubsub_patterns:{}", shared.hub.patterns()));
+    line(out, format_args!("pubsubshard_channels:{}", channels(Topic::Shard)));
+    line(out, format_args!("latest_fork_usec:0"));
+    line(out, format_args!("total_forks:0"));
+    line(out, format_args!("migrate_cached_sockets:0"));
+    line(out, format_args!("tracking_total_keys:0"));
+    line(out, format_args!("tracking_total_items:0"));
+    line(out, format_args!("tracking_total_prefixes:0"));
+    line(out, format_args!("unexpected_error_replies:0"));
     line(out, format_args!("total_error_replies:{}", load(&counters.errors)));
 }
 
 fn replication(shared: &Shared, out: &mut String) {
     line(out, format_args!("role:master"));
     line(out, format_args!("connected_slaves:0"));
+    line(out, format_args!("master_failover_state:no-failover"));
     line(out, format_args!("master_replid:{}", shared.run_id));
     line(out, format_args!("master_repl_offset:0"));
+    line(out, format_args!("repl_backlog_active:0"));
+}
+
+fn cpu(shared: &Shared, out: &mut String) {
+    let usage = (shared.options.usage)();
+    line(out, format_args!("used_cpu_sys:{:.6}", usage.system));
+    line(out, format_args!("used_cpu_user:{:.6}", usage.user));
+    line(out, format_args!("used_cpu_sys_children:0.000000"));
+    line(out, format_args!("used_cpu_user_children:0.000000"));
 }
 
 fn keyspace(shared: &Shared, out: &mut String) {
-    let counts: Vec<(usize, usize)> = shared
-        .store
-        .with_keyspace(|keyspace| (0..DATABASES).map(|db| keyspace.counts(db)).collect());
-    for (db, (keys, expires)) in counts.into_iter().enumerate() {
+    let now = shared.now();
+    let counts: Vec<_> = shared.store.with_keyspace(|keyspace| {
+        (0..DATABASES).map(|db| (keyspace.counts(db), keyspace.mean_ttl(db, now))).collect()
+    });
+    for (db, ((keys, expires), ttl)) in counts.into_iter().enumerate() {
         if keys > 0 {
-            line(out, format_args!("db{db}:keys={keys},expires={expires},avg_ttl=0"));
+            line(out, format_args!("db{db}:keys={keys},expires={expires},avg_ttl={ttl}"));
         }
     }
 }
 
 fn command_stats(shared: &Shared, out: &mut String) {
-    for (name, calls) in shared.counters.commands().filter(|(_, calls)| *calls > 0) {
-        line(out, format_args!("cmdstat_{name}:calls={calls}"));
+    for counted in shared.counters.tally.counted() {
+        let (calls, usec) = (counted.histogram.calls(), counted.usec);
+        let mean = if calls > 0 { usec as f64 / calls as f64 } else { 0.0 };
+        line(
+            out,
+            format_args!(
+                "cmdstat_{}:calls={calls},usec={usec},usec_per_call={mean:.2},\
+                 rejected_calls={},failed_calls={}",
+                counted.name, counted.rejected, counted.failed
+            ),
+        );
+    }
+}
+
+fn error_stats(shared: &Shared, out: &mut String) {
+    for (code, count) in shared.counters.tally.errors() {
+        line(out, format_args!("errorstat_{code}:count={count}"));
+    }
+}
+
+fn latency_stats(shared: &Shared, out: &mut String) {
+    let percentiles = shared.settings.percentiles();
+    for counted in shared.counters.tally.counted().filter(|c| c.histogram.calls() > 0) {
+        let shown: Vec<String> = percentiles
+            .iter()
+            .map(|percent| format!("p{percent}={}", counted.histogram.percentile(*percent)))
+            .collect();
+        line(out, format_args!("latency_percentiles_usec_{}:{}", counted.name, shown.join(",")));
     }
 }

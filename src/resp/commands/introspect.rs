@@ -1,114 +1,166 @@
-//! COMMAND: COUNT LIST INFO DOCS GETKEYS, made from the two tables.
+//! COMMAND: COUNT LIST INFO DOCS GETKEYS GETKEYSANDFLAGS, made from the tables.
 
-use ringwell_storage::keyspace::Reply;
-use ringwell_storage::keyspace::command::{COMMANDS, Command, find};
+use ringwell_storage::keyspace::command::find;
+use ringwell_storage::keyspace::{Reply, glob_matches};
 
-use super::{SESSION_COMMANDS, SessionCommand, arg, count, error, text};
+use super::keyspec::keys_of;
+use super::{SESSION_COMMANDS, arg, count, error, is, text};
+use crate::resp::facts::{self, COMMANDS, Facts, KeySpec, Place, SUBCOMMANDS};
 use crate::resp::session::Session;
 
-pub(super) const SUBCOMMANDS: &[(&str, i8)] =
-    &[("count", 2), ("list", 2), ("info", -2), ("docs", -2), ("getkeys", -3)];
-
-/// What both tables say of a command.
-#[derive(Clone, Copy)]
-enum Entry {
-    Data(&'static Command),
-    Session(&'static SessionCommand),
-}
-
-/// `COMMAND [COUNT | LIST | INFO [name ...] | DOCS [name ...] | GETKEYS command [argument ...]]`
+/// `COMMAND [COUNT | LIST [FILTERBY ...] | INFO [name ...] | DOCS [name ...] | GETKEYS command ...]`
 pub(super) fn command(_: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     let names = args.get(2..).unwrap_or_default();
     Some(match arg(args, 1).to_ascii_lowercase().as_slice() {
-        b"count" => count(COMMANDS.len() + SESSION_COMMANDS.len()),
-        b"list" => Reply::Bulks(all().map(|entry| entry.name().as_bytes()).collect()),
-        b"docs" => Reply::Map(chosen(names).into_iter().flatten().map(Entry::docs).collect()),
-        b"getkeys" => keys(names),
-        _ => {
-            let infos = chosen(names).into_iter();
-            Reply::Array(infos.map(|e| e.map_or(Reply::NullArray, Entry::info)).collect())
-        }
+        b"count" => count(COMMANDS.len()),
+        b"list" => list(names),
+        b"docs" => docs_of(names),
+        b"getkeys" => keys(names, false),
+        b"getkeysandflags" => keys(names, true),
+        b"help" => super::help("command"),
+        _ => info_of(names),
     })
 }
 
-fn all() -> impl Iterator<Item = Entry> {
-    let session = SESSION_COMMANDS.iter().map(Entry::Session);
-    COMMANDS.iter().map(Entry::Data).chain(session)
+/// Facts by a name such as `get` or `client|list`.
+fn named(name: &[u8]) -> Option<&'static Facts> {
+    let name = name.to_ascii_lowercase();
+    if name.contains(&b'|') {
+        return SUBCOMMANDS.iter().find(|facts| facts.name.as_bytes() == name);
+    }
+    COMMANDS.get(facts::find(&name)?)
 }
 
-/// The commands of these names, or all if there are none.
-fn chosen(names: &[&[u8]]) -> Vec<Option<Entry>> {
-    if names.is_empty() {
-        return all().map(Some).collect();
+/// The sub-commands of a command.
+fn below(facts: &Facts) -> &'static [Facts] {
+    if facts.name.contains('|') {
+        return &[];
     }
-    let by_name = |name: &&[u8]| all().find(|entry| super::is(name, entry.name()));
-    names.iter().map(by_name).collect()
+    SUBCOMMANDS.get(facts::family(facts.name)).unwrap_or_default()
 }
 
-impl Entry {
-    fn name(self) -> &'static str {
-        match self {
-            Entry::Data(command) => command.name,
-            Entry::Session(command) => command.name,
-        }
-    }
-
-    fn info(self) -> Reply {
-        let (arity, flags, keys, categories) = match self {
-            Entry::Data(c) if c.writes => (c.arity, vec!["write"], c.keys, vec!["@write"]),
-            Entry::Data(c) => (c.arity, vec!["readonly"], c.keys, vec!["@read"]),
-            Entry::Session(c) => {
-                (c.arity, vec!["loading", "stale"], (0, 0, 0), vec!["@connection"])
-            }
-        };
-        let statuses =
-            |list: Vec<&'static str>| Reply::Set(list.into_iter().map(Reply::Simple).collect());
-        let none = || Reply::Array(Vec::new());
-        Reply::Array(vec![
-            text(self.name()),
-            Reply::Integer(arity.into()),
-            statuses(flags),
-            Reply::Integer(keys.0.into()),
-            Reply::Integer(keys.1.into()),
-            Reply::Integer(keys.2.into()),
-            statuses(categories),
-            none(),
-            none(),
-            none(),
-        ])
-    }
-
-    fn docs(self) -> (Reply, Reply) {
-        let (summary, group) = match self {
-            Entry::Data(command) => (command.summary, command.group),
-            Entry::Session(command) => (command.summary, "connection"),
-        };
-        let pairs = [("summary", summary), ("group", group)];
-        let docs = pairs.iter().map(|(name, value)| (text(name), text(value))).collect();
-        (text(self.name()), Reply::Map(docs))
-    }
-}
-
-/// `COMMAND GETKEYS command [argument ...]`
-fn keys(args: &[&[u8]]) -> Reply {
-    let Some(command) = find(arg(args, 0)) else {
-        let known = chosen(args.get(..1).unwrap_or_default()).into_iter().flatten().next();
-        return error(match known {
-            Some(_) => "ERR The command has no key arguments",
-            None => "ERR Invalid command specified",
-        });
+/// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`
+fn list(filter: &[&[u8]]) -> Reply {
+    let all = COMMANDS.iter().chain(SUBCOMMANDS);
+    let names = |keep: &dyn Fn(&Facts) -> bool| {
+        Reply::Bulks(all.filter(|facts| keep(facts)).map(|facts| facts.name.as_bytes()).collect())
     };
-    if !command.takes(args.len()) {
+    match filter {
+        [] => names(&|_| true),
+        [by, kind, wanted] if is(by, "filterby") => match kind.to_ascii_lowercase().as_slice() {
+            // There are no modules.
+            b"module" => names(&|_| false),
+            b"aclcat" => {
+                let wanted = String::from_utf8_lossy(wanted);
+                names(&|facts| facts.is_in(&wanted))
+            }
+            b"pattern" => {
+                let wanted = wanted.to_ascii_lowercase();
+                names(&|facts| glob_matches(&wanted, facts.name.as_bytes()))
+            }
+            _ => error("ERR syntax error"),
+        },
+        _ => error("ERR syntax error"),
+    }
+}
+
+fn info_of(names: &[&[u8]]) -> Reply {
+    if names.is_empty() {
+        return Reply::Array(COMMANDS.iter().map(info).collect());
+    }
+    Reply::Array(names.iter().map(|name| named(name).map_or(Reply::NullArray, info)).collect())
+}
+
+fn statuses(words: &'static str) -> Reply {
+    Reply::Set(words.split_whitespace().map(Reply::Simple).collect())
+}
+
+fn info(facts: &Facts) -> Reply {
+    let (first, last, step) = facts.range();
+    Reply::Array(vec![
+        text(facts.name),
+        Reply::Integer(facts.arity.into()),
+        statuses(facts.flags),
+        Reply::Integer(first),
+        Reply::Integer(last),
+        Reply::Integer(step),
+        statuses(facts.categories),
+        Reply::Set(facts.tips.split_whitespace().map(text).collect()),
+        Reply::Set(facts.keys.iter().map(key_spec).collect()),
+        Reply::Set(below(facts).iter().map(info).collect()),
+    ])
+}
+
+fn key_spec(spec: &KeySpec) -> Reply {
+    let number = |n: usize| Reply::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let map = |pairs: Vec<(&str, Reply)>| {
+        Reply::Map(pairs.into_iter().map(|(name, value)| (text(name), value)).collect())
+    };
+    let part = |kind: &str, spec| map(vec![("type", text(kind)), ("spec", map(spec))]);
+    let begins = |place| part("index", vec![("index", number(place))]);
+    let (begin, find) = match spec.place {
+        Place::Range { first, last, step } => {
+            let last = Reply::Integer(last.into());
+            let range = vec![("lastkey", last), ("keystep", number(step)), ("limit", number(0))];
+            (begins(first), part("range", range))
+        }
+        Place::Counted { at } => {
+            let counted =
+                vec![("keynumidx", number(0)), ("firstkey", number(1)), ("keystep", number(1))];
+            (begins(at), part("keynum", counted))
+        }
+        Place::Unknown => (part("unknown", Vec::new()), part("unknown", Vec::new())),
+    };
+    map(vec![("flags", statuses(spec.flags)), ("begin_search", begin), ("find_keys", find)])
+}
+
+fn docs_of(names: &[&[u8]]) -> Reply {
+    if names.is_empty() {
+        return Reply::Map(COMMANDS.iter().map(docs).collect());
+    }
+    Reply::Map(names.iter().filter_map(|name| named(name)).map(docs).collect())
+}
+
+fn docs(facts: &Facts) -> (Reply, Reply) {
+    let words = [("summary", summary(facts)), ("since", facts.since), ("group", facts.group)];
+    let mut docs: Vec<_> = words.map(|(name, value)| (text(name), text(value))).into();
+    let below = below(facts);
+    if !below.is_empty() {
+        docs.push((text("subcommands"), Reply::Map(below.iter().map(self::docs).collect())));
+    }
+    (text(facts.name), Reply::Map(docs))
+}
+
+fn summary(facts: &Facts) -> &'static str {
+    let session = || SESSION_COMMANDS.iter().find(|command| command.name == facts.name);
+    match find(facts.name.as_bytes()) {
+        Some(command) => command.summary,
+        None => session().map_or(facts.summary, |command| command.summary),
+    }
+}
+
+/// `COMMAND GETKEYS command [argument ...]`, with what becomes of each where `flags` is set.
+fn keys(args: &[&[u8]], flags: bool) -> Reply {
+    let (name, sub) = (arg(args, 0), arg(args, 1));
+    let found = named(name).map(|facts| {
+        let sub = below(facts).iter().find(|below| is(sub, facts::own_name(below)));
+        sub.unwrap_or(facts)
+    });
+    let Some(facts) = found else { return error("ERR Invalid command specified") };
+    if facts.keys.iter().all(|spec| spec.flags.contains("not_key")) {
+        return error("ERR The command has no key arguments");
+    }
+    if !facts.takes(args.len()) {
         return error("ERR Invalid number of arguments specified for command");
     }
-    let (first, last, step) = command.keys;
-    let (Ok(first), Ok(step)) = (usize::try_from(first), usize::try_from(step)) else {
-        return error("ERR The command has no key arguments");
+    let Some(keys) = keys_of(facts, args) else {
+        return error("ERR Invalid arguments specified for command");
     };
-    if step == 0 {
-        return error("ERR The command has no key arguments");
+    if !flags {
+        return Reply::Bulks(keys.iter().map(|(key, _)| *key).collect());
     }
-    let end = usize::try_from(last).map_or(args.len(), |last| last + 1);
-    let named = args.get(first..end).unwrap_or_default();
-    Reply::Bulks(named.iter().copied().step_by(step).collect())
+    let pair = |(key, flags): &(&[u8], &'static str)| {
+        Reply::Array(vec![Reply::bulk(key), statuses(flags)])
+    };
+    Reply::Array(keys.iter().map(pair).collect())
 }

@@ -5,6 +5,7 @@ mod config;
 mod connection;
 mod info;
 mod introspect;
+mod keyspec;
 mod pubsub;
 mod server;
 mod settings;
@@ -13,6 +14,7 @@ mod transaction;
 use ringwell_storage::keyspace::Reply;
 use ringwell_storage::keyspace::command::{QUOTED, error, quote};
 
+use super::facts;
 use super::session::Session;
 
 pub(super) use pubsub::leave_all;
@@ -29,8 +31,6 @@ pub struct SessionCommand {
     pub name: &'static str,
     /// How many arguments, the name included; negative: at least so many.
     pub arity: i8,
-    /// Its sub-commands with their arities; empty if it has none.
-    pub subcommands: &'static [(&'static str, i8)],
     /// Whether it may be called before AUTH.
     pub before_auth: bool,
     /// Whether it may be called while subscribed in RESP2.
@@ -53,7 +53,6 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         SessionCommand {
             name,
             arity,
-            subcommands: &[],
             before_auth: false,
             while_subscribed: false,
             at_once: false,
@@ -70,12 +69,6 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
     const fn at_once(command: SessionCommand) -> SessionCommand {
         SessionCommand { at_once: true, ..command }
     }
-    const fn with(
-        command: SessionCommand,
-        subcommands: &'static [(&'static str, i8)],
-    ) -> SessionCommand {
-        SessionCommand { subcommands, ..command }
-    }
     [
         heard(plain("ping", -1, connection::ping, "Answers PONG.")),
         plain("publish", 3, pubsub::publish, "Sends a message to a channel."),
@@ -84,14 +77,14 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         at_once(plain("exec", 1, transaction::exec, "Runs the queued commands.")),
         at_once(plain("discard", 1, transaction::discard, "Forgets the queued commands.")),
         open(plain("auth", -2, connection::auth, "Gives the secret.")),
-        with(plain("client", -2, client::client, "About connections."), client::SUBCOMMANDS),
-        with(plain("command", -1, introspect::command, "About commands."), introspect::SUBCOMMANDS),
-        with(plain("config", -2, config::config, "Shows settings."), config::SUBCOMMANDS),
+        plain("client", -2, client::client, "About connections."),
+        plain("command", -1, introspect::command, "About commands."),
+        plain("config", -2, config::config, "Shows settings."),
         plain("echo", 2, connection::echo, "Answers what it is given."),
         open(plain("hello", -1, connection::hello, "Chooses the protocol.")),
         plain("info", -1, info::info, "Says how the node is."),
         heard(plain("psubscribe", -2, pubsub::psubscribe, "Hears channels of a pattern.")),
-        with(plain("pubsub", -2, pubsub::pubsub, "About channels."), pubsub::SUBCOMMANDS),
+        plain("pubsub", -2, pubsub::pubsub, "About channels."),
         heard(plain("punsubscribe", -1, pubsub::punsubscribe, "Stops hearing patterns.")),
         at_once(heard(open(plain("quit", -1, connection::quit, "Ends the connection.")))),
         at_once(heard(open(plain("reset", 1, connection::reset, "Begins anew.")))),
@@ -103,10 +96,11 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         heard(plain("ssubscribe", -2, pubsub::ssubscribe, "Hears sharded channels.")),
         heard(plain("sunsubscribe", -1, pubsub::sunsubscribe, "Stops hearing sharded channels.")),
         plain("debug", -2, server::debug, "Helps those who test."),
-        with(plain("slowlog", -2, server::slowlog, "Slow commands."), server::SLOWLOG),
-        with(plain("latency", -2, server::latency, "What takes how long."), server::LATENCY),
+        plain("slowlog", -2, server::slowlog, "Slow commands."),
+        plain("latency", -2, server::latency, "What takes how long."),
         plain("monitor", 1, server::monitor, "Shows every command."),
         plain("role", 1, server::role, "Says that this is a master."),
+        plain("shutdown", -1, server::shutdown, "Is refused."),
         plain("save", 1, server::save, "Syncs the log."),
         plain("bgsave", -1, server::bgsave, "Has the log synced in the background."),
         plain("bgrewriteaof", 1, server::bgrewriteaof, "Does nothing: the log is cut by itself."),
@@ -127,40 +121,16 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
     ]
 };
 
-impl SessionCommand {
-    /// Whether so many arguments, the name included, are right.
-    pub fn takes(&self, args: usize) -> bool {
-        takes(self.arity, args)
-    }
-
-    /// Refuses a sub-command that does not exist or has the wrong number of arguments.
-    pub(super) fn check_subcommand(&self, args: &[&[u8]]) -> Result<(), Reply> {
-        let Some(given) = args.get(1).filter(|_| !self.subcommands.is_empty()) else {
-            return Ok(());
-        };
-        let found = self.subcommands.iter().find(|(name, _)| is(given, name));
-        match found {
-            Some((_, arity)) if takes(*arity, args.len()) => Ok(()),
-            Some((name, _)) => Err(wrong_arity(&format!("{}|{name}", self.name))),
-            None => {
-                let shown = quote(given, QUOTED);
-                let family = self.name.to_ascii_uppercase();
-                Err(error(&format!("ERR unknown subcommand '{shown}'. Try {family} HELP.")))
-            }
-        }
-    }
-}
-
-fn takes(arity: i8, args: usize) -> bool {
-    let wanted = usize::from(arity.unsigned_abs());
-    if arity < 0 { args >= wanted } else { args == wanted }
-}
-
-/// What HELP answers: the sub-commands.
-fn help(family: &str, subcommands: &[(&'static str, i8)]) -> Reply {
-    let head = text(&format!("{family} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
-    let names = subcommands.iter().map(|(name, _)| text(&name.to_ascii_uppercase()));
-    Reply::Array(std::iter::once(head).chain(names).collect())
+/// What HELP answers: the sub-commands of a family and what they do.
+fn help(family: &str) -> Reply {
+    let name = family.to_ascii_uppercase();
+    let head = text(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    let below = facts::SUBCOMMANDS.get(facts::family(family)).unwrap_or_default();
+    let lines = below.iter().flat_map(|sub| {
+        let name = facts::own_name(sub).to_ascii_uppercase();
+        [text(&name), text(&format!("    {}", sub.summary))]
+    });
+    Reply::Array(std::iter::once(head).chain(lines).collect())
 }
 
 /// Whether an argument is this word, in any case.

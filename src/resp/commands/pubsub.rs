@@ -9,15 +9,6 @@ use super::{arg, count, text};
 use crate::resp::hub::Topic;
 use crate::resp::session::Session;
 
-pub(super) const SUBCOMMANDS: &[(&str, i8)] = &[
-    ("channels", -2),
-    ("numsub", -2),
-    ("numpat", 2),
-    ("shardchannels", -2),
-    ("shardnumsub", -2),
-    ("help", 2),
-];
-
 /// `SUBSCRIBE channel [channel ...]`
 pub(super) fn subscribe(s: &mut Session, args: &[&[u8]], out: &mut Vec<u8>) -> Option<Reply> {
     enter(s, args, Topic::Channel, out)
@@ -166,7 +157,7 @@ pub(super) fn pubsub(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
                 .flat_map(|n| [Reply::bulk(n), count(hub.subscribers(Topic::Shard, n))])
                 .collect(),
         ),
-        (b"help", _) => super::help("PUBSUB", SUBCOMMANDS),
+        (b"help", _) => super::help("pubsub"),
         _ => count(hub.patterns()),
     })
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use ringwell_storage::keyspace::{Bytes, Reply};
 
 use super::{QUOTED, arg, count, error, help, integer, is, quote, text};
+use crate::resp::facts::{COMMANDS, SUBCOMMANDS};
 use crate::resp::hub::Topic;
 use crate::resp::session::Session;
-use crate::resp::slowlog::{Histogram, Slow};
+use crate::resp::slowlog::Slow;
+use crate::resp::tally::Histogram;
 
 /// Longest sleep DEBUG SLEEP takes.
 const LONGEST_SLEEP: f64 = 60.0;
@@ -85,8 +87,6 @@ fn protocol(kind: &[u8]) -> Reply {
     }
 }
 
-pub(super) const SLOWLOG: &[(&str, i8)] = &[("get", -2), ("len", 2), ("reset", 2), ("help", 2)];
-
 /// `SLOWLOG GET [count] | LEN | RESET`
 pub(super) fn slowlog(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     let log = &session.shared.slowlog;
@@ -108,7 +108,7 @@ pub(super) fn slowlog(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) ->
             };
             Reply::Array(log.entries(wanted).iter().map(slow).collect())
         }
-        _ => help("SLOWLOG", SLOWLOG),
+        _ => help("slowlog"),
     })
 }
 
@@ -122,16 +122,6 @@ fn slow(entry: &Slow) -> Reply {
         text(&entry.name),
     ])
 }
-
-pub(super) const LATENCY: &[(&str, i8)] = &[
-    ("latest", 2),
-    ("history", 3),
-    ("reset", -2),
-    ("graph", 3),
-    ("doctor", 2),
-    ("histogram", -2),
-    ("help", 2),
-];
 
 /// `LATENCY LATEST | HISTORY event | RESET [event ...] | HISTOGRAM [command ...]`
 pub(super) fn latency(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
@@ -159,16 +149,20 @@ pub(super) fn latency(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) ->
         b"reset" => count(latency.reset(&named.iter().map(lower).collect::<Vec<_>>())),
         b"histogram" => {
             let wanted: Vec<String> = named.iter().map(lower).collect();
-            let calls = latency.calls().into_iter().filter(|(name, _)| {
-                wanted.is_empty() || wanted.iter().any(|wanted| wanted == name)
+            // A family stands for all its sub-commands.
+            let family = |name: &'static str| name.split('|').next().unwrap_or_default();
+            let is = |wanted: &String, name| wanted == name || wanted == family(name);
+            let counted = session.shared.counters.tally.counted().filter(|counted| {
+                counted.histogram.calls() > 0
+                    && (wanted.is_empty() || wanted.iter().any(|wanted| is(wanted, counted.name)))
             });
-            Reply::Map(calls.map(|(name, calls)| (text(name), histogram(&calls))).collect())
+            Reply::Map(counted.map(|c| (text(c.name), histogram(&c.histogram))).collect())
         }
         b"doctor" => Reply::Verbatim(doctor(session)),
         b"graph" => {
             error(&format!("ERR No samples available for event '{}'", quote(arg(args, 2), QUOTED)))
         }
-        _ => help("LATENCY", LATENCY),
+        _ => help("latency"),
     })
 }
 
@@ -190,20 +184,12 @@ fn doctor(session: &Session) -> String {
     told
 }
 
-fn histogram((calls, bins): &Histogram) -> Reply {
-    let mut total = 0;
-    let mut shown = Vec::new();
-    for (bin, n) in bins.iter().enumerate().filter(|(_, n)| **n > 0) {
-        total += n;
-        let upper = 1_i64 << bin;
-        shown.push((
-            Reply::Integer(upper),
-            Reply::Integer(i64::try_from(total).unwrap_or(i64::MAX)),
-        ));
-    }
+fn histogram(calls: &Histogram) -> Reply {
+    let number = |n: u64| Reply::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let doublings = calls.doublings().into_iter().map(|(us, n)| (number(us), number(n)));
     Reply::Map(vec![
-        (text("calls"), Reply::Integer(i64::try_from(*calls).unwrap_or(i64::MAX))),
-        (text("histogram_usec"), Reply::Map(shown)),
+        (text("calls"), number(calls.calls())),
+        (text("histogram_usec"), Reply::Map(doublings.collect())),
     ])
 }
 
@@ -225,24 +211,37 @@ pub(super) fn role(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Repl
 
 /// `SAVE`: all that was answered is in the log; once this answers it survives a power cut.
 pub(super) fn save(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    let synced = tokio::task::block_in_place(|| session.shared.store.sync());
-    Some(synced.map_or_else(|failed| error(&format!("ERR {failed}")), |_| Reply::OK))
+    let saved = tokio::task::block_in_place(|| session.shared.save());
+    Some(saved.map_or_else(|failed| error(&format!("ERR {failed}")), |()| Reply::OK))
 }
 
-/// `BGSAVE [SCHEDULE]`: has the log synced by the thread that does so.
-pub(super) fn bgsave(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    session.shared.store.unpark();
-    Some(Reply::Simple("Background saving started"))
+/// `BGSAVE [SCHEDULE]`: has the log synced by another thread.
+pub(super) fn bgsave(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    if args.len() > 2 || args.get(1).is_some_and(|option| !is(option, "schedule")) {
+        return Some(error("ERR syntax error"));
+    }
+    Some(match session.shared.save_in_background() {
+        true => Reply::Simple("Background saving started"),
+        false => error("ERR Background save already in progress"),
+    })
 }
 
-/// `BGREWRITEAOF`
-pub(super) fn bgrewriteaof(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    Some(Reply::Simple("Background append only file rewriting started"))
+/// `BGREWRITEAOF`: has a checkpoint taken, after which the log before it goes.
+pub(super) fn bgrewriteaof(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(match session.shared.rewrite_in_background() {
+        true => Reply::Simple("Background append only file rewriting started"),
+        false => error("ERR Background append only file rewriting already in progress"),
+    })
 }
 
-/// `LASTSAVE`
+/// `SHUTDOWN`: whoever runs the process stops it.
+pub(super) fn shutdown(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(error("ERR Ringwell is stopped by a signal to its process, not by SHUTDOWN"))
+}
+
+/// `LASTSAVE`: when a save last ended; the log itself is synced on its own.
 pub(super) fn lastsave(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    Some(Reply::Integer(session.shared.now() / 1000))
+    Some(Reply::Integer(session.shared.saves.last() / 1000))
 }
 
 /// `LOLWUT [VERSION version]`
@@ -395,25 +394,12 @@ pub(super) fn acl(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Opt
     })
 }
 
-/// The commands of a category, by the group they are in.
+/// The commands of a category.
 fn category(name: &[u8]) -> Reply {
-    use ringwell_storage::keyspace::command::COMMANDS;
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     if !CATEGORIES.contains(&name.as_str()) {
         return error(&format!("ERR Unknown category '{}'", quote(name.as_bytes(), QUOTED)));
     }
-    let group = match name.as_str() {
-        "sortedset" => "sorted-set",
-        "keyspace" => "generic",
-        name => name,
-    };
-    let held = COMMANDS.iter().filter(|command| match group {
-        "read" => !command.writes,
-        "write" => command.writes,
-        "blocking" => command.blocks,
-        group => command.group == group,
-    });
-    let session = super::SESSION_COMMANDS.iter().filter(|_| group == "connection");
-    let names = held.map(|c| c.name).chain(session.map(|c| c.name));
-    Reply::Array(names.map(text).collect())
+    let all = COMMANDS.iter().chain(SUBCOMMANDS).filter(|facts| facts.is_in(&name));
+    Reply::Array(all.map(|facts| text(facts.name)).collect())
 }

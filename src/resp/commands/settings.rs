@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Switch,
     Number,
     Bytes,
+    /// Bytes, or a percentage.
+    Share,
     /// One of these words.
     Words(&'static str),
     /// Classes of keyspace events.
@@ -24,7 +26,7 @@ pub(super) enum Kind {
     Text,
 }
 
-use Kind::{Buffers, Bytes, Events, Fixed, Number, Switch, Text, Words};
+use Kind::{Buffers, Bytes, Events, Fixed, Number, Share, Switch, Text, Words};
 
 /// Name, what it takes, and its value until it is set.
 #[rustfmt::skip]
@@ -98,6 +100,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ("io-threads", Fixed, "1"),
     ("io-threads-do-reads", Fixed, "no"),
     ("jemalloc-bg-thread", Switch, "yes"),
+    ("key-load-delay", Number, "0"),
     ("latency-monitor-threshold", Number, "0"),
     ("latency-tracking", Switch, "yes"),
     ("latency-tracking-info-percentiles", Text, "50 99 99.9"),
@@ -117,7 +120,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ("masterauth", Text, ""),
     ("masteruser", Text, ""),
     ("maxmemory", Bytes, "0"),
-    ("maxmemory-clients", Bytes, "0"),
+    ("maxmemory-clients", Share, "0"),
     ("maxmemory-eviction-tenacity", Number, "10"),
     ("maxmemory-policy", Words("volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu allkeys-random noeviction"), "noeviction"),
     ("maxmemory-samples", Number, "5"),
@@ -134,6 +137,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ("propagation-error-behavior", Words("ignore panic panic-on-replicas"), "ignore"),
     ("protected-mode", Switch, "yes"),
     ("rdb-del-sync-files", Switch, "no"),
+    ("rdb-key-save-delay", Number, "0"),
     ("rdb-save-incremental-fsync", Switch, "yes"),
     ("rdbchecksum", Fixed, "yes"),
     ("rdbcompression", Switch, "yes"),
@@ -196,6 +200,9 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ("zset-max-ziplist-value", Number, "64"),
 ];
 
+/// Parameters that CONFIG GET shows only to those who ask for them by their whole names.
+pub(super) const HIDDEN: &[&str] = &["key-load-delay", "rdb-key-save-delay"];
+
 /// What CONFIG SET has set, with what acts beside it for quick reading.
 #[derive(Debug)]
 pub struct Settings {
@@ -246,6 +253,13 @@ impl Settings {
         self.events.load(Ordering::Relaxed)
     }
 
+    /// The percentiles of INFO latencystats.
+    pub(super) fn percentiles(&self) -> Vec<f64> {
+        let set = self.lock().get("latency-tracking-info-percentiles").cloned();
+        let text = set.unwrap_or_else(|| "50 99 99.9".to_owned());
+        text.split_whitespace().filter_map(|percent| percent.parse().ok()).collect()
+    }
+
     /// Every parameter and its value.
     pub(super) fn all(&self) -> Vec<(&'static str, String)> {
         let set = self.lock();
@@ -259,7 +273,7 @@ impl Settings {
     pub(super) fn set(&self, pairs: &[(String, String)]) -> Result<(), String> {
         let mut checked = Vec::new();
         for (name, text) in pairs {
-            let Some((name, kind, _)) = TABLE.iter().find(|(known, ..)| *known == *name) else {
+            let Some((name, kind, usual)) = TABLE.iter().find(|(known, ..)| *known == *name) else {
                 return Err(format!(
                     "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
                 ));
@@ -268,6 +282,10 @@ impl Settings {
                 return Err(format!(
                     "ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter"
                 ));
+            }
+            // What cannot be set can be confirmed.
+            if *kind == Fixed && text == usual {
+                continue;
             }
             let value = kind.read(text).map_err(|why| {
                 format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
@@ -339,6 +357,12 @@ impl Kind {
             Bytes => bytes(text)
                 .map(|bytes| bytes.to_string())
                 .ok_or_else(|| "argument must be a memory value".to_owned()),
+            Share => match text.strip_suffix('%').map(str::parse::<u32>) {
+                Some(Ok(0..=100)) => Ok(text.to_owned()),
+                Some(Ok(_)) => refused("percentage argument must be less or equal to 100"),
+                Some(Err(_)) => refused("argument must be a memory or percent value"),
+                None => Bytes.read(text),
+            },
             Words(words) => {
                 let word = text.to_ascii_lowercase();
                 if words.split(' ').any(|known| known == word) {

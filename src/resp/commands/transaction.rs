@@ -22,7 +22,16 @@ pub(super) fn multi(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Opti
 }
 
 /// `EXEC`: no other connection's data command runs between the first and the last queued one.
-pub(super) fn exec(session: &mut Session, _: &[&[u8]], out: &mut Vec<u8>) -> Option<Reply> {
+pub(super) fn exec(session: &mut Session, args: &[&[u8]], out: &mut Vec<u8>) -> Option<Reply> {
+    let reply = run_all(session, out);
+    if session.shared.hub.monitored() {
+        // Behind what it ran, as that was done before it.
+        session.show_monitors_that(args);
+    }
+    reply
+}
+
+fn run_all(session: &mut Session, out: &mut Vec<u8>) -> Option<Reply> {
     let Some(transaction) = &mut session.transaction else {
         return Some(error("ERR EXEC without MULTI"));
     };
@@ -39,6 +48,7 @@ pub(super) fn exec(session: &mut Session, _: &[&[u8]], out: &mut Vec<u8>) -> Opt
         session.transaction = None;
         return Some(Reply::NullArray);
     }
+    session.running = Some(shared.store.transaction());
     length(b'*', queue.len(), out);
     for command in &queue {
         let args: Vec<&[u8]> = command.iter().map(|arg| &**arg).collect();
@@ -51,6 +61,7 @@ pub(super) fn exec(session: &mut Session, _: &[&[u8]], out: &mut Vec<u8>) -> Opt
         }
     }
     session.transaction = None;
+    session.running = None;
     if shared.waiters.count() > 0 {
         shared.serve_waiters(None);
     }

@@ -28,6 +28,13 @@ pub(crate) struct Compaction {
     damaged: HashSet<u64>,
 }
 
+impl Compaction {
+    /// Plans at the next step, rested or not.
+    pub(crate) fn hurry(&mut self) {
+        self.rest_until = None;
+    }
+}
+
 struct Job {
     sources: Vec<u64>,
     target: u64,

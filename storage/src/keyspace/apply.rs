@@ -45,6 +45,7 @@ impl Keyspace {
         if let (Some(a), Some(b)) = (below.get_mut(low), above.first_mut()) {
             std::mem::swap(&mut a.keys, &mut b.keys);
             std::mem::swap(&mut a.expiries, &mut b.expiries);
+            std::mem::swap(&mut a.expiry_sum, &mut b.expiry_sum);
         }
     }
 }

@@ -12,11 +12,18 @@ pub(super) struct Database {
     pub(super) keys: Table<Entry>,
     pub(super) expiries: BTreeSet<(i64, Bytes)>,
     pub(super) marks: Table<Bytes>,
+    /// The times of `expiries`, added up.
+    pub(super) expiry_sum: i128,
 }
 
 impl Database {
     pub(super) fn new() -> Database {
-        Database { keys: Table::new(), expiries: BTreeSet::new(), marks: Table::new() }
+        Database {
+            keys: Table::new(),
+            expiries: BTreeSet::new(),
+            marks: Table::new(),
+            expiry_sum: 0,
+        }
     }
 
     /// The value of a key, made by `new` if there is none.
@@ -45,9 +52,11 @@ impl Database {
         }
         if let Some(old) = old {
             self.expiries.remove(&(old, Bytes::clone(&name)));
+            self.expiry_sum -= i128::from(old);
         }
         if let Some(at) = at {
             self.expiries.insert((at, name));
+            self.expiry_sum += i128::from(at);
         }
     }
 
@@ -63,5 +72,13 @@ impl Database {
     pub(super) fn flush(&mut self) {
         self.keys = Table::new();
         self.expiries.clear();
+        self.expiry_sum = 0;
+    }
+
+    /// How long the keys that expire still have, on average.
+    pub(super) fn mean_ttl(&self, now: i64) -> i64 {
+        let count = i128::try_from(self.expiries.len()).unwrap_or(i128::MAX);
+        let mean = self.expiry_sum.checked_div(count).map(|at| at - i128::from(now));
+        mean.map_or(0, |ttl| i64::try_from(ttl.max(0)).unwrap_or(i64::MAX))
     }
 }

@@ -514,7 +514,7 @@ fn at(mut error: FormatError, base: usize) -> FormatError {
         FormatError::Truncated { offset, .. }
         | FormatError::Unknown { offset, .. }
         | FormatError::Trailing { offset, .. } => *offset += base,
-        FormatError::Version { .. } => {}
+        FormatError::Version { .. } | FormatError::List { .. } => {}
     }
     error
 }

@@ -1,18 +1,28 @@
-//! A list: sealed, immutable, shared segments between two open ends.
+//! A list: sealed, compressed, immutable, shared segments between two open ends.
 //!
 //! Invariants: `len` is the sum of the parts; no piece is empty; what a segment holds never changes,
 //! only the window a piece shows of it. So a clone (a view) shares every segment, a pop moves a
-//! window, and `LTRIM 0 999` after each push costs no copy.
+//! window, and `LTRIM 0 999` after each push costs no copy. An open end is sealed while it is still
+//! small, since it is not compressed; a row of small pieces at an end is joined into one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::packed::Packed;
+use super::segment::{MAX_ELEMENTS, Segment};
+use crate::wire::{FormatError, Reader, put_prefixed, put_varint};
 
 /// An open end is sealed at so many elements, or at so many bytes.
-const SEAL_ELEMENTS: usize = 128;
+const SEAL_ELEMENTS: usize = 64;
 const SEAL_BYTES: usize = 64 * 1024;
+/// So many small pieces in a row at an end become one.
+const JOIN_PIECES: usize = 16;
+/// A piece is small with so many elements at most, of a segment of so many bytes at most.
+const SMALL_ELEMENTS: usize = 2 * SEAL_ELEMENTS;
+const SMALL_BYTES: usize = 8 * 1024;
+/// Removing more than one element of so many makes the whole list anew.
+const FEW: usize = 32;
 
 /// One end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +50,6 @@ struct Piece {
     segment: Arc<Segment>,
     window: Range<usize>,
 }
-
-/// Elements that never change again. How they are stored is known only here.
-#[derive(Debug)]
-struct Segment(Packed);
 
 impl List {
     /// How many elements.
@@ -165,6 +171,13 @@ impl List {
 
     /// Removes the elements at these places, which ascend.
     pub fn remove(&mut self, indexes: &[usize]) {
+        if indexes.len() < self.len / FEW {
+            return indexes.iter().rev().for_each(|index| {
+                self.edit(*index, |elements, at| {
+                    elements.remove(at);
+                });
+            });
+        }
         let mut left = List::default();
         let mut gone = indexes.iter().copied().peekable();
         let mut index = 0;
@@ -202,19 +215,39 @@ impl List {
             inside -= piece.window.len();
             at += 1;
         }
-        let Some(piece) = self.pieces.get_mut(at) else { return };
+        self.edit_piece(at, inside, change);
+    }
+
+    /// Of a large piece only a small part is sealed anew; what is before and behind stays shared.
+    fn edit_piece(
+        &mut self,
+        at: usize,
+        inside: usize,
+        change: impl FnOnce(&mut Vec<Vec<u8>>, usize),
+    ) {
+        let Some(piece) = self.pieces.remove(at) else { return };
+        let Range { start, end } = piece.window;
+        let from = start + inside - inside % SEAL_ELEMENTS;
+        let to = if end - from < SMALL_ELEMENTS { end } else { from + SEAL_ELEMENTS };
         let mut elements = Vec::new();
-        piece.segment.visit(piece.window.clone(), &mut |element| elements.push(element.to_vec()));
+        piece.segment.visit(from..to, &mut |element| elements.push(element.to_vec()));
         let before = elements.len();
-        change(&mut elements, inside);
+        change(&mut elements, start + inside - from);
         self.len = self.len - before + elements.len();
         let packed = |part: &[Vec<u8>]| part.iter().map(Vec::as_slice).collect::<Packed>();
-        if elements.len() > 2 * SEAL_ELEMENTS {
-            let (lower, upper) = elements.split_at(elements.len() / 2);
-            *piece = Piece::new(packed(lower));
-            self.pieces.insert(at + 1, Piece::new(packed(upper)));
-        } else {
-            *piece = Piece::new(packed(&elements));
+        let window = |range| Piece { segment: Arc::clone(&piece.segment), window: range };
+        let (lower, upper) = match elements.len() {
+            len if len > 2 * SMALL_ELEMENTS => elements.split_at(len / 2),
+            len => elements.split_at(len),
+        };
+        let parts = [
+            window(start..from),
+            Piece::new(&packed(lower)),
+            Piece::new(&packed(upper)),
+            window(to..end),
+        ];
+        for part in parts.into_iter().rev().filter(|part| !part.window.is_empty()) {
+            self.pieces.insert(at, part);
         }
     }
 
@@ -246,37 +279,89 @@ impl List {
     fn seal(&mut self, end: End) {
         match end {
             End::Left => {
-                let piece = Piece::new(self.head.iter().rev().collect());
-                self.head.truncate(0);
+                let head = std::mem::take(&mut self.head);
+                let piece = Piece::new(&head.iter().rev().collect());
                 self.pieces.push_front(piece);
             }
             End::Right => {
-                let piece = Piece::new(std::mem::take(&mut self.tail));
+                let piece = Piece::new(&std::mem::take(&mut self.tail));
                 self.pieces.push_back(piece);
             }
         }
+        self.join(end);
+    }
+
+    /// Joins the small pieces at an end once there is a row of them.
+    fn join(&mut self, end: End) {
+        let Some(rest) = self.pieces.len().checked_sub(JOIN_PIECES) else { return };
+        let range = match end {
+            End::Left => 0..JOIN_PIECES,
+            End::Right => rest..self.pieces.len(),
+        };
+        if !self.pieces.range(range.clone()).all(Piece::is_small) {
+            return;
+        }
+        let mut elements = Packed::default();
+        for piece in self.pieces.drain(range) {
+            piece.segment.visit(piece.window, &mut |element| elements.push(element));
+        }
+        match end {
+            End::Left => self.pieces.push_front(Piece::new(&elements)),
+            End::Right => self.pieces.push_back(Piece::new(&elements)),
+        }
+    }
+
+    /// Bytes its elements take in memory.
+    pub fn memory(&self) -> usize {
+        let pieces = self.pieces.iter().map(|piece| {
+            let shown = piece.segment.bytes().len() * piece.window.len();
+            shown / piece.segment.len().max(1) + size_of::<Piece>() + size_of::<Segment>()
+        });
+        self.head.memory() + self.tail.memory() + pieces.sum::<usize>()
+    }
+
+    /// Appends its pieces; open ends become pieces of their own.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let ends = [self.head.iter().rev().collect::<Packed>(), self.tail.clone()];
+        let [head, tail] = ends.map(|end| (!end.is_empty()).then(|| Piece::new(&end)));
+        let pieces = || head.iter().chain(&self.pieces).chain(&tail);
+        put_varint(out, pieces().count() as u64);
+        for piece in pieces() {
+            put_varint(out, piece.window.start as u64);
+            put_varint(out, piece.window.end as u64);
+            put_prefixed(out, piece.segment.bytes());
+        }
+    }
+
+    /// Reads what [`encode`](List::encode) wrote; checks all of it.
+    pub(super) fn decode(bytes: &[u8]) -> Result<List, FormatError> {
+        let reader = &mut Reader::new(bytes);
+        let mut list = List::default();
+        for _ in 0..reader.count(3)? {
+            let (start, end) = (reader.varint()?, reader.varint()?);
+            let segment = Segment::decode(reader.prefixed()?)?;
+            if start >= end || end > segment.len() as u64 {
+                return Err(reader.error("window past the end of a segment"));
+            }
+            let window = start as usize..end as usize;
+            list.len += window.len();
+            list.pieces.push_back(Piece { segment: Arc::new(segment), window });
+        }
+        if !reader.is_empty() {
+            return Err(reader.error("bytes after a list"));
+        }
+        Ok(list)
     }
 }
 
 impl Piece {
-    fn new(elements: Packed) -> Piece {
-        let window = 0..elements.len();
-        Piece { segment: Arc::new(Segment::new(elements)), window }
-    }
-}
-
-impl Segment {
-    fn new(mut elements: Packed) -> Segment {
-        elements.shrink();
-        Segment(elements)
+    fn new(elements: &Packed) -> Piece {
+        debug_assert!(elements.len() <= MAX_ELEMENTS, "a row of small pieces is no longer");
+        Piece { segment: Arc::new(Segment::new(elements)), window: 0..elements.len() }
     }
 
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn visit(&self, range: Range<usize>, see: &mut dyn FnMut(&[u8])) {
-        self.0.range(range).for_each(see);
+    fn is_small(&self) -> bool {
+        self.window.len() <= SMALL_ELEMENTS && self.segment.bytes().len() <= SMALL_BYTES
     }
 }
 
@@ -335,7 +420,11 @@ mod tests {
                 list.push(End::Left, b"element");
             }
             list.drop(End::Left, SEAL_ELEMENTS - 1);
-            assert!(list.pieces.len() <= 2, "{} pieces in round {round}", list.pieces.len());
+            assert!(
+                list.pieces.len() < JOIN_PIECES,
+                "{} pieces in round {round}",
+                list.pieces.len()
+            );
         }
     }
 }

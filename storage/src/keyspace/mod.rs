@@ -17,6 +17,7 @@ mod list;
 mod map;
 mod packed;
 mod request;
+mod segment;
 mod table;
 mod value;
 mod view;
@@ -30,7 +31,7 @@ pub use glob::matches as glob_matches;
 pub use list::{End, List};
 pub use map::{Map, Weight};
 pub use packed::Packed;
-pub use request::{Decision, Reply, Request};
+pub use request::{Decision, Looks, Reply, Request};
 pub use table::Bytes;
 pub use value::{Entry, Value};
 pub use view::View;
@@ -99,6 +100,11 @@ impl Keyspace {
     /// How many keys a database has, and how many of them expire.
     pub fn counts(&self, db: u8) -> (usize, usize) {
         self.database(db).map_or((0, 0), |d| (d.keys.len(), d.expiries.len()))
+    }
+
+    /// How long the keys of a database that expire still have, in milliseconds, on average.
+    pub fn mean_ttl(&self, db: u8, now: i64) -> i64 {
+        self.database(db).map_or(0, |database| database.mean_ttl(now))
     }
 
     fn database(&self, db: u8) -> Option<&Database> {

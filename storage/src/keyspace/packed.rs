@@ -62,10 +62,9 @@ impl Packed {
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    /// Gives back memory that is not used.
-    pub(super) fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.ends.shrink_to_fit();
+    /// Bytes it has allocated.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 }
 

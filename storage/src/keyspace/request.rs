@@ -64,4 +64,26 @@ pub struct Decision {
     pub reply: Reply,
     /// What changes; empty when nothing does.
     pub effects: Effects,
+    /// What it looked at.
+    pub looks: Looks,
+}
+
+/// Keys that commands looked at, as INFO counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// Keys that were there for a command that reads.
+    pub hits: u64,
+    /// Keys that were not.
+    pub misses: u64,
+    /// Keys deleted because their time was over.
+    pub expired: u64,
+}
+
+impl Looks {
+    /// Adds others.
+    pub fn add(&mut self, other: Looks) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+    }
 }

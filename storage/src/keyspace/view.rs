@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Keyspace;
 use super::database::Database;
 use super::effect::DATABASES;
-use super::list::{End, List};
+use super::list::List;
 use super::map::Map;
 use super::table::{Bytes, Table};
 use super::value::{Entry, Value};
@@ -105,8 +105,9 @@ fn encode_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::String(string) => put_bytes(out, string),
         Value::List(list) => {
-            put_varint(out, list.len() as u64);
-            list.visit(0, usize::MAX, &mut |element| put_bytes(out, element));
+            let mut pieces = Vec::new();
+            list.encode(&mut pieces);
+            put_bytes(out, &pieces);
         }
         Value::Hash(hash) => {
             put_varint(out, hash.len() as u64);
@@ -198,10 +199,9 @@ fn decode_value(kind: u8, reader: &mut Reader<'_>) -> Result<Value, FormatError>
     Ok(match kind {
         STRING => Value::String(Bytes::from(reader.bytes()?)),
         LIST => {
-            let mut list = List::default();
-            for _ in 0..reader.varint()? {
-                list.push(End::Right, reader.bytes()?);
-            }
+            let bytes = reader.bytes()?;
+            let offset = reader.offset() - bytes.len();
+            let list = List::decode(bytes).map_err(|error| FormatError::List { offset, error })?;
             Value::List(Arc::new(list))
         }
         HASH => {

@@ -29,6 +29,14 @@ pub enum FormatError {
         /// Where.
         offset: usize,
     },
+    /// A list's segments do not decode.
+    #[error("list at offset {offset}: {error}")]
+    List {
+        /// Where the list begins.
+        offset: usize,
+        /// What is wrong, counted from there.
+        error: crate::wire::FormatError,
+    },
     /// Bytes are left over after the last thing.
     #[error("{count} bytes left over at offset {offset}")]
     Trailing {

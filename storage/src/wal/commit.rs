@@ -61,6 +61,8 @@ pub struct Log {
     disk: Arc<dyn Disk>,
     options: LogOptions,
     gathering: Mutex<Gathering>,
+    /// Told when a held group is let go, or nobody waits for one any more.
+    released: Condvar,
     writer: Mutex<Writer>,
     /// Held through a sync, so that syncs come one after the other.
     syncing: Mutex<()>,
@@ -80,6 +82,10 @@ struct Gathering {
     start: u64,
     /// What the next record may lean on.
     chains: Chains,
+    /// Whether records are to come that must stand in this group.
+    held: bool,
+    /// How many wait until it is not held; a new hold waits for them.
+    wanting: usize,
 }
 
 struct Writer {
@@ -133,7 +139,10 @@ impl Log {
                 bytes: vec![0; GROUP_HEADER],
                 start: end.0,
                 chains: Chains::default(),
+                held: false,
+                wanting: 0,
             }),
+            released: Condvar::new(),
             writer: Mutex::new(Writer {
                 segment,
                 epoch,
@@ -177,11 +186,11 @@ impl Log {
     pub fn admits(&self) -> Result<(), AppendError> {
         self.healthy()?;
         if lock(&self.gathering).bytes.len() > self.options.max_pending {
-            self.flush(self.end())?;
+            self.write_now()?;
         }
         // A flag, so that an append does not wait for a write that is under way.
         if self.stuck.load(Ordering::Acquire) {
-            self.flush(self.end())?;
+            self.write_now()?;
         }
         Ok(())
     }
@@ -213,16 +222,58 @@ impl Log {
     /// Puts all records below `upto` into the file. Whoever comes first writes for all.
     pub fn flush(&self, upto: WalPosition) -> Result<(), AppendError> {
         while self.written() < upto {
+            let _no_hold_begins = self.wait_for_release();
             let mut writer = lock(&self.writer);
-            if self.written() < upto
-                && let Err(error) = self.write_group(&mut writer)
-            {
+            if self.written() < upto {
+                let done = self.write_group(&mut writer);
                 drop(writer);
-                self.failed(&error);
-                return Err(AppendError::Log(error.to_string()));
+                self.note(done)?;
             }
         }
         self.healthy()
+    }
+
+    /// Puts what has gathered into the file, unless more must stand in the same group. Unlike
+    /// [`Log::flush`] it never waits for whoever holds the group, so it may be called under locks.
+    fn write_now(&self) -> Result<(), AppendError> {
+        let mut writer = lock(&self.writer);
+        if self.written() >= self.end() {
+            return Ok(());
+        }
+        let done = self.write_group(&mut writer);
+        drop(writer);
+        self.note(done)
+    }
+
+    fn note(&self, done: Result<(), DiskError>) -> Result<(), AppendError> {
+        done.map_err(|error| {
+            self.failed(&error);
+            AppendError::Log(error.to_string())
+        })
+    }
+
+    /// Keeps the group that gathers open until the answer is dropped: what is appended meanwhile is in
+    /// the file whole or not at all. Waits for another hold. Whoever holds must not wait for the log.
+    pub(crate) fn hold(self: &Arc<Self>) -> Held {
+        let busy = |gathering: &mut Gathering| gathering.held || gathering.wanting > 0;
+        let gathering = lock(&self.gathering);
+        let mut gathering =
+            self.released.wait_while(gathering, busy).unwrap_or_else(PoisonError::into_inner);
+        gathering.held = true;
+        Held { log: Arc::clone(self) }
+    }
+
+    /// Waits while somebody holds the group, without the writer's lock: until the answer is dropped
+    /// nobody does so again, or those who come later would always go first.
+    fn wait_for_release(&self) -> Option<Wanting<'_>> {
+        let mut gathering = lock(&self.gathering);
+        if !gathering.held {
+            return None;
+        }
+        gathering.wanting += 1;
+        let held = |gathering: &mut Gathering| gathering.held;
+        drop(self.released.wait_while(gathering, held).unwrap_or_else(PoisonError::into_inner));
+        Some(Wanting(self))
     }
 
     /// Writes and syncs everything; says up to where. Blocks for the disk.
@@ -336,6 +387,9 @@ impl Log {
             Some(kept) => kept,
             None => {
                 let mut gathering = lock(&self.gathering);
+                if gathering.held {
+                    return Ok(());
+                }
                 let start = gathering.start;
                 let group = std::mem::replace(&mut gathering.bytes, vec![0; GROUP_HEADER]);
                 gathering.start += group.len() as u64;
@@ -427,6 +481,28 @@ impl Log {
     fn wake(&self) {
         let wakers = std::mem::take(&mut lock(&self.waiting).wakers);
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Someone who waited for a group and has not written it yet.
+struct Wanting<'a>(&'a Log);
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.gathering).wanting -= 1;
+        self.0.released.notify_all();
+    }
+}
+
+/// Keeps a group of the log open while it lives.
+pub(crate) struct Held {
+    log: Arc<Log>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&self.log.gathering).held = false;
+        self.log.released.notify_all();
     }
 }
 

@@ -13,6 +13,7 @@ pub mod replay;
 mod rows;
 pub(crate) mod segment;
 
+pub(crate) use commit::Held;
 pub use commit::{Ack, Durable, Log, LogOptions};
 pub(crate) use file::DIR as DIRECTORY;
 pub use record::{FloatRow, KeysRecord, NewSeries, OtherRow, Record, ShardBatch};

@@ -4,7 +4,9 @@ use super::chain::{Chains, ReadChains};
 use super::rows::{get_floats, put_floats};
 use crate::block::Deletion;
 use crate::chunk::{get_histogram, put_histogram};
+use crate::exemplars::{self, SeriesExemplar};
 use crate::head::SHARDS;
+use crate::metadata::{self, MetricMetadata};
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value};
 use crate::wire::{FormatError, Reader, put_f64, put_prefixed, put_varint, put_zigzag};
 use std::sync::Arc;
@@ -14,6 +16,8 @@ pub(crate) const RECORD_HEADER: usize = 6;
 
 const KIND_BATCH: u8 = 1;
 const KIND_KEYS: u8 = 2;
+const KIND_EXEMPLARS: u8 = 4;
+const KIND_METADATA: u8 = 5;
 /// Stands where a repair could not read; skipped by every reader.
 const KIND_GAP: u8 = 7;
 const KIND_DELETION: u8 = 6;
@@ -31,6 +35,10 @@ pub enum Record {
     Keys(KeysRecord),
     /// Samples deleted.
     Deletion(Deletion),
+    /// Exemplars.
+    Exemplars(Vec<SeriesExemplar>),
+    /// What metrics mean.
+    Metadata(Vec<MetricMetadata>),
 }
 
 /// Admitted samples of one shard, in the order they are applied.
@@ -94,6 +102,8 @@ pub struct KeysRecord {
 pub trait Encode {
     /// The record's kind.
     const KIND: u8;
+    /// Its flags: whether a reader that does not know the kind may skip it.
+    const FLAGS: u8 = 0;
     /// Appends the payload, which may lean on records before it.
     fn encode(&self, out: &mut Vec<u8>, chains: &mut Chains);
 }
@@ -108,7 +118,7 @@ impl ShardBatch {
 /// Appends a record with its header.
 pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &T, chains: &mut Chains) {
     let start = out.len();
-    out.extend_from_slice(&[T::KIND, 0, 0, 0, 0, 0]);
+    out.extend_from_slice(&[T::KIND, T::FLAGS, 0, 0, 0, 0]);
     value.encode(out, chains);
     let length = u32::try_from(out.len() - start - RECORD_HEADER).unwrap_or(u32::MAX);
     out[start + 2..start + RECORD_HEADER].copy_from_slice(&length.to_le_bytes());
@@ -140,6 +150,8 @@ pub(crate) fn get_record(
             chains.gap();
             return Ok(None);
         }
+        KIND_EXEMPLARS => Record::Exemplars(exemplars::get(&mut payload)?),
+        KIND_METADATA => Record::Metadata(metadata::get(&mut payload)?),
         _ if flags & SKIPPABLE != 0 => return Ok(None),
         _ => return Err(reader.error("unknown record kind, written by a newer release")),
     };
@@ -247,6 +259,24 @@ impl Encode for Deletion {
 
     fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
         Deletion::encode(self, out);
+    }
+}
+
+impl Encode for Vec<SeriesExemplar> {
+    const KIND: u8 = KIND_EXEMPLARS;
+    const FLAGS: u8 = SKIPPABLE;
+
+    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
+        exemplars::put(out, self.len(), self.iter());
+    }
+}
+
+impl Encode for Vec<MetricMetadata> {
+    const KIND: u8 = KIND_METADATA;
+    const FLAGS: u8 = SKIPPABLE;
+
+    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
+        metadata::put(out, self);
     }
 }
 

@@ -20,10 +20,30 @@ struct Series {
     samples: Vec<FloatSample>,
     #[prost(bytes, repeated, tag = "3")]
     histograms: Vec<Vec<u8>>,
-    #[prost(bytes, repeated, tag = "4")]
-    exemplars: Vec<Vec<u8>>,
-    #[prost(bytes, optional, tag = "5")]
-    metadata: Option<Vec<u8>>,
+    #[prost(message, repeated, tag = "4")]
+    exemplars: Vec<WireExemplar>,
+    #[prost(message, optional, tag = "5")]
+    metadata: Option<WireMetadata>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireExemplar {
+    #[prost(uint32, repeated, tag = "1")]
+    refs: Vec<u32>,
+    #[prost(double, tag = "2")]
+    value: f64,
+    #[prost(int64, tag = "3")]
+    t: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct WireMetadata {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(uint32, tag = "3")]
+    help: u32,
+    #[prost(uint32, tag = "4")]
+    unit: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -50,8 +70,13 @@ fn labels_samples_and_starts_come_through() {
     let long = "x".repeat(20_000);
     let symbols = ["", "__name__", "up", "job", "näme", &long];
     let with_both = Series {
-        exemplars: vec![b"not looked at".to_vec()],
-        metadata: Some(vec![0x08, 0x01]),
+        exemplars: vec![
+            WireExemplar { refs: vec![3, 4], value: 0.5, t: 9 },
+            WireExemplar { refs: vec![3, 5], value: 0.5, t: 9 },
+            WireExemplar { refs: vec![3, 99], value: 0.5, t: 9 },
+            WireExemplar { refs: [3, 4].repeat(200), value: 0.5, t: 9 },
+        ],
+        metadata: Some(WireMetadata { kind: 1, help: 4, unit: 0 }),
         histograms: vec![vec![0x78, 0x07, 0x88, 0x01, 0x03]],
         ..one(&[3, 4, 1, 2])
     };
@@ -59,8 +84,13 @@ fn labels_samples_and_starts_come_through() {
     let table = Symbols::read(&bytes, 1 << 20).unwrap();
     let spelling = table.spell(&bytes).unwrap();
     assert_eq!(spelling.bytes.len(), table.spelled_size());
-    let read = read(&bytes, &spelling).unwrap();
-    assert_eq!((read.exemplars, read.metadata), (1, 1));
+    let read = read(&bytes, &table, &spelling).unwrap();
+    let [kept] = read.beside.exemplars.as_slice() else { panic!("{:?}", read.beside) };
+    assert_eq!(kept.series.to_string(), r#"{__name__="up", job="näme"}"#);
+    assert_eq!(kept.exemplar.labels.to_string(), r#"{job="näme"}"#);
+    assert_eq!((read.beside.refused_exemplars, read.beside.refused_metadata), (3, 0));
+    let [noted] = read.beside.metadata.as_slice() else { panic!("{:?}", read.beside) };
+    assert_eq!((noted.metric.as_str(), noted.metadata.help.as_str()), ("up", "näme"));
     assert!(read.refused.is_empty(), "{:?}", read.refused);
     let labels: Vec<String> = read
         .batch
@@ -88,8 +118,9 @@ fn bad_references_refuse_their_series_alone() {
         (vec![1, 9], "reference 9 into a table of 4 symbols"),
     ] {
         let bytes = request(&["", "__name__", "up", "job"], vec![one(&refs), one(&[1, 2])]);
-        let spelling = Symbols::read(&bytes, 100).unwrap().spell(&bytes).unwrap();
-        let read = read(&bytes, &spelling).unwrap();
+        let symbols = Symbols::read(&bytes, 100).unwrap();
+        let spelling = symbols.spell(&bytes).unwrap();
+        let read = read(&bytes, &symbols, &spelling).unwrap();
         let [refused] = read.refused.as_slice() else { panic!("{:?}", read.refused) };
         assert_eq!(refused.series, 0);
         assert!(refused.reason.to_string().contains(reason), "{}", refused.reason);
@@ -117,9 +148,14 @@ fn no_damage_panics() {
         let Ok(symbols) = Symbols::read(bytes, 10_000) else { return };
         let Ok(spelling) = symbols.spell(bytes) else { return };
         assert!(spelling.bytes.len() <= symbols.spelled_size());
-        let _ = read(bytes, &spelling);
+        let _ = read(bytes, &symbols, &spelling);
     };
-    let bytes = request(&["", "__name__", "up"], vec![one(&[1, 2]), one(&[0, 2, 1, 2])]);
+    let beside = Series {
+        exemplars: vec![WireExemplar { refs: vec![2, 2], value: 1.0, t: 1 }],
+        metadata: Some(WireMetadata { kind: 3, help: 2, unit: 2 }),
+        ..one(&[1, 2])
+    };
+    let bytes = request(&["", "__name__", "up"], vec![beside, one(&[0, 2, 1, 2])]);
     for end in 0..bytes.len() {
         read_whole(&bytes[..end]);
     }

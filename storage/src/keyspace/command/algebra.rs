@@ -60,7 +60,7 @@ pub(super) fn sdiffstore(cx: &mut Context<'_>) -> Outcome {
 fn store_members(cx: &mut Context<'_>, operation: Operation) -> Outcome {
     let found = combine(cx, operation, cx.rest(2))?;
     let key = cx.arg(1);
-    if cx.entry(key).is_some() {
+    if cx.unread(key).is_some() {
         cx.effects.delete(cx.db, key);
     }
     if !found.is_empty() {

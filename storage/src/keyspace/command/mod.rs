@@ -28,7 +28,7 @@ use std::sync::Arc;
 use super::effect::Effects;
 use super::list::List;
 use super::map::Map;
-use super::request::{Decision, Reply, Request};
+use super::request::{Decision, Looks, Reply, Request};
 use super::table::Bytes;
 use super::value::{Entry, Value};
 use super::zset::ZSet;
@@ -43,14 +43,12 @@ pub struct Command {
     pub arity: i8,
     /// Whether it may change something.
     pub writes: bool,
-    /// Where its keys stand: first, last (negative: from the end), step; zeros: it names none.
-    pub keys: (i8, i8, i8),
-    /// What kind of keys it is for, as Redis groups commands.
-    pub group: &'static str,
     /// What it does, in a few words.
     pub summary: &'static str,
     /// Whether a nil reply means that it waits.
     pub blocks: bool,
+    /// Whether the keys it looks at count as read.
+    looks: bool,
     run: fn(&mut Context<'_>) -> Result<Reply, Refusal>,
 }
 
@@ -65,92 +63,38 @@ pub static COMMANDS: &[Command] = &{
         name: &'static str,
         arity: i8,
         writes: bool,
-        keys: (i8, i8, i8),
-        group: &'static str,
         run: fn(&mut Context<'_>) -> Result<Reply, Refusal>,
         summary: &'static str,
     ) -> Command {
-        Command { name, arity, writes, keys, group, summary, blocks: false, run }
+        Command { name, arity, writes, summary, blocks: false, looks: !writes, run }
     }
     const fn waiting(command: Command) -> Command {
         Command { blocks: true, ..command }
     }
+    /// Writes, but what it looks at counts as read.
+    const fn reading(command: Command) -> Command {
+        Command { looks: true, ..command }
+    }
     const R: bool = false;
     const W: bool = true;
-    const NONE: (i8, i8, i8) = (0, 0, 0);
-    const ONE: (i8, i8, i8) = (1, 1, 1);
-    const ALL: (i8, i8, i8) = (1, -1, 1);
-    const TWO: (i8, i8, i8) = (1, 2, 1);
-    const SECOND: (i8, i8, i8) = (2, 2, 1);
-    const PAIRS: (i8, i8, i8) = (1, -1, 2);
-    const BUTLAST: (i8, i8, i8) = (1, -2, 1);
-    /// A count of keys at this place, and the keys behind it.
-    const NUMBERED: (i8, i8, i8) = (1, 0, -1);
-    const NUMBERED2: (i8, i8, i8) = (2, 0, -1);
-    /// One key, then a count of keys, and the keys behind it.
-    const STORED: (i8, i8, i8) = (1, 1, -1);
     [
-        command("append", 3, W, ONE, "string", string::append, "Appends to a string."),
-        waiting(command(
-            "blmove",
-            6,
-            W,
-            TWO,
-            "list",
-            blocking::blmove,
-            "Moves an element, waiting for it.",
-        )),
-        waiting(command(
-            "blmpop",
-            -5,
-            W,
-            NUMBERED2,
-            "list",
-            blocking::blmpop,
-            "Takes elements, waiting for them.",
-        )),
-        waiting(command(
-            "blpop",
-            -3,
-            W,
-            BUTLAST,
-            "list",
-            blocking::blpop,
-            "Takes from the head, waiting for it.",
-        )),
-        waiting(command(
-            "brpop",
-            -3,
-            W,
-            BUTLAST,
-            "list",
-            blocking::brpop,
-            "Takes from the tail, waiting for it.",
-        )),
+        command("append", 3, W, string::append, "Appends to a string."),
+        waiting(command("blmove", 6, W, blocking::blmove, "Moves an element, waiting for it.")),
+        waiting(command("blmpop", -5, W, blocking::blmpop, "Takes elements, waiting for them.")),
+        waiting(command("blpop", -3, W, blocking::blpop, "Takes from the head, waiting for it.")),
+        waiting(command("brpop", -3, W, blocking::brpop, "Takes from the tail, waiting for it.")),
         waiting(command(
             "brpoplpush",
             4,
             W,
-            TWO,
-            "list",
             blocking::brpoplpush,
             "Moves an element, waiting for it.",
         )),
-        waiting(command(
-            "bzmpop",
-            -5,
-            W,
-            NUMBERED2,
-            "sorted-set",
-            blocking::bzmpop,
-            "Takes members, waiting for them.",
-        )),
+        waiting(command("bzmpop", -5, W, blocking::bzmpop, "Takes members, waiting for them.")),
         waiting(command(
             "bzpopmax",
             -3,
             W,
-            BUTLAST,
-            "sorted-set",
             blocking::bzpopmax,
             "Takes the highest member, waiting for it.",
         )),
@@ -158,354 +102,142 @@ pub static COMMANDS: &[Command] = &{
             "bzpopmin",
             -3,
             W,
-            BUTLAST,
-            "sorted-set",
             blocking::bzpopmin,
             "Takes the lowest member, waiting for it.",
         )),
-        command("copy", -3, W, TWO, "generic", space::copy, "Copies a key."),
-        command("dbsize", 1, R, NONE, "server", keys::dbsize, "Counts the keys."),
-        command("decr", 2, W, ONE, "string", string::decr, "Takes one from a number."),
-        command("decrby", 3, W, ONE, "string", string::decrby, "Takes from a number."),
-        command("del", -2, W, ALL, "generic", keys::del, "Deletes keys."),
-        command("dump", 2, R, ONE, "generic", dump::dump, "Gives a key as bytes."),
-        command("exists", -2, R, ALL, "generic", keys::exists, "Counts which keys exist."),
-        command("expire", -3, W, ONE, "generic", expire::expire, "Lets a key live for seconds."),
-        command("expireat", -3, W, ONE, "generic", expire::expireat, "Lets a key live until."),
-        command("expiretime", 2, R, ONE, "generic", expire::expiretime, "Says until when, in s."),
-        command("flushall", -1, W, NONE, "server", keys::flushall, "Deletes every key."),
-        command("flushdb", -1, W, NONE, "server", keys::flushdb, "Deletes the database's keys."),
-        command("get", 2, R, ONE, "string", string::get, "Gives a string."),
-        command("getbit", 3, R, ONE, "string", string::getbit, "Gives a bit."),
-        command("getdel", 2, W, ONE, "string", string::getdel, "Gives a string and deletes it."),
-        command(
-            "getex",
-            -2,
-            W,
-            ONE,
-            "string",
-            string::getex,
-            "Gives a string and changes its expiry.",
-        ),
-        command("getrange", 4, R, ONE, "string", string::getrange, "Gives a part of a string."),
-        command(
-            "getset",
-            3,
-            W,
-            ONE,
-            "string",
-            string::getset,
-            "Sets a string and gives the old one.",
-        ),
-        command("hdel", -3, W, ONE, "hash", hash::hdel, "Deletes fields."),
-        command("hexists", 3, R, ONE, "hash", hash::hexists, "Says whether a field exists."),
-        command("hget", 3, R, ONE, "hash", hash::hget, "Gives a field."),
-        command("hgetall", 2, R, ONE, "hash", hash::hgetall, "Gives all fields."),
-        command("hincrby", 4, W, ONE, "hash", hash::hincrby, "Adds to a field."),
-        command(
-            "hincrbyfloat",
-            4,
-            W,
-            ONE,
-            "hash",
-            hash::hincrbyfloat,
-            "Adds to a field that is a float.",
-        ),
-        command("hkeys", 2, R, ONE, "hash", hash::hkeys, "Gives the names of all fields."),
-        command("hlen", 2, R, ONE, "hash", hash::hlen, "Counts fields."),
-        command("hmget", -3, R, ONE, "hash", hash::hmget, "Gives some fields."),
-        command("hmset", -4, W, ONE, "hash", hash::hmset, "Sets fields."),
-        command("hrandfield", -2, R, ONE, "hash", random::hrandfield, "Gives random fields."),
-        command("hscan", -3, R, ONE, "hash", scan::hscan, "Walks the fields."),
-        command("hset", -4, W, ONE, "hash", hash::hset, "Sets fields, counts new ones."),
-        command("hsetnx", 4, W, ONE, "hash", hash::hsetnx, "Sets a field if it is absent."),
-        command(
-            "hstrlen",
-            3,
-            R,
-            ONE,
-            "hash",
-            hash::hstrlen,
-            "Gives the length of a field's value.",
-        ),
-        command("hvals", 2, R, ONE, "hash", hash::hvals, "Gives the values of all fields."),
-        command("incr", 2, W, ONE, "string", string::incr, "Adds one to a number."),
-        command("incrby", 3, W, ONE, "string", string::incrby, "Adds to a number."),
-        command("incrbyfloat", 3, W, ONE, "string", string::incrbyfloat, "Adds to a float."),
-        command("keys", 2, R, NONE, "generic", keys::keys, "Gives the keys of a pattern."),
-        command("lcs", -3, R, TWO, "string", string::lcs, "Finds what two strings have in common."),
-        command("lindex", 3, R, ONE, "list", list::lindex, "Gives one element."),
-        command("linsert", 5, W, ONE, "list", list::linsert, "Puts an element beside another."),
-        command("llen", 2, R, ONE, "list", list::llen, "Counts elements."),
-        command("lmove", 5, W, TWO, "list", list::lmove, "Moves an element to another list."),
-        command(
-            "lmpop",
-            -4,
-            W,
-            NUMBERED,
-            "list",
-            list::lmpop,
-            "Takes elements from the first list that has some.",
-        ),
-        command("lpop", -2, W, ONE, "list", list::lpop, "Takes elements from the head."),
-        command("lpos", -3, R, ONE, "list", list::lpos, "Finds an element."),
-        command("lpush", -3, W, ONE, "list", list::lpush, "Pushes elements at the head."),
-        command("lpushx", -3, W, ONE, "list", list::lpushx, "Pushes if the list exists."),
-        command("lrange", 4, R, ONE, "list", list::lrange, "Gives a range of elements."),
-        command("lrem", 4, W, ONE, "list", list::lrem, "Removes elements that are equal."),
-        command("lset", 4, W, ONE, "list", list::lset, "Replaces one element."),
-        command("ltrim", 4, W, ONE, "list", list::ltrim, "Keeps only a range of elements."),
-        command("memory", -2, R, SECOND, "server", space::memory, "Says what a key costs."),
-        command("mget", -2, R, ALL, "string", string::mget, "Gives some strings."),
-        command("move", 3, W, ONE, "generic", space::move_key, "Moves a key to another database."),
-        command("mset", -3, W, PAIRS, "string", string::mset, "Sets some strings."),
-        command(
-            "msetnx",
-            -3,
-            W,
-            PAIRS,
-            "string",
-            string::msetnx,
-            "Sets some strings if none exists.",
-        ),
-        command("object", -2, R, SECOND, "generic", space::object, "Says how a key is kept."),
-        command("persist", 2, W, ONE, "generic", expire::persist, "Lets a key live for ever."),
-        command("pexpire", -3, W, ONE, "generic", expire::pexpire, "Lets a key live for ms."),
-        command("pexpireat", -3, W, ONE, "generic", expire::pexpireat, "Lets a key live until."),
-        command("pexpiretime", 2, R, ONE, "generic", expire::pexpiretime, "Says until when."),
-        command("psetex", 4, W, ONE, "string", string::psetex, "Sets a string for milliseconds."),
-        command("pttl", 2, R, ONE, "generic", expire::pttl, "Says for how long, in ms."),
-        command("randomkey", 1, R, NONE, "generic", keys::randomkey, "Gives some key."),
-        command("rename", 3, W, TWO, "generic", space::rename, "Gives a key another name."),
-        command(
-            "renamenx",
-            3,
-            W,
-            TWO,
-            "generic",
-            space::renamenx,
-            "Gives a key a name that is free.",
-        ),
-        command("restore", -4, W, ONE, "generic", dump::restore, "Makes a key of bytes."),
-        command("rpop", -2, W, ONE, "list", list::rpop, "Takes elements from the tail."),
-        command(
-            "rpoplpush",
-            3,
-            W,
-            TWO,
-            "list",
-            list::rpoplpush,
-            "Moves an element to another list.",
-        ),
-        command("rpush", -3, W, ONE, "list", list::rpush, "Pushes elements at the tail."),
-        command("rpushx", -3, W, ONE, "list", list::rpushx, "Pushes if the list exists."),
-        command("sadd", -3, W, ONE, "set", set::sadd, "Adds members."),
-        command("scan", -2, R, NONE, "generic", scan::scan, "Walks the keys."),
-        command("scard", 2, R, ONE, "set", set::scard, "Counts members."),
-        command("sdiff", -2, R, ALL, "set", algebra::sdiff, "Subtracts sets."),
-        command("sdiffstore", -3, W, ALL, "set", algebra::sdiffstore, "Stores a difference."),
-        command("set", -3, W, ONE, "string", string::set, "Sets a string."),
-        command("setbit", 4, W, ONE, "string", string::setbit, "Sets a bit."),
-        command("setex", 4, W, ONE, "string", string::setex, "Sets a string for seconds."),
-        command("setnx", 3, W, ONE, "string", string::setnx, "Sets a string if it is absent."),
-        command(
-            "setrange",
-            4,
-            W,
-            ONE,
-            "string",
-            string::setrange,
-            "Overwrites a part of a string.",
-        ),
-        command("sinter", -2, R, ALL, "set", algebra::sinter, "Intersects sets."),
-        command(
-            "sintercard",
-            -3,
-            R,
-            NUMBERED,
-            "set",
-            algebra::sintercard,
-            "Counts an intersection.",
-        ),
-        command("sinterstore", -3, W, ALL, "set", algebra::sinterstore, "Stores an intersection."),
-        command("sismember", 3, R, ONE, "set", set::sismember, "Says whether a member is in."),
-        command("smembers", 2, R, ONE, "set", set::smembers, "Gives all members."),
-        command("smismember", -3, R, ONE, "set", set::smismember, "Says which members are in."),
-        command("smove", 4, W, TWO, "set", set::smove, "Moves a member."),
-        command("sort", -2, W, ONE, "generic", sort::sort, "Sorts the elements of a key."),
-        command("sort_ro", -2, R, ONE, "generic", sort::sort_ro, "Sorts the elements of a key."),
-        command("spop", -2, W, ONE, "set", random::spop, "Takes random members."),
-        command("srandmember", -2, R, ONE, "set", random::srandmember, "Gives random members."),
-        command("srem", -3, W, ONE, "set", set::srem, "Removes members."),
-        command("sscan", -3, R, ONE, "set", scan::sscan, "Walks the members."),
-        command("strlen", 2, R, ONE, "string", string::strlen, "Gives a string's length."),
-        command("substr", 4, R, ONE, "string", string::getrange, "Gives a part of a string."),
-        command("sunion", -2, R, ALL, "set", algebra::sunion, "Unites sets."),
-        command("sunionstore", -3, W, ALL, "set", algebra::sunionstore, "Stores a union."),
-        command("swapdb", 3, W, NONE, "server", space::swapdb, "Lets two databases change places."),
-        command("touch", -2, R, ALL, "generic", keys::exists, "Counts which keys exist."),
-        command("ttl", 2, R, ONE, "generic", expire::ttl, "Says for how long, in seconds."),
-        command("type", 2, R, ONE, "generic", keys::kind, "Says what a key holds."),
-        command("unlink", -2, W, ALL, "generic", keys::del, "Deletes keys."),
-        command("zadd", -4, W, ONE, "sorted-set", zset::zadd, "Adds members with scores."),
-        command("zcard", 2, R, ONE, "sorted-set", zset::zcard, "Counts members."),
-        command(
-            "zcount",
-            4,
-            R,
-            ONE,
-            "sorted-set",
-            zrange::zcount,
-            "Counts members in a range of scores.",
-        ),
-        command("zdiff", -3, R, NUMBERED, "sorted-set", algebra::zdiff, "Subtracts sorted sets."),
-        command(
-            "zdiffstore",
-            -4,
-            W,
-            STORED,
-            "sorted-set",
-            algebra::zdiffstore,
-            "Stores a difference.",
-        ),
-        command("zincrby", 4, W, ONE, "sorted-set", zset::zincrby, "Adds to a score."),
-        command(
-            "zinter",
-            -3,
-            R,
-            NUMBERED,
-            "sorted-set",
-            algebra::zinter,
-            "Intersects sorted sets.",
-        ),
-        command(
-            "zintercard",
-            -3,
-            R,
-            NUMBERED,
-            "sorted-set",
-            algebra::zintercard,
-            "Counts an intersection.",
-        ),
-        command(
-            "zinterstore",
-            -4,
-            W,
-            STORED,
-            "sorted-set",
-            algebra::zinterstore,
-            "Stores an intersection.",
-        ),
-        command(
-            "zlexcount",
-            4,
-            R,
-            ONE,
-            "sorted-set",
-            zrange::zlexcount,
-            "Counts members in a range of names.",
-        ),
-        command(
-            "zmpop",
-            -4,
-            W,
-            NUMBERED,
-            "sorted-set",
-            zset::zmpop,
-            "Takes members of the first set that has some.",
-        ),
-        command("zmscore", -3, R, ONE, "sorted-set", zset::zmscore, "Gives scores."),
-        command("zpopmax", -2, W, ONE, "sorted-set", zset::zpopmax, "Takes the highest members."),
-        command("zpopmin", -2, W, ONE, "sorted-set", zset::zpopmin, "Takes the lowest members."),
-        command(
-            "zrandmember",
-            -2,
-            R,
-            ONE,
-            "sorted-set",
-            random::zrandmember,
-            "Gives random members.",
-        ),
-        command("zrange", -4, R, ONE, "sorted-set", zrange::zrange, "Gives a range of members."),
-        command(
-            "zrangebylex",
-            -4,
-            R,
-            ONE,
-            "sorted-set",
-            zrange::zrangebylex,
-            "Gives a range of names.",
-        ),
-        command(
-            "zrangebyscore",
-            -4,
-            R,
-            ONE,
-            "sorted-set",
-            zrange::zrangebyscore,
-            "Gives a range of scores.",
-        ),
-        command(
-            "zrangestore",
-            -5,
-            W,
-            TWO,
-            "sorted-set",
-            zrange::zrangestore,
-            "Stores a range of members.",
-        ),
-        command(
-            "zrank",
-            3,
-            R,
-            ONE,
-            "sorted-set",
-            zset::zrank,
-            "Says how many stand before a member.",
-        ),
-        command("zrem", -3, W, ONE, "sorted-set", zset::zrem, "Removes members."),
-        command(
-            "zremrangebylex",
-            4,
-            W,
-            ONE,
-            "sorted-set",
-            zrange::zremrangebylex,
-            "Removes a range of names.",
-        ),
-        command(
-            "zremrangebyrank",
-            4,
-            W,
-            ONE,
-            "sorted-set",
-            zrange::zremrangebyrank,
-            "Removes a range of ranks.",
-        ),
-        command(
-            "zremrangebyscore",
-            4,
-            W,
-            ONE,
-            "sorted-set",
-            zrange::zremrangebyscore,
-            "Removes a range of scores.",
-        ),
-        command(
-            "zrevrange",
-            -4,
-            R,
-            ONE,
-            "sorted-set",
-            zrange::zrevrange,
-            "Gives a range, highest first.",
-        ),
+        reading(command("copy", -3, W, space::copy, "Copies a key.")),
+        command("dbsize", 1, R, keys::dbsize, "Counts the keys."),
+        command("decr", 2, W, string::decr, "Takes one from a number."),
+        command("decrby", 3, W, string::decrby, "Takes from a number."),
+        command("del", -2, W, keys::del, "Deletes keys."),
+        command("dump", 2, R, dump::dump, "Gives a key as bytes."),
+        command("exists", -2, R, keys::exists, "Counts which keys exist."),
+        command("expire", -3, W, expire::expire, "Lets a key live for seconds."),
+        command("expireat", -3, W, expire::expireat, "Lets a key live until."),
+        command("expiretime", 2, R, expire::expiretime, "Says until when, in s."),
+        command("flushall", -1, W, keys::flushall, "Deletes every key."),
+        command("flushdb", -1, W, keys::flushdb, "Deletes the database's keys."),
+        command("get", 2, R, string::get, "Gives a string."),
+        command("getbit", 3, R, string::getbit, "Gives a bit."),
+        reading(command("getdel", 2, W, string::getdel, "Gives a string and deletes it.")),
+        reading(command("getex", -2, W, string::getex, "Gives a string and changes its expiry.")),
+        command("getrange", 4, R, string::getrange, "Gives a part of a string."),
+        reading(command("getset", 3, W, string::getset, "Sets a string and gives the old one.")),
+        command("hdel", -3, W, hash::hdel, "Deletes fields."),
+        command("hexists", 3, R, hash::hexists, "Says whether a field exists."),
+        command("hget", 3, R, hash::hget, "Gives a field."),
+        command("hgetall", 2, R, hash::hgetall, "Gives all fields."),
+        command("hincrby", 4, W, hash::hincrby, "Adds to a field."),
+        command("hincrbyfloat", 4, W, hash::hincrbyfloat, "Adds to a field that is a float."),
+        command("hkeys", 2, R, hash::hkeys, "Gives the names of all fields."),
+        command("hlen", 2, R, hash::hlen, "Counts fields."),
+        command("hmget", -3, R, hash::hmget, "Gives some fields."),
+        command("hmset", -4, W, hash::hmset, "Sets fields."),
+        command("hrandfield", -2, R, random::hrandfield, "Gives random fields."),
+        command("hscan", -3, R, scan::hscan, "Walks the fields."),
+        command("hset", -4, W, hash::hset, "Sets fields, counts new ones."),
+        command("hsetnx", 4, W, hash::hsetnx, "Sets a field if it is absent."),
+        command("hstrlen", 3, R, hash::hstrlen, "Gives the length of a field's value."),
+        command("hvals", 2, R, hash::hvals, "Gives the values of all fields."),
+        command("incr", 2, W, string::incr, "Adds one to a number."),
+        command("incrby", 3, W, string::incrby, "Adds to a number."),
+        command("incrbyfloat", 3, W, string::incrbyfloat, "Adds to a float."),
+        command("keys", 2, R, keys::keys, "Gives the keys of a pattern."),
+        command("lcs", -3, R, string::lcs, "Finds what two strings have in common."),
+        command("lindex", 3, R, list::lindex, "Gives one element."),
+        command("linsert", 5, W, list::linsert, "Puts an element beside another."),
+        command("llen", 2, R, list::llen, "Counts elements."),
+        command("lmove", 5, W, list::lmove, "Moves an element to another list."),
+        command("lmpop", -4, W, list::lmpop, "Takes elements from the first list that has some."),
+        command("lpop", -2, W, list::lpop, "Takes elements from the head."),
+        command("lpos", -3, R, list::lpos, "Finds an element."),
+        command("lpush", -3, W, list::lpush, "Pushes elements at the head."),
+        command("lpushx", -3, W, list::lpushx, "Pushes if the list exists."),
+        command("lrange", 4, R, list::lrange, "Gives a range of elements."),
+        command("lrem", 4, W, list::lrem, "Removes elements that are equal."),
+        command("lset", 4, W, list::lset, "Replaces one element."),
+        command("ltrim", 4, W, list::ltrim, "Keeps only a range of elements."),
+        command("memory", -2, R, space::memory, "Says what a key costs."),
+        command("mget", -2, R, string::mget, "Gives some strings."),
+        command("move", 3, W, space::move_key, "Moves a key to another database."),
+        command("mset", -3, W, string::mset, "Sets some strings."),
+        command("msetnx", -3, W, string::msetnx, "Sets some strings if none exists."),
+        command("object", -2, R, space::object, "Says how a key is kept."),
+        command("persist", 2, W, expire::persist, "Lets a key live for ever."),
+        command("pexpire", -3, W, expire::pexpire, "Lets a key live for ms."),
+        command("pexpireat", -3, W, expire::pexpireat, "Lets a key live until."),
+        command("pexpiretime", 2, R, expire::pexpiretime, "Says until when."),
+        command("psetex", 4, W, string::psetex, "Sets a string for milliseconds."),
+        command("pttl", 2, R, expire::pttl, "Says for how long, in ms."),
+        command("randomkey", 1, R, keys::randomkey, "Gives some key."),
+        command("rename", 3, W, space::rename, "Gives a key another name."),
+        command("renamenx", 3, W, space::renamenx, "Gives a key a name that is free."),
+        command("restore", -4, W, dump::restore, "Makes a key of bytes."),
+        command("rpop", -2, W, list::rpop, "Takes elements from the tail."),
+        command("rpoplpush", 3, W, list::rpoplpush, "Moves an element to another list."),
+        command("rpush", -3, W, list::rpush, "Pushes elements at the tail."),
+        command("rpushx", -3, W, list::rpushx, "Pushes if the list exists."),
+        command("sadd", -3, W, set::sadd, "Adds members."),
+        command("scan", -2, R, scan::scan, "Walks the keys."),
+        command("scard", 2, R, set::scard, "Counts members."),
+        command("sdiff", -2, R, algebra::sdiff, "Subtracts sets."),
+        reading(command("sdiffstore", -3, W, algebra::sdiffstore, "Stores a difference.")),
+        command("set", -3, W, string::set, "Sets a string."),
+        command("setbit", 4, W, string::setbit, "Sets a bit."),
+        command("setex", 4, W, string::setex, "Sets a string for seconds."),
+        command("setnx", 3, W, string::setnx, "Sets a string if it is absent."),
+        command("setrange", 4, W, string::setrange, "Overwrites a part of a string."),
+        command("sinter", -2, R, algebra::sinter, "Intersects sets."),
+        command("sintercard", -3, R, algebra::sintercard, "Counts an intersection."),
+        reading(command("sinterstore", -3, W, algebra::sinterstore, "Stores an intersection.")),
+        command("sismember", 3, R, set::sismember, "Says whether a member is in."),
+        command("smembers", 2, R, set::smembers, "Gives all members."),
+        command("smismember", -3, R, set::smismember, "Says which members are in."),
+        command("smove", 4, W, set::smove, "Moves a member."),
+        reading(command("sort", -2, W, sort::sort, "Sorts the elements of a key.")),
+        command("sort_ro", -2, R, sort::sort_ro, "Sorts the elements of a key."),
+        command("spop", -2, W, random::spop, "Takes random members."),
+        command("srandmember", -2, R, random::srandmember, "Gives random members."),
+        command("srem", -3, W, set::srem, "Removes members."),
+        command("sscan", -3, R, scan::sscan, "Walks the members."),
+        command("strlen", 2, R, string::strlen, "Gives a string's length."),
+        command("substr", 4, R, string::getrange, "Gives a part of a string."),
+        command("sunion", -2, R, algebra::sunion, "Unites sets."),
+        reading(command("sunionstore", -3, W, algebra::sunionstore, "Stores a union.")),
+        command("swapdb", 3, W, space::swapdb, "Lets two databases change places."),
+        command("touch", -2, R, keys::exists, "Counts which keys exist."),
+        command("ttl", 2, R, expire::ttl, "Says for how long, in seconds."),
+        command("type", 2, R, keys::kind, "Says what a key holds."),
+        command("unlink", -2, W, keys::del, "Deletes keys."),
+        command("zadd", -4, W, zset::zadd, "Adds members with scores."),
+        command("zcard", 2, R, zset::zcard, "Counts members."),
+        command("zcount", 4, R, zrange::zcount, "Counts members in a range of scores."),
+        command("zdiff", -3, R, algebra::zdiff, "Subtracts sorted sets."),
+        reading(command("zdiffstore", -4, W, algebra::zdiffstore, "Stores a difference.")),
+        command("zincrby", 4, W, zset::zincrby, "Adds to a score."),
+        command("zinter", -3, R, algebra::zinter, "Intersects sorted sets."),
+        command("zintercard", -3, R, algebra::zintercard, "Counts an intersection."),
+        reading(command("zinterstore", -4, W, algebra::zinterstore, "Stores an intersection.")),
+        command("zlexcount", 4, R, zrange::zlexcount, "Counts members in a range of names."),
+        command("zmpop", -4, W, zset::zmpop, "Takes members of the first set that has some."),
+        command("zmscore", -3, R, zset::zmscore, "Gives scores."),
+        command("zpopmax", -2, W, zset::zpopmax, "Takes the highest members."),
+        command("zpopmin", -2, W, zset::zpopmin, "Takes the lowest members."),
+        command("zrandmember", -2, R, random::zrandmember, "Gives random members."),
+        command("zrange", -4, R, zrange::zrange, "Gives a range of members."),
+        command("zrangebylex", -4, R, zrange::zrangebylex, "Gives a range of names."),
+        command("zrangebyscore", -4, R, zrange::zrangebyscore, "Gives a range of scores."),
+        reading(command("zrangestore", -5, W, zrange::zrangestore, "Stores a range of members.")),
+        command("zrank", 3, R, zset::zrank, "Says how many stand before a member."),
+        command("zrem", -3, W, zset::zrem, "Removes members."),
+        command("zremrangebylex", 4, W, zrange::zremrangebylex, "Removes a range of names."),
+        command("zremrangebyrank", 4, W, zrange::zremrangebyrank, "Removes a range of ranks."),
+        command("zremrangebyscore", 4, W, zrange::zremrangebyscore, "Removes a range of scores."),
+        command("zrevrange", -4, R, zrange::zrevrange, "Gives a range, highest first."),
         command(
             "zrevrangebylex",
             -4,
             R,
-            ONE,
-            "sorted-set",
             zrange::zrevrangebylex,
             "Gives a range of names, last first.",
         ),
@@ -513,32 +245,14 @@ pub static COMMANDS: &[Command] = &{
             "zrevrangebyscore",
             -4,
             R,
-            ONE,
-            "sorted-set",
             zrange::zrevrangebyscore,
             "Gives a range of scores, highest first.",
         ),
-        command(
-            "zrevrank",
-            3,
-            R,
-            ONE,
-            "sorted-set",
-            zset::zrevrank,
-            "Says how many stand behind a member.",
-        ),
-        command("zscan", -3, R, ONE, "sorted-set", scan::zscan, "Walks the members."),
-        command("zscore", 3, R, ONE, "sorted-set", zset::zscore, "Gives a score."),
-        command("zunion", -3, R, NUMBERED, "sorted-set", algebra::zunion, "Unites sorted sets."),
-        command(
-            "zunionstore",
-            -4,
-            W,
-            STORED,
-            "sorted-set",
-            algebra::zunionstore,
-            "Stores a union.",
-        ),
+        command("zrevrank", 3, R, zset::zrevrank, "Says how many stand behind a member."),
+        command("zscan", -3, R, scan::zscan, "Walks the members."),
+        command("zscore", 3, R, zset::zscore, "Gives a score."),
+        command("zunion", -3, R, algebra::zunion, "Unites sorted sets."),
+        reading(command("zunionstore", -4, W, algebra::zunionstore, "Stores a union.")),
     ]
 };
 
@@ -598,11 +312,21 @@ pub(super) fn decide(keyspace: &Keyspace, request: &Request<'_>, now: i64) -> De
     let name = request.args.first().copied().unwrap_or_default();
     let found = find(name).zip(keyspace.database(request.db));
     let Some((command, database)) = found else {
-        return Decision { reply: unknown(request.args), effects: Effects::default() };
+        let (effects, looks) = (Effects::default(), Looks::default());
+        return Decision { reply: unknown(request.args), effects, looks };
     };
     let (db, args) = (request.db, request.args);
-    let mut context =
-        Context { command, keyspace, database, db, args, now, effects: Effects::default() };
+    let mut context = Context {
+        command,
+        keyspace,
+        database,
+        db,
+        args,
+        now,
+        effects: Effects::default(),
+        looks: Looks::default(),
+        reads: command.looks,
+    };
     let outcome = if !command.takes(args.len()) {
         Err(Refusal::Arity(command.name))
     } else if args.iter().map(|arg| arg.len()).sum::<usize>() > MAX_REQUEST {
@@ -611,7 +335,10 @@ pub(super) fn decide(keyspace: &Keyspace, request: &Request<'_>, now: i64) -> De
         (command.run)(&mut context)
     };
     let reply = outcome.unwrap_or_else(|refusal| Reply::Error(refusal.to_string()));
-    Decision { reply, effects: context.effects }
+    let expired = context.looks.expired;
+    let unread = Looks { expired, ..Looks::default() };
+    let looks = if context.reads { context.looks } else { unread };
+    Decision { reply, effects: context.effects, looks }
 }
 
 /// The reply to a name that is in no table, in Redis's words: it quotes what it can.
@@ -649,6 +376,9 @@ pub(super) struct Context<'a> {
     pub(super) args: &'a [&'a [u8]],
     pub(super) now: i64,
     pub(super) effects: Effects,
+    pub(super) looks: Looks,
+    /// Whether what is looked at counts as read.
+    pub(super) reads: bool,
 }
 
 impl<'a> Context<'a> {
@@ -663,14 +393,21 @@ impl<'a> Context<'a> {
     }
 
     /// The entry of a key. One that has expired is absent, and its deletion becomes an effect.
-    pub(super) fn entry(&mut self, key: &[u8]) -> Option<&'a Entry> {
+    pub(super) fn unread(&mut self, key: &[u8]) -> Option<&'a Entry> {
         let database = self.database;
-        let entry = database.keys.get(key)?;
-        if entry.expired(self.now) {
+        let found = database.keys.get(key);
+        if found.is_some_and(|entry| entry.expired(self.now)) {
             self.effects.delete(self.db, key);
-            return None;
+            self.looks.expired += 1;
         }
-        Some(entry)
+        found.filter(|entry| !entry.expired(self.now))
+    }
+
+    /// The same, counted as read if the command reads.
+    pub(super) fn entry(&mut self, key: &[u8]) -> Option<&'a Entry> {
+        let entry = self.unread(key);
+        *(if entry.is_some() { &mut self.looks.hits } else { &mut self.looks.misses }) += 1;
+        entry
     }
 
     pub(super) fn string(&mut self, key: &[u8]) -> Result<Option<&'a Bytes>, Refusal> {

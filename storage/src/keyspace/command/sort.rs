@@ -91,7 +91,7 @@ fn run(cx: &mut Context<'_>, may_store: bool) -> Outcome {
     // A pattern without a star names no key, so the order stays; a set has none, so that a stored
     // one must get some.
     let unsorted = asked.by.is_some_and(|by| !by.contains(&b'*'));
-    let is_set = matches!(cx.entry(cx.arg(1)).map(|e| &e.value), Some(Value::Set(_)));
+    let is_set = matches!(cx.unread(cx.arg(1)).map(|e| &e.value), Some(Value::Set(_)));
     if unsorted && !(is_set && asked.store.is_some()) {
         if ranked && asked.descending {
             elements.reverse();
@@ -110,7 +110,7 @@ fn run(cx: &mut Context<'_>, may_store: bool) -> Outcome {
             found.into_iter().map(|f| f.map_or(Reply::Null, Reply::Bulk)).collect(),
         ));
     };
-    if cx.entry(key).is_some() {
+    if cx.unread(key).is_some() {
         cx.effects.delete(cx.db, key);
     }
     let elements: Vec<&[u8]> = found.iter().map(|f| f.as_deref().unwrap_or_default()).collect();

@@ -37,6 +37,7 @@ pub(super) fn set(cx: &mut Context<'_>) -> Outcome {
         None => None,
     };
     let (found, old) = if options.get {
+        cx.reads = true;
         let old = cx.string(key)?;
         (old.is_some(), old.map_or(Reply::Null, |old| Reply::bulk(old)))
     } else {

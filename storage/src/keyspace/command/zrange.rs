@@ -163,7 +163,7 @@ pub(super) fn zrangestore(cx: &mut Context<'_>) -> Outcome {
 
 /// Puts a result in the place of whatever a key held; nothing leaves no key.
 pub(super) fn store(cx: &mut Context<'_>, key: &[u8], members: &[(f64, &[u8])]) {
-    if cx.entry(key).is_some() {
+    if cx.unread(key).is_some() {
         cx.effects.delete(cx.db, key);
     }
     if !members.is_empty() {

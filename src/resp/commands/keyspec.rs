@@ -1,0 +1,65 @@
+//! Finds the keys of a command: by where its facts say they stand, or as the command itself reads them.
+
+use super::arg;
+use crate::resp::facts::{Facts, Place};
+
+/// A key of a command, and what becomes of it in Redis's words.
+pub(super) type Key<'a> = (&'a [u8], &'static str);
+
+/// The keys of a command that has the right number of arguments; `None` if they do not make sense.
+pub(super) fn keys_of<'a>(facts: &Facts, args: &[&'a [u8]]) -> Option<Vec<Key<'a>>> {
+    let first = arg(args, 1);
+    let has = |word: &[u8]| args.iter().skip(2).any(|arg| arg.eq_ignore_ascii_case(word));
+    match facts.name {
+        "set" if has(b"get") => return Some(vec![(first, "RW access update")]),
+        "set" => return Some(vec![(first, "OW update")]),
+        "sort" | "sort_ro" => return Some(sorted(args)),
+        _ => {}
+    }
+    let mut keys = Vec::new();
+    for spec in facts.keys.iter().filter(|spec| !spec.flags.contains("not_key")) {
+        let Some((first, count, step)) = span(spec.place, args) else {
+            return facts.is("no_mandatory_keys").then(Vec::new);
+        };
+        let places = (0..count).map(|i| first + i * step);
+        keys.extend(places.filter_map(|place| Some((*args.get(place)?, spec.flags))));
+    }
+    Some(keys)
+}
+
+/// First place, number and step of the keys that stand at a place.
+fn span(place: Place, args: &[&[u8]]) -> Option<(usize, usize, usize)> {
+    let (first, last, step) = match place {
+        Place::Range { first, last, step } => {
+            let end = if last < 0 { args.len() } else { first };
+            (first, end.checked_add_signed(last.into())?, step)
+        }
+        Place::Counted { at } => {
+            let count = crate::resp::parse::number(args.get(at)?)?;
+            let count = usize::try_from(count).ok().filter(|count| *count > 0)?;
+            (at + 1, at.checked_add(count)?, 1)
+        }
+        Place::Unknown => return None,
+    };
+    let fits = last >= first && last < args.len();
+    fits.then(|| (first, (last - first) / step.max(1) + 1, step))
+}
+
+/// SORT's keys: what is sorted, and what the last STORE names.
+fn sorted<'a>(args: &[&'a [u8]]) -> Vec<Key<'a>> {
+    let mut keys = vec![(arg(args, 1), "RO access")];
+    let mut rest = args.get(2..).unwrap_or_default();
+    let mut stored = None;
+    while let [option, more @ ..] = rest {
+        rest = match (option.to_ascii_lowercase().as_slice(), more) {
+            (b"limit", [_, _, more @ ..]) | (b"get" | b"by", [_, more @ ..]) => more,
+            (b"store", [key, more @ ..]) => {
+                stored = Some((*key, "OW update"));
+                more
+            }
+            _ => more,
+        };
+    }
+    keys.extend(stored);
+    keys
+}

@@ -1,0 +1,91 @@
+//! What is kept beside samples, exemplars and metadata: it survives restarts from the log and from a
+//! checkpoint, costs nothing when it comes again, and stays within its bounds.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use ringwell_storage::disk::{Disk, MemDisk};
+use ringwell_storage::exemplars::{Exemplar, SeriesExemplar};
+use ringwell_storage::metadata::{Metadata, MetricMetadata, MetricType};
+use ringwell_storage::model::{Labels, Matcher, TimeRange};
+use ringwell_storage::store::{Options, Store};
+
+fn exemplar(series: &str, t: i64) -> SeriesExemplar {
+    let trace = format!("trace-{t}");
+    SeriesExemplar {
+        series: Labels::from_pairs([("__name__", series), ("job", "a")]).unwrap(),
+        exemplar: Exemplar {
+            labels: Labels::from_pairs([("trace_id", trace.as_str())]).unwrap(),
+            t,
+            value: t as f64 / 2.0,
+        },
+    }
+}
+
+fn metadata(metric: &str, help: &str) -> MetricMetadata {
+    let metadata =
+        Metadata { kind: MetricType::Counter, help: help.to_owned(), unit: "bytes".to_owned() };
+    MetricMetadata { metric: metric.to_owned(), metadata }
+}
+
+fn open(disk: &Arc<dyn Disk>, options: &Options) -> Store {
+    Store::open(Arc::clone(disk), options.clone(), 0).unwrap()
+}
+
+/// All that is kept, as text.
+fn dump(store: &Store) -> String {
+    let any = [vec![Matcher::equal("job", "a")]];
+    format!("{:?} {:?}", store.exemplars(&any, TimeRange::ALL), store.metadata(None))
+}
+
+#[test]
+fn restarts_keep_it() {
+    let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
+    let options = Options { exemplars: 5, ..Options::default() };
+    let mut expected = None;
+    for round in 0..4 {
+        let store = open(&disk, &options);
+        if let Some(expected) = expected {
+            assert_eq!(dump(&store), expected, "round {round}");
+        }
+        let times = round * 3..round * 3 + 4;
+        let taken = store.add_exemplars(times.map(|t| exemplar("s", t)).collect()).unwrap();
+        assert_eq!((taken.kept, taken.out_of_order), (4, 0), "round {round}");
+        let late = store.add_exemplars(vec![exemplar("s", -1)]).unwrap();
+        assert_eq!((late.kept, late.out_of_order, late.position), (0, 1, None));
+        store.note_metadata(vec![metadata("m", &format!("help {round}"))]).unwrap();
+        let end = store.stats().log_end;
+        let again = store.note_metadata(vec![metadata("m", &format!("help {round}"))]).unwrap();
+        assert_eq!((again.kept, again.position), (1, None));
+        store.add_exemplars(vec![exemplar("s", round * 3 + 3)]).unwrap();
+        assert_eq!(store.stats().log_end, end, "what is known is not logged");
+        let range = TimeRange::new(round * 3 + 1, round * 3 + 2).unwrap();
+        let found = store.exemplars(&[vec![Matcher::equal("__name__", "s")]], range);
+        assert_eq!(found.values().map(Vec::len).sum::<usize>(), 2);
+        assert_eq!(store.stats().exemplars, 4 + u64::from(round > 0));
+        expected = Some(dump(&store));
+        // Every second stop leaves a checkpoint, the others only the log.
+        if round % 2 == 0 {
+            store.sync().unwrap();
+        } else {
+            store.close(0).unwrap();
+        }
+    }
+    let none = open(&disk, &Options { exemplars: 0, ..options });
+    assert_eq!(none.stats().exemplars, 0);
+    assert_eq!(none.add_exemplars(vec![exemplar("s", 99)]).unwrap().kept, 0);
+}
+
+#[test]
+fn metadata_stays_within_its_bytes() {
+    let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
+    let store = open(&disk, &Options { metadata_bytes: 30, ..Options::default() });
+    let entries = vec![metadata("one", "0123456789"), metadata("two", "0123456789")];
+    let noted = store.note_metadata(entries).unwrap();
+    assert_eq!((noted.kept, noted.refused), (1, 1));
+    assert_eq!((store.stats().metadata, store.stats().metadata_bytes), (1, 18));
+    assert_eq!(store.metadata(Some("two")).len(), 0);
+    let long = store.note_metadata(vec![metadata("m", &"x".repeat(20 << 10))]).unwrap();
+    assert_eq!(long.refused, 1);
+}
