@@ -131,6 +131,9 @@ fn report(store: &Store, dir: &Path, took: Duration) {
     if let Some((at, reason)) = &found.torn {
         tracing::warn!(at, reason, "the log's torn end was cut; nothing synced lay there");
     }
+    if let Some(what) = &found.mended {
+        tracing::warn!(what, "the other copy was taken, and both are whole again");
+    }
     if found.lost_samples > 0 {
         let samples = found.lost_samples;
         tracing::error!(

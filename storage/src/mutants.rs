@@ -41,13 +41,23 @@ pub enum Mutant {
     CutDamage,
     /// Drops blocks too early.
     DropTooEarly,
+    /// Leaves the header of a group out of its checksum.
+    ChecksumSkipsHeader,
+    /// Takes a directory without a manifest for a new one.
+    MissingManifestIsNew,
+    /// Leaves deletions out of the manifest.
+    ManifestForgetsDeletions,
+    /// Does not delete from the head what the log deletes.
+    ReplayForgetsDeletions,
+    /// Leaves the last segment of the log out of a snapshot.
+    SnapshotMissesLog,
     /// Lets records lean on those of the segment before.
     ChainsCrossSegments,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 19] = [
+    pub const ALL: [Mutant; 24] = [
         Mutant::AckBeforeSync,
         Mutant::NoDirectorySync,
         Mutant::RenameBeforeSync,
@@ -66,6 +76,11 @@ impl Mutant {
         Mutant::ServeUnchecked,
         Mutant::CutDamage,
         Mutant::DropTooEarly,
+        Mutant::ChecksumSkipsHeader,
+        Mutant::MissingManifestIsNew,
+        Mutant::ManifestForgetsDeletions,
+        Mutant::ReplayForgetsDeletions,
+        Mutant::SnapshotMissesLog,
         Mutant::ChainsCrossSegments,
     ];
 }

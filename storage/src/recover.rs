@@ -10,6 +10,7 @@ use crate::head::{Head, SHARDS};
 use crate::keyspace::Effects;
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
+use crate::mutants::{Mutant, planted};
 use crate::wal::{Log, LogOptions, Logged, OpenLogError, Record, ShardBatch};
 
 /// Why a directory cannot be opened.
@@ -50,6 +51,8 @@ pub struct Report {
     pub lost_samples: u64,
     /// Blocks that were refused, with the reason; the rest serves.
     pub refused_blocks: Vec<String>,
+    /// What was damaged and had a whole copy beside it, which was taken and is written anew.
+    pub mended: Option<String>,
     /// Files that nothing referred to and that were removed.
     pub orphans: u64,
 }
@@ -73,14 +76,15 @@ impl Recovering {
         pages: &Arc<PageCache>,
         head: Head,
     ) -> Result<Recovering, OpenError> {
-        let mut manifest = Manifest::load(&*disk)?;
+        let (mut manifest, damage) = Manifest::load_checked(&*disk)?;
         manifest.epoch += 1;
         manifest.store(&*disk)?;
         let contents = match manifest.checkpoint {
             Some(live) => checkpoint::read(&*disk, live.number, &head)?,
             None => Contents::default(),
         };
-        let mut report = Report::default();
+        let mended = damage.map(str::to_owned);
+        let mut report = Report { mended, ..Report::default() };
         let mut blocks = Vec::new();
         for number in &manifest.blocks {
             match Block::open_with(&*disk, *number, pages) {
@@ -151,7 +155,8 @@ fn replay(
             }
         }
         Record::Deletion(what) => {
-            for number in 0..SHARDS {
+            let forgets = planted(Mutant::ReplayForgetsDeletions);
+            for number in (0..SHARDS).filter(|_| !forgets) {
                 head.lock(number).delete(&place.as_ref().map(|_| &what));
             }
             // The manifest may have it already.

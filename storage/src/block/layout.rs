@@ -128,8 +128,8 @@ pub(super) fn decode_footer(bytes: &[u8], file: u64) -> Result<Footer, FormatErr
     if reader.take(8)? != END_MAGIC {
         return Err(reader.error("no block ends here"));
     }
-    if version > VERSION {
-        return Err(reader.error("block format is newer than this release"));
+    if version != VERSION {
+        return Err(reader.error("not a block of a version this release knows"));
     }
     let inside = |p: &Part| {
         let ends = p.offset.checked_add(p.length).is_some_and(|end| end <= file);

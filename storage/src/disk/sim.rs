@@ -1,7 +1,7 @@
 //! A disk in memory, with faults and crash images from a seed.
 //!
 //! Faults it can inject ([`Fault`]), by the number of the operation that meets them: the death of the
-//! process, a full disk (a prefix of the write being stored), a failed sync with Linux's semantics
+//! process, a full disk (a prefix of the write being stored), a process with too many open files, a failed sync with Linux's semantics
 //! (what was dirty is dropped, and the next sync says all is well), a write that never reaches the
 //! platter, a write that lands elsewhere, a read that fails; and a bit that flips
 //! ([`SimDisk::flip_bit`]).
@@ -38,6 +38,8 @@ pub enum Fault {
     LostWriteAt(u64),
     /// If it is a write, its bytes land a sector further on.
     MisdirectedWriteAt(u64),
+    /// No file can be opened or made from it on, for so many operations: the process has too many.
+    NoHandlesFrom(u64, u64),
     /// The read with this number (counting reads) fails.
     ReadFailsAt(u64),
 }
@@ -206,6 +208,9 @@ impl State {
                 Fault::FullFrom(at, count) if (at..at + count).contains(&number) => {
                     met = Met::Full;
                 }
+                Fault::NoHandlesFrom(at, count) if (at..at + count).contains(&number) => {
+                    met = Met::NoHandles;
+                }
                 Fault::SyncFailsAt(at) if at == number => met = Met::SyncFails,
                 Fault::LostWriteAt(at) if at == number => met = Met::Lost,
                 Fault::MisdirectedWriteAt(at) if at == number => met = Met::Misdirected,
@@ -240,6 +245,7 @@ impl State {
 enum Met {
     Nothing,
     Full,
+    NoHandles,
     SyncFails,
     Lost,
     Misdirected,
@@ -250,6 +256,9 @@ impl Disk for Arc<SimDisk> {
         let (met, mut state) = self.operate("create", path)?;
         if met == Met::Full {
             return Err(full("create", path));
+        }
+        if met == Met::NoHandles {
+            return Err(no_handles("create", path));
         }
         if state.live.contains_key(path) {
             return Err(error("create", path, ErrorKind::AlreadyExists, "file exists"));
@@ -264,6 +273,10 @@ impl Disk for Arc<SimDisk> {
     fn open(&self, path: &str) -> Result<Arc<dyn File>, DiskError> {
         let state = self.lock();
         state.alive("open", path)?;
+        let none = |f: &Fault| matches!(f, Fault::NoHandlesFrom(at, n) if (*at..at + n).contains(&state.operations));
+        if state.faults.iter().any(none) {
+            return Err(no_handles("open", path));
+        }
         let inode = state.find("open", path)?;
         Ok(Arc::new(Handle { disk: Arc::clone(self), inode, path: path.to_owned() }))
     }
@@ -506,6 +519,10 @@ fn apply_torn(content: &mut Vec<u8>, change: &Change, random: &mut Random) {
         Change::Write(*offset, bytes[..cut].into())
     };
     apply_change(content, &part);
+}
+
+fn no_handles(operation: &'static str, path: &str) -> DiskError {
+    error(operation, path, ErrorKind::Other, "too many open files")
 }
 
 fn full(operation: &'static str, path: &str) -> DiskError {

@@ -7,6 +7,7 @@ use crate::disk::{Disk, DiskError};
 use crate::maintain::MaintainError;
 use crate::manifest::{self, Manifest};
 use crate::model::WalPosition;
+use crate::mutants::{Mutant, planted};
 use crate::store::Store;
 use crate::wal::DIRECTORY as LOG;
 use crate::wal::file::{segment_path, segments};
@@ -43,7 +44,10 @@ pub(crate) fn snapshot(store: &Store, name: &str) -> Result<String, MaintainErro
 
 fn copy_log(disk: &dyn Disk, to: &str, fence: WalPosition) -> Result<(), DiskError> {
     disk.create_dir(&format!("{to}/{LOG}"))?;
-    let bases = segments(disk)?;
+    let mut bases = segments(disk)?;
+    if planted(Mutant::SnapshotMissesLog) && bases.len() > 1 {
+        bases.pop();
+    }
     for (i, base) in bases.iter().enumerate().filter(|(_, base)| **base < fence.0) {
         let end = bases.get(i + 1).map_or(fence.0, |next| fence.0.min(*next));
         let path = segment_path(*base);

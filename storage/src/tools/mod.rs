@@ -2,5 +2,6 @@
 //! [`repair`] sets damage aside so that the rest is served, [`backup`] takes a snapshot and puts one back.
 
 pub mod backup;
+mod rebuild;
 pub mod repair;
 pub mod verify;

@@ -6,24 +6,60 @@ use crate::block::{self, Block};
 use crate::checkpoint;
 use crate::disk::{Disk, DiskError, read_all};
 use crate::head::Head;
-use crate::manifest::{Checkpointed, Manifest, ManifestError};
+use crate::manifest::{self, Checkpointed, Manifest, ManifestError};
 use crate::model::WalPosition;
+use crate::wal::OpenLogError;
 use crate::wal::file::{DIR as LOG, segment_path, segments};
 use crate::wal::repair::{Mended, mend};
+
+use super::rebuild::rebuild;
 
 /// Where damage goes.
 pub const QUARANTINE: &str = "quarantine";
 
+/// Why a directory cannot be repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The manifest is none this release may touch.
+    #[error(transparent)]
+    Manifest(ManifestError),
+    /// The log that is there cannot be read.
+    #[error(transparent)]
+    Log(#[from] OpenLogError),
+    /// There is no manifest, and none can be made.
+    #[error("{why}; no new MANIFEST can be made: {reason}; restore a snapshot")]
+    NoManifest {
+        /// What is wrong with the one there was.
+        why: String,
+        /// What is missing for a new one.
+        reason: String,
+    },
+}
+
+impl From<ManifestError> for RepairError {
+    fn from(error: ManifestError) -> RepairError {
+        RepairError::Manifest(error)
+    }
+}
+
 /// Repairs a directory that no node has open; says what was done, nothing if nothing was damaged.
-pub fn repair(disk: &dyn Disk) -> Result<Vec<String>, ManifestError> {
+pub fn repair(disk: &dyn Disk) -> Result<Vec<String>, RepairError> {
+    if let Err(error @ (ManifestError::Newer(_) | ManifestError::Shards(_))) = Manifest::load(disk)
+    {
+        return Err(error.into());
+    }
     let mut done = Vec::new();
-    let mut manifest = Manifest::load(disk)?;
+    // First, for a manifest made anew asks the log how far it goes.
+    mend_log(disk, &mut done)?;
+    let mut manifest = keep_manifest(disk, &mut done)?;
     let before = manifest.clone();
     manifest.blocks.retain(|number| keep_block(disk, *number, &mut done));
     if let Some(live) = manifest.checkpoint {
         manifest.checkpoint = Some(keep_checkpoint(disk, live, &mut done)?);
     }
-    mend_log(disk, &mut done)?;
     if manifest != before {
         manifest.store(disk)?;
     }
@@ -35,6 +71,28 @@ pub fn repair(disk: &dyn Disk) -> Result<Vec<String>, ManifestError> {
         set_aside(disk, &checkpoint::path_of(live.number))?;
     }
     Ok(done)
+}
+
+/// The manifest, made whole from its other copy or made anew where need be.
+fn keep_manifest(disk: &dyn Disk, done: &mut Vec<String>) -> Result<Manifest, RepairError> {
+    let manifest = match Manifest::load_checked(disk) {
+        Ok((manifest, None)) => return Ok(manifest),
+        Ok((manifest, Some(damage))) => {
+            done.push(format!("{damage}; written anew from the other copy, nothing is lost"));
+            manifest
+        }
+        Err(error @ (ManifestError::Damaged(_) | ManifestError::Missing(_))) => {
+            rebuild(disk, &error, done)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if disk.list("")?.iter().any(|name| name == manifest::NAME) {
+        let aside = free_in_quarantine(disk, manifest::NAME)?;
+        disk.link(manifest::NAME, &aside)?;
+        disk.sync_dir(QUARANTINE)?;
+    }
+    manifest.store(disk)?;
+    Ok(manifest)
 }
 
 fn keep_block(disk: &dyn Disk, number: u64, done: &mut Vec<String>) -> bool {
@@ -89,12 +147,16 @@ fn mend_log(disk: &dyn Disk, done: &mut Vec<String>) -> Result<(), DiskError> {
 }
 
 /// Moves a file into the quarantine, under a name that is free there.
-fn set_aside(disk: &dyn Disk, path: &str) -> Result<(), DiskError> {
-    disk.create_dir(QUARANTINE)?;
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let taken = disk.list(QUARANTINE)?;
-    let free = (1..).map(|n| format!("{name}.{n}")).find(|name| !taken.contains(name));
-    disk.rename(path, &format!("{QUARANTINE}/{}", free.unwrap_or_default()))?;
+pub(super) fn set_aside(disk: &dyn Disk, path: &str) -> Result<(), DiskError> {
+    let aside = free_in_quarantine(disk, path.rsplit('/').next().unwrap_or(path))?;
+    disk.rename(path, &aside)?;
     disk.sync_dir(QUARANTINE)?;
     disk.sync_dir(path.rsplit_once('/').map_or("", |(dir, _)| dir))
+}
+
+fn free_in_quarantine(disk: &dyn Disk, name: &str) -> Result<String, DiskError> {
+    disk.create_dir(QUARANTINE)?;
+    let taken = disk.list(QUARANTINE)?;
+    let free = (1..).map(|n| format!("{name}.{n}")).find(|name| !taken.contains(name));
+    Ok(format!("{QUARANTINE}/{}", free.unwrap_or_default()))
 }

@@ -24,8 +24,19 @@ pub struct Verified {
 
 /// Checks a directory that no node has open.
 pub fn verify(disk: &dyn Disk) -> Result<Verified, ManifestError> {
-    let manifest = Manifest::load(disk)?;
-    let mut found = Verified { blocks: manifest.blocks.len() as u64, ..Verified::default() };
+    let mut found = Verified::default();
+    let manifest = match Manifest::load_checked(disk) {
+        Ok((manifest, damage)) => {
+            found.damage.extend(damage.map(str::to_owned));
+            manifest
+        }
+        Err(error @ (ManifestError::Damaged(_) | ManifestError::Missing(_))) => {
+            found.damage.push(error.to_string());
+            return Ok(found);
+        }
+        Err(error) => return Err(error),
+    };
+    found.blocks = manifest.blocks.len() as u64;
     for number in &manifest.blocks {
         if let Err(error) = Block::open(disk, *number).and_then(|block| block.verify()) {
             found.damage.push(error.to_string());

@@ -8,8 +8,8 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use super::segment::{SEGMENT_HEADER, SegmentHeader};
-use crate::disk::{Disk, DiskError, File};
+use super::segment::{SEGMENT_HEADER, SegmentHeader, next_group};
+use crate::disk::{Disk, DiskError, File, read_all};
 use crate::model::WalPosition;
 
 /// Directory of the segments.
@@ -18,6 +18,27 @@ pub(crate) const DIR: &str = "wal";
 pub(super) const SPARE: &str = ".spare";
 /// The first fill; each next one is as large as the segment is by then.
 const FIRST_FILL: u64 = 64 << 10;
+
+/// The highest epoch that any file of the log carries.
+pub(crate) fn highest_epoch(disk: &dyn Disk) -> Result<u32, DiskError> {
+    let mut highest = 0;
+    for name in disk.list(DIR)? {
+        let bytes = read_all(disk, &format!("{DIR}/{name}"))?;
+        highest = match SegmentHeader::decode(&bytes) {
+            Ok(header) => highest.max(header.epoch),
+            Err(_) => highest.max(any_epoch(&bytes, &name)),
+        };
+    }
+    Ok(highest)
+}
+
+/// The epoch of the first group that checks, for a segment whose header does not.
+fn any_epoch(bytes: &[u8], name: &str) -> u32 {
+    let base = name.split('.').next().and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let groups = bytes.get(SEGMENT_HEADER..).unwrap_or_default();
+    let found = base.and_then(|base| next_group(groups, WalPosition(base), None));
+    found.map_or(0, |(_, epoch)| epoch)
+}
 
 /// The segment being written.
 pub(super) struct SegmentFile {

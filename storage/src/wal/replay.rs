@@ -57,6 +57,8 @@ pub struct Recovered {
     pub bytes: u64,
     /// Bytes of a torn tail that were cut, and from where.
     pub torn: Option<(u64, String)>,
+    /// Where what could be read ends.
+    pub end: WalPosition,
     /// Rows above `from` that lean on what a repair found lost.
     pub lost_rows: u64,
 }
@@ -73,12 +75,13 @@ impl Log {
         let (reading, oldest) = read(&**disk, from, true, visit)?;
         reading.secure(&**disk, oldest)?;
         let log = Log::start(Arc::clone(disk), options, WalPosition(reading.end), epoch)?;
-        Ok((log, reading.recovered))
+        Ok((log, Recovered { end: WalPosition(reading.end), ..reading.recovered }))
     }
 
     /// Reads and checks what an opening would, and changes nothing.
     pub(crate) fn check(disk: &dyn Disk, from: WalPosition) -> Result<Recovered, OpenLogError> {
-        read(disk, from, false, &mut |_| {}).map(|(reading, _)| reading.recovered)
+        let (reading, _) = read(disk, from, false, &mut |_| {})?;
+        Ok(Recovered { end: WalPosition(reading.end), ..reading.recovered })
     }
 }
 

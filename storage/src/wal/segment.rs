@@ -123,6 +123,9 @@ pub(crate) struct Survey {
 /// the position has to do, which no group of a former life has either.
 pub(crate) fn survey(bytes: &[u8], position: WalPosition, epoch: Option<u32>) -> Survey {
     let mut found = Survey::default();
+    if let Some(length) = nearly_begun(bytes, position, epoch) {
+        found.bytes = (GROUP_HEADER + length).min(bytes.len()) as u64;
+    }
     let mut at = 0;
     while let Some(next) = find_magic(bytes, at) {
         at = next + 1;
@@ -178,10 +181,22 @@ fn begun(bytes: &[u8], position: WalPosition, epoch: Option<u32>) -> Option<usiz
     plausible.then_some(length)
 }
 
+/// The length a group claims, however large, whose header is one of this epoch at this position, but for
+/// at most one bit.
+fn nearly_begun(bytes: &[u8], position: WalPosition, epoch: Option<u32>) -> Option<usize> {
+    let header = bytes.get(..GROUP_HEADER)?;
+    let magic = u32_at(header, 0) ^ u32::from_le_bytes(*GROUP_MAGIC);
+    let epoch = epoch.map_or(0, |epoch| u32_at(header, AT_GROUP_EPOCH) ^ epoch);
+    let place = u64_at(header, AT_POSITION) ^ position.0;
+    let wrong = magic.count_ones() + epoch.count_ones() + place.count_ones();
+    (wrong <= 1).then_some((u32_at(header, AT_LENGTH) as usize).min(MAX_GROUP))
+}
+
 fn group_crc(group: &[u8]) -> u32 {
     let skipped = if planted(Mutant::ChecksumSkipsEnd) { group.len() / 8 } else { 0 };
     let records = &group[GROUP_HEADER..(group.len() - skipped).max(GROUP_HEADER)];
-    crc32c::crc32c_append(crc32c::crc32c(&group[..AT_CRC]), records)
+    let header = if planted(Mutant::ChecksumSkipsHeader) { 0 } else { AT_CRC };
+    crc32c::crc32c_append(crc32c::crc32c(&group[..header]), records)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -11,12 +11,15 @@ const SEEDS: u64 = 4;
 
 fn hunt() -> Option<String> {
     for seed in 1..=SEEDS {
-        let searches: [&dyn Fn() -> Result<u64, Violation>; 5] = [
+        let searches: [&dyn Fn() -> Result<u64, Violation>; 8] = [
             &|| crash_everywhere(seed, None),
             &|| faults::full_disks(seed),
+            &|| faults::too_many_files(seed),
             &|| faults::failed_syncs(seed),
             &|| faults::lying_disks(seed),
             &|| faults::flipped_bits(seed, 2000),
+            &|| faults::unnoticed_bits(seed, 400),
+            &|| faults::lost_manifest(seed),
         ];
         for search in searches {
             // A bug may also make the workload itself fall over.
@@ -34,7 +37,11 @@ fn hunt() -> Option<String> {
 fn every_planted_bug_is_found() {
     std::panic::set_hook(Box::new(|_| {}));
     plant(None);
-    assert_eq!(hunt(), None, "found without any bug planted");
+    let clean = hunt();
+    if clean.is_some() {
+        let _ = std::panic::take_hook();
+    }
+    assert_eq!(clean, None, "found without any bug planted");
     let mut missed = Vec::new();
     for mutant in Mutant::ALL {
         plant(Some(mutant));

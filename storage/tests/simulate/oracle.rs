@@ -2,13 +2,15 @@
 //! there after a crash at any operation.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 
 use ringwell_storage::keyspace::{Reply, Request};
 use ringwell_storage::model::{SampleBuf, TimeRange, Value, WalPosition};
 use ringwell_storage::read::Queryable;
 use ringwell_storage::store::Store;
 
-use crate::workload::Elements;
+use crate::workload::{Elements, histogram};
 
 /// Never acknowledged.
 const NEVER: u64 = u64::MAX;
@@ -35,6 +37,10 @@ pub(crate) enum What {
     Elements(usize),
     /// The value of the one string key.
     Text(u64),
+    /// Samples of a series in a range of time are deleted.
+    Deletion(String, i64, i64),
+    /// What all other keys are, in one number.
+    Keys(u64),
 }
 
 /// Which acknowledgements count.
@@ -84,6 +90,20 @@ impl Oracle {
         }
     }
 
+    /// What the keys are once the log is there up to `end`, if that is another state.
+    pub(crate) fn sees_keys(&mut self, print: u64, end: WalPosition) {
+        let is_print = |sent: &&Sent| matches!(sent.what, What::Keys(_));
+        let last = self.sent.iter().rev().find(is_print);
+        if !last.is_some_and(|sent| matches!(sent.what, What::Keys(known) if known == print)) {
+            self.took(What::Keys(print), end);
+        }
+    }
+
+    /// It may be in the log, and nobody knows.
+    pub(crate) fn may_have(&mut self, what: What) {
+        self.took(what, WalPosition(u64::MAX));
+    }
+
     /// The process ends: what it did not acknowledge stays open for ever.
     pub(crate) fn process_ends(&mut self) {
         for sent in self.sent.iter_mut().filter(|s| s.synced == NEVER) {
@@ -96,32 +116,46 @@ impl Oracle {
         let found = contents(store)?;
         let (elements, text) = keys(store)?;
         let mut least_text = 0;
+        let mut samples: BTreeMap<(&str, i64), Place> = BTreeMap::new();
+        let mut prints = vec![EMPTY];
         for sent in &self.sent {
             let due = match safe {
                 Safe::Written => sent.written,
                 Safe::Synced => sent.synced,
             };
-            if due > operation {
-                continue;
-            }
+            let is_due = due <= operation;
             match &sent.what {
-                What::Sample(key, bits) if key.1 >= self.horizon => match found.get(key) {
-                    None => return Err(format!("{key:?} lost (acknowledged at {due})")),
-                    Some(there) if there != bits => {
-                        return Err(format!("{key:?} is {there:x}, not {bits:x}"));
-                    }
-                    Some(_) => {}
-                },
-                What::Sample(..) => {}
-                What::Elements(n) if elements.len() < *n => {
+                What::Sample((name, t), bits) => {
+                    samples.entry((name, *t)).or_default().takes(*bits, is_due);
+                }
+                What::Deletion(name, from, to) => {
+                    let meant = samples.range_mut((name.as_str(), *from)..=(name.as_str(), *to));
+                    meant.for_each(|(_, place)| place.is_deleted(is_due));
+                }
+                What::Elements(n) if is_due && elements.len() < *n => {
                     return Err(format!("elements lost: {} of {n}", elements.len()));
                 }
                 What::Elements(_) => {}
-                What::Text(n) => least_text = least_text.max(*n),
+                What::Text(n) if is_due => least_text = least_text.max(*n),
+                What::Text(_) => {}
+                What::Keys(print) => {
+                    // The log is in order: what came before the last that must be there is over.
+                    if is_due {
+                        prints.clear();
+                    }
+                    prints.push(*print);
+                }
             }
         }
         if text < least_text || text > self.texts {
             return Err(format!("the text is {text}, acknowledged was {least_text}"));
+        }
+        if !prints.contains(&print(store)) {
+            return Err("the keys are as they never were, or acknowledged changes are lost".into());
+        }
+        for ((name, t), place) in samples {
+            let key = (name.to_owned(), t);
+            place.check(&key, found.get(&key).copied(), t < self.horizon)?;
         }
         self.check_invented(&found, &elements)
     }
@@ -153,6 +187,44 @@ impl Oracle {
     }
 }
 
+/// What may stand at one time of a series.
+#[derive(Default)]
+struct Place {
+    allowed: Vec<u64>,
+    required: bool,
+    deleted: bool,
+}
+
+impl Place {
+    fn takes(&mut self, bits: u64, is_due: bool) {
+        if is_due {
+            self.allowed.clear();
+            self.required = true;
+            self.deleted = false;
+        }
+        self.allowed.push(bits);
+    }
+
+    fn is_deleted(&mut self, is_due: bool) {
+        if is_due {
+            self.allowed.clear();
+            self.deleted = true;
+        }
+        self.required = false;
+    }
+
+    fn check(&self, key: &Key, found: Option<u64>, may_be_gone: bool) -> Result<(), String> {
+        match found {
+            None if self.required && !may_be_gone => Err(format!("{key:?} lost")),
+            Some(there) if !self.allowed.contains(&there) => {
+                let deleted = if self.deleted { " and was deleted" } else { "" };
+                Err(format!("{key:?} is {there:x}, not one of {:x?}{deleted}", self.allowed))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 fn time_of(element: &str) -> i64 {
     element.split(':').next().and_then(|t| t.parse().ok()).unwrap_or(i64::MAX)
 }
@@ -169,12 +241,53 @@ pub(crate) fn contents(store: &Store) -> Result<BTreeMap<Key, u64>, String> {
             return Err(format!("doubled or out of order: {:?}", samples.t));
         }
         for sample in samples.iter() {
-            let Value::Float(value) = sample.value else { return Err("a histogram".to_owned()) };
+            let bits = match &sample.value {
+                Value::Float(value) => value.to_bits(),
+                Value::Histogram(h) if h.same(&histogram(h.sum as u64)) => h.sum as u64,
+                Value::Histogram(h) => return Err(format!("{h:?} was never sent")),
+            };
             let name = series.labels().metric_name().to_owned();
-            found.insert((name, sample.t), value.to_bits());
+            found.insert((name, sample.t), bits);
         }
     }
     Ok(found)
+}
+
+/// The print of no keys.
+const EMPTY: u64 = 0;
+
+/// All keys but the list and the text, in one number: a key of each type, and one that expires.
+pub(crate) fn print(store: &Store) -> u64 {
+    const LOOKS: [&[&[u8]]; 6] = [
+        &[b"HGETALL", b"hash"],
+        &[b"SMEMBERS", b"set"],
+        &[b"ZRANGE", b"zset", b"0", b"-1", b"WITHSCORES"],
+        &[b"LRANGE", b"list", b"0", b"-1"],
+        &[b"GET", b"mortal"],
+        &[b"PEXPIRETIME", b"mortal"],
+    ];
+    let ask = |args: &[&[u8]]| store.execute(&Request { db: 0, args }, 0, &Elements).reply;
+    if ask(&[b"EXISTS", b"hash", b"set", b"zset", b"list", b"mortal"]) == Reply::Integer(0) {
+        return EMPTY;
+    }
+    let mut print = DefaultHasher::new();
+    for look in LOOKS {
+        let mut members = members(ask(look));
+        if look[0] == b"HGETALL" || look[0] == b"SMEMBERS" {
+            members.sort();
+        }
+        members.hash(&mut print);
+    }
+    print.finish()
+}
+
+fn members(reply: Reply) -> Vec<String> {
+    match reply {
+        Reply::Map(pairs) => pairs.iter().map(|pair| format!("{pair:?}")).collect(),
+        Reply::Set(all) | Reply::Array(all) => all.iter().map(|r| format!("{r:?}")).collect(),
+        Reply::Bulks(packed) => packed.iter().map(|b| format!("{b:?}")).collect(),
+        other => vec![format!("{other:?}")],
+    }
 }
 
 /// The elements of the list, and the number in the string.

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use ringwell_storage::append::{AppendError, Batch, Duplicates, SeriesRef, SeriesSamples};
-use ringwell_storage::disk::{Disk, SimDisk};
+use ringwell_storage::disk::{Disk, DiskError, File, SimDisk};
 use ringwell_storage::keyspace::{Derived, DerivedSample, Effects, Extract, Keyspace, Request};
-use ringwell_storage::model::{Labels, Sample, Value, WalPosition};
-use ringwell_storage::store::{Options, Store};
+use ringwell_storage::model::{
+    CounterReset, Counts, Histogram, Labels, Matcher, Sample, Schema, Span, TimeRange, Value,
+    WalPosition,
+};
+use ringwell_storage::store::{DeleteError, Options, Store};
+use ringwell_storage::tools::backup::restore;
 use ringwell_storage::wal::LogOptions;
 
-use crate::oracle::{Oracle, Safe, What};
+use crate::oracle::{Oracle, Safe, What, print};
 
 const SPAN: i64 = 20_000;
 pub(crate) const RETENTION: i64 = 30 * 60_000;
+/// Series; `h` has histograms.
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "h"];
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 pub(crate) fn options() -> Options {
@@ -34,7 +40,7 @@ pub(crate) struct Elements;
 
 impl Extract for Elements {
     fn extract(&self, _: &Keyspace, request: &Request<'_>, _: &Effects, _: i64, out: &mut Derived) {
-        if request.args.first() != Some(&b"RPUSH".as_slice()) {
+        if !request.args.starts_with(&[b"RPUSH", b"metrics:events"]) {
             return;
         }
         for element in request.args.iter().skip(2) {
@@ -51,6 +57,25 @@ impl Extract for Elements {
     }
 
     fn hold(&self, _: &Keyspace, _: i64, _: &mut Derived) {}
+}
+
+/// A native histogram that shows its number everywhere.
+pub(crate) fn histogram(n: u64) -> Histogram {
+    Histogram {
+        reset: CounterReset::Unknown,
+        schema: Schema::Exponential(2),
+        zero_threshold: 0.0,
+        sum: n as f64,
+        positive_spans: vec![Span { offset: (n % 7) as i32, length: 2 }],
+        negative_spans: vec![],
+        custom_values: Arc::from([]),
+        counts: Counts::Integer {
+            count: 1 + n % 1000 + n % 3,
+            zero: 1,
+            positive: vec![n % 1000, n % 3],
+            negative: vec![],
+        },
+    }
 }
 
 fn labels(name: &str) -> Labels {
@@ -90,7 +115,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(disk: Arc<SimDisk>, oracle: Oracle, seed: u64, now: i64) -> Run {
-        let values = seed << 20;
+        // Small enough for a float to tell from the next.
+        let values = (seed << 20) & ((1 << 50) - 1);
         Run { disk, oracle, random: Random::of(seed), now, values, store: None }
     }
 
@@ -101,8 +127,12 @@ impl Run {
             if let Err(AppendError::Poisoned(reason)) = self.step() {
                 return Err(reason);
             }
-            if let Some(store) = &self.store {
-                let _ = store.tick(self.now, &Elements);
+            if let Some(store) = &self.store
+                && let Ok(position) = store.tick(self.now, &Elements)
+            {
+                // A key may have expired.
+                let print = print(store);
+                self.oracle.sees_keys(print, position);
             }
         }
         Ok(())
@@ -115,12 +145,19 @@ impl Run {
         self.store()?.tick(now, &Elements).map(|_| ())
     }
 
+    /// Where the log ends.
+    pub(crate) fn log_end(&self) -> u64 {
+        self.store.as_ref().map_or(0, |store| store.stats().log_end)
+    }
+
     fn store(&mut self) -> Result<&Store, AppendError> {
         if self.store.is_none() {
             let store = open(&self.disk).map_err(AppendError::Log)?;
             // What was not acknowledged may have ended with the process before.
             let (elements, _) = crate::oracle::keys(&store).map_err(AppendError::Log)?;
             self.oracle.elements = elements.len();
+            // A state of before, without what was not acknowledged.
+            self.oracle.may_have(What::Keys(print(&store)));
             self.store = Some(store);
         }
         self.store.as_ref().ok_or_else(|| AppendError::Log(String::new()))
@@ -128,21 +165,109 @@ impl Run {
 
     fn step(&mut self) -> Result<(), AppendError> {
         self.now += self.random.below(4000) as i64;
-        match self.random.below(20) {
-            0..=8 => self.append(),
-            9..=11 => self.push(),
-            12 => self.set(),
-            13..=16 => self.sync(),
-            17 | 18 => self.maintain(),
+        match self.random.below(60) {
+            0..=23 => self.append(),
+            24..=30 => self.push(),
+            31..=33 => self.set(),
+            34..=38 => self.command(),
+            39..=40 => self.delete(),
+            41..=51 => self.sync(),
+            52..=55 => self.maintain(),
+            56 => self.snapshot(),
+            57 => self.jump(),
             _ => self.reopen(),
         }
+    }
+
+    /// The clock is set: forth, or back behind what was sent before.
+    fn jump(&mut self) -> Result<(), AppendError> {
+        let far = self.random.below(600_000) as i64;
+        self.now = if self.random.below(2) == 0 { self.now + far } else { self.now - far };
+        Ok(())
+    }
+
+    /// One command on a key of some type; the state after it is what counts.
+    fn command(&mut self) -> Result<(), AppendError> {
+        let (n, until) = (self.random.below(5).to_string(), (self.now + 20_000).to_string());
+        self.values += 1;
+        let value = self.values.to_string();
+        let lines = [
+            format!("HSET hash f{n} {value}"),
+            format!("HDEL hash f{n}"),
+            format!("HINCRBY hash count {n}"),
+            format!("SADD set {n} m{value}"),
+            format!("SREM set {n}"),
+            format!("ZADD zset {value} m{n}"),
+            format!("ZREM zset m{n}"),
+            format!("RPUSH list {value}"),
+            format!("LPUSH list {value}"),
+            "LPOP list".to_owned(),
+            format!("LTRIM list 0 {n}"),
+            format!("SET mortal {value} PXAT {until}"),
+            "PERSIST mortal".to_owned(),
+            "RENAME zset set".to_owned(),
+            "DEL hash zset".to_owned(),
+        ];
+        let line = &lines[self.random.below(lines.len() as u64) as usize];
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let now = self.now;
+        let done = self.store()?.execute(&Request { db: 0, args: &args }, now, &Elements);
+        let Some(position) = done.position else { return Ok(()) };
+        let print = print(self.store()?);
+        self.oracle.sees_keys(print, position);
+        self.written(position)
+    }
+
+    /// Deletes a stretch of a series, or all of it.
+    fn delete(&mut self) -> Result<(), AppendError> {
+        let name = NAMES[self.random.below(NAMES.len() as u64) as usize];
+        let from = self.now - self.random.below(90_000) as i64;
+        let to = from + self.random.below(60_000) as i64;
+        let whole = self.random.below(4) == 0;
+        let (from, to) = if whole { (i64::MIN, i64::MAX) } else { (from, to) };
+        let what = What::Deletion(name.to_owned(), from, to);
+        let matchers = vec![Matcher::equal("__name__", name)];
+        let range = TimeRange::new(from, to).unwrap();
+        let store = self.store()?;
+        let done = if whole { store.forget(matchers) } else { store.delete(matchers, range) };
+        match done {
+            Ok(position) => {
+                self.oracle.took(what, position);
+                self.written(position)
+            }
+            Err(DeleteError::Log(error)) => {
+                self.oracle.may_have(what);
+                Err(error)
+            }
+            Err(error) => Err(AppendError::Log(error.to_string())),
+        }
+    }
+
+    /// A snapshot holds all that was acknowledged when it was taken, and nothing wrong.
+    fn snapshot(&mut self) -> Result<(), AppendError> {
+        self.values += 1;
+        let name = format!("s{}", self.values);
+        self.sync()?;
+        let path = self.store()?.snapshot_to(&name);
+        let path = path.map_err(|e| AppendError::Log(e.to_string()))?;
+        let inside = Inside { disk: Arc::clone(&self.disk), dir: path.clone() };
+        let copy = SimDisk::new();
+        restore(&inside, &copy).map_err(|e| AppendError::Log(e.to_string()))?;
+        let whole = open(&copy)
+            .and_then(|store| self.oracle.check(&store, self.disk.operations(), Safe::Synced));
+        whole.map_err(|what| AppendError::Poisoned(format!("snapshot {name}: {what}")))?;
+        let files = self.disk.files().into_iter().map(|(file, _)| file);
+        for file in files.filter(|file| file.starts_with(&path)) {
+            self.disk.remove(&file).map_err(|e| AppendError::Log(e.to_string()))?;
+        }
+        Ok(())
     }
 
     fn append(&mut self) -> Result<(), AppendError> {
         let mut series = Vec::new();
         let mut sent = Vec::new();
         for _ in 0..=self.random.below(3) {
-            let name = ["a", "b", "c", "d", "e"][self.random.below(5) as usize];
+            let name = NAMES[self.random.below(NAMES.len() as u64) as usize];
             if sent.iter().any(|((known, _), _): &((String, i64), u64)| known == name) {
                 continue;
             }
@@ -151,8 +276,12 @@ impl Run {
                 // Mostly now, sometimes late, perhaps into a block.
                 let late = if self.random.below(4) == 0 { self.random.below(60_000) } else { 0 };
                 let t = self.now - late as i64 + samples.len() as i64;
-                let bits = self.value();
-                samples.push(Sample { t, start: 0, value: Value::Float(f64::from_bits(bits)) });
+                let bits = if name == "h" { self.number() } else { self.value() };
+                let value = match name {
+                    "h" => Value::Histogram(Arc::new(histogram(bits))),
+                    _ => Value::Float(f64::from_bits(bits)),
+                };
+                samples.push(Sample { t, start: 0, value });
                 sent.push(((name.to_owned(), t), bits));
             }
             series.push(SeriesSamples {
@@ -165,7 +294,15 @@ impl Run {
         }
         let now = self.now;
         let batch = Batch { series, duplicates: Duplicates::Reject };
-        let done = self.store()?.append(&batch, now)?;
+        let done = match self.store()?.append(&batch, now) {
+            Ok(done) => done,
+            Err(error) => {
+                for (key, bits) in sent {
+                    self.oracle.may_have(What::Sample(key, bits));
+                }
+                return Err(error);
+            }
+        };
         let mut at = 0;
         for (i, series) in batch.series.iter().enumerate() {
             for j in 0..series.samples.len() {
@@ -180,6 +317,11 @@ impl Run {
             }
         }
         self.written(done.position)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.values += 1;
+        self.values
     }
 
     /// Every value is another one, so that a mix-up shows; some are odd.
@@ -260,5 +402,55 @@ impl Run {
         self.store = None;
         self.oracle.process_ends();
         self.store().map(|_| ())
+    }
+}
+
+/// A directory of a disk, read as a disk of its own.
+struct Inside {
+    disk: Arc<SimDisk>,
+    dir: String,
+}
+
+impl Inside {
+    fn at(&self, path: &str) -> String {
+        if path.is_empty() { self.dir.clone() } else { format!("{}/{path}", self.dir) }
+    }
+}
+
+impl Disk for Inside {
+    fn create(&self, path: &str) -> Result<Arc<dyn File>, DiskError> {
+        self.disk.create(&self.at(path))
+    }
+
+    fn open(&self, path: &str) -> Result<Arc<dyn File>, DiskError> {
+        self.disk.open(&self.at(path))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.disk.rename(&self.at(from), &self.at(to))
+    }
+
+    fn link(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.disk.link(&self.at(from), &self.at(to))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), DiskError> {
+        self.disk.remove(&self.at(path))
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<String>, DiskError> {
+        self.disk.list(&self.at(dir))
+    }
+
+    fn create_dir(&self, dir: &str) -> Result<(), DiskError> {
+        self.disk.create_dir(&self.at(dir))
+    }
+
+    fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
+        self.disk.sync_dir(&self.at(dir))
+    }
+
+    fn free_space(&self) -> Result<u64, DiskError> {
+        self.disk.free_space()
     }
 }
