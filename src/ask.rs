@@ -1,5 +1,7 @@
 //! `ringwell query`: asks a running node in PromQL and prints what it answers.
 
+mod hint;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -60,7 +62,8 @@ pub fn run(query: &Query) -> anyhow::Result<()> {
     let answer = client::send(peer.authority(), "POST", path, &headers, form.as_bytes())
         .with_context(|| format!("no answer from {} (is a node running there?)", query.url))?;
     if answer.status != 200 {
-        bail!("{}", answer.reason());
+        let reason = answer.reason();
+        bail!("{reason}{}", hint::hint(&query.expr, &reason));
     }
     let text = answer.text();
     match query.format {

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Place, Settings};
 use crate::mcp::stdio;
-use crate::{ask, export, import, inspect, node, tools};
+use crate::{ask, export, import, inspect, keys, node, tools};
 
 const ABOUT: &str = "\
 Ringwell: the time-series database for fleets of AI agents, training runs and GPUs.
@@ -22,6 +22,8 @@ Examples:
   redis-cli -p 6380 LPUSH metrics:training:proj-1:loss '{\"step\":1,\"value\":0.53}'
   ringwell query 'training_loss{project=\"proj-1\"}'
   ringwell query 'rate(process_cpu_seconds_total[1m])' --start -1h --step 1m
+  ringwell keymap explain metrics:training:proj-1:loss
+  ringwell forget 'metrics:training:old-run:*'   say what that would delete
   ringwell check --config ringwell.toml          say what is wrong with a configuration
 
 The web UI answers at http://127.0.0.1:9680, Prometheus's API below /api/v1.";
@@ -51,6 +53,10 @@ enum Command {
     Snapshot(tools::Snapshot),
     /// Put a snapshot back into a new data directory
     Restore(tools::Restore),
+    /// Say what keys become, and where series come from
+    Keymap(keys::Keymap),
+    /// Delete keys and the series they have fed
+    Forget(keys::Forget),
     /// Write samples of a running node, or of a stopped one's directory, in a format others read
     Export(export::command::Export),
     /// Read samples from a file into a running node
@@ -111,6 +117,8 @@ pub fn main() -> ExitCode {
         Command::Repair(what) => tools::repair(&what),
         Command::Snapshot(what) => tools::snapshot(&what),
         Command::Restore(what) => tools::restore(&what),
+        Command::Keymap(what) => keys::keymap(&what),
+        Command::Forget(what) => keys::forget(&what),
         Command::Export(what) => export::command::run(&what),
         Command::Import(what) => import::run(&what),
         Command::Mcp(what) => stdio::run(&what),

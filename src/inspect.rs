@@ -48,6 +48,10 @@ pub fn run(what: &Inspect) -> anyhow::Result<()> {
     if found.tombstones > 0 {
         println!("deletions that wait for compaction: {}", found.tombstones);
     }
+    println!("bytes of blocks:");
+    for (name, bytes) in &found.parts {
+        println!("  {name}: {bytes}");
+    }
     println!("encodings of values:");
     for (name, sum) in &found.encodings {
         let each = per(sum.bytes, sum.samples);

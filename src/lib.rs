@@ -18,6 +18,7 @@ pub mod import;
 pub mod ingest;
 pub mod inside;
 pub mod inspect;
+pub mod keys;
 pub mod listen;
 pub mod mcp;
 pub mod metrics;

@@ -28,8 +28,9 @@ use crate::http::{About, Asker, DemoSwitch, Handles, Journal, Server};
 use crate::ingest::Ingest;
 use crate::ingest::ack_of;
 use crate::ingest::events::Events;
-use crate::ingest::keymap::{self, Keymap};
+use crate::ingest::keymap::{self, Keymap, Rules, keep};
 use crate::ingest::recent::RecentKeys;
+use crate::inside::Inside;
 use crate::mcp::Tools;
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
@@ -99,6 +100,7 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
         metadata_bytes: config.limits.metadata,
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
+        index_cache_bytes: config.limits.index_cache,
         ..Options::default()
     };
     let started = Instant::now();
@@ -238,11 +240,20 @@ fn serve(
         redis: redis.local_addr()?,
         started: clock::now_ms(),
     };
-    let handles = Arc::new(handles(config, store, recent, about.clone(), shutdown));
-    self_metrics::register(&handles, &keymap);
-    let options = resp_options(config, Arc::clone(&handles.redis));
+    let counters = Arc::default();
+    let options = resp_options(config, Arc::clone(&counters));
     let hub = Arc::clone(&options.hub);
-    let face = Face::new(Arc::clone(store), keymap, options, about.redis.port());
+    let extract = Arc::<Keymap>::clone(&keymap);
+    let face = Face::new(Arc::clone(store), extract, options, about.redis.port());
+    let keys = KeyHandles { recent, keymap, inside: face.inside(), counters };
+    let handles = Arc::new(handles(config, store, keys, about.clone(), shutdown));
+    self_metrics::register(&handles, &handles.keymap);
+    runtime.spawn(keep::run(
+        Arc::clone(&handles.keymap),
+        face.inside(),
+        Arc::clone(store),
+        shutdown.clone(),
+    ));
     let (events, waiting) = Events::new(face.inside(), config.events.clone());
     let tools = Tools::new(face.inside(), Arc::new(Asker(Arc::clone(&handles))));
     self_metrics::register_events(&handles, &events, &tools);
@@ -337,7 +348,11 @@ fn demo_fleet(handles: &Arc<Handles>, shutdown: Shutdown) -> impl Future<Output 
 }
 
 fn keymap_options(config: &Config) -> keymap::Options {
-    keymap::Options { max_future: millis(config.limits.max_future), ..keymap::Options::default() }
+    keymap::Options {
+        rules: Rules::new(config.keymap_rules.clone()),
+        max_future: millis(config.limits.max_future),
+        ..keymap::Options::default()
+    }
 }
 
 fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOptions {
@@ -364,10 +379,18 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What of the handles is about keys.
+struct KeyHandles {
+    recent: Arc<RecentKeys>,
+    keymap: Arc<Keymap>,
+    inside: Arc<dyn Inside>,
+    counters: Arc<resp::Counters>,
+}
+
 fn handles(
     config: &Arc<Config>,
     store: &Arc<Store>,
-    recent: Arc<RecentKeys>,
+    keys: KeyHandles,
     about: About,
     shutdown: &Shutdown,
 ) -> Handles {
@@ -404,12 +427,14 @@ fn handles(
         registry: Arc::default(),
         demo: Arc::new(DemoSwitch::new(config.demo)),
         metrics: Arc::default(),
-        redis: Arc::default(),
+        redis: keys.counters,
+        keymap: keys.keymap,
+        inside: keys.inside,
         connections: Arc::new(Semaphore::new(limits.http_connections.min(Semaphore::MAX_PERMITS))),
         config: Arc::clone(config),
         store: Arc::clone(store),
         shutdown: shutdown.clone(),
-        recent,
+        recent: keys.recent,
         about,
     }
 }

@@ -9,16 +9,47 @@ pub const NORMAL_NAN: u64 = 0x7ff8_0000_0000_0001;
 /// and the very large, `NaN`, `+Inf`, `-Inf`.
 pub fn push_value(out: &mut String, value: f64) {
     let size = value.abs();
-    // Writing to a String cannot fail.
-    let _ = if value.is_nan() {
-        out.write_str("NaN")
+    if value.is_nan() {
+        out.push_str("NaN");
     } else if value.is_infinite() {
-        out.write_str(if value > 0.0 { "+Inf" } else { "-Inf" })
+        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    } else if size < WHOLE && size.fract() == 0.0 {
+        out.push_str(if value.is_sign_negative() { "-" } else { "" });
+        push_digits(out, size as u64);
     } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        return push_exponential(out, value);
+        push_exponential(out, value);
     } else {
-        write!(out, "{value}")
-    };
+        push_decimal(out, value);
+    }
+}
+
+/// Below this a float that is whole is an integer of as many digits.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// Answers are mostly numbers, so they are not formatted by the general machinery.
+fn push_decimal(out: &mut String, value: f64) {
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    if text.contains('e') {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{value}");
+    } else {
+        out.push_str(text.strip_suffix(".0").unwrap_or(text));
+    }
+}
+
+fn push_digits(out: &mut String, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
 /// `1e-07`: at least two digits of exponent, always a sign.
@@ -35,10 +66,14 @@ fn push_exponential(out: &mut String, value: f64) {
 /// Appends milliseconds as seconds: `10`, `10.500`, `-0.001`.
 pub fn push_time(out: &mut String, millis: i64) {
     let size = millis.unsigned_abs();
-    let sign = if millis < 0 { "-" } else { "" };
-    let _ = write!(out, "{sign}{}", size / 1000);
-    if !size.is_multiple_of(1000) {
-        let _ = write!(out, ".{:03}", size % 1000);
+    out.push_str(if millis < 0 { "-" } else { "" });
+    push_digits(out, size / 1000);
+    let rest = size % 1000;
+    if rest != 0 {
+        out.push('.');
+        out.push_str(if rest < 100 { "0" } else { "" });
+        out.push_str(if rest < 10 { "0" } else { "" });
+        push_digits(out, rest);
     }
 }
 
@@ -79,6 +114,29 @@ mod tests {
     }
 
     #[test]
+    fn every_float_comes_back_and_is_spelled_as_short_as_can_be() {
+        let mut random = 1_u64;
+        for i in 0..20_000_u64 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            let value = match i % 4 {
+                0 => f64::from_bits(random),
+                1 => (random >> 40) as f64 / 100.0,
+                2 => (random >> 11) as f64,
+                _ => (random >> 30) as f64 * 1e-13,
+            };
+            let mut out = String::new();
+            push_value(&mut out, value);
+            if value.is_finite() {
+                assert_eq!(out.parse::<f64>().unwrap().to_bits(), value.to_bits(), "{out}");
+                if (1e-6..1e21).contains(&value.abs()) {
+                    // Where two are as short and as near, they may differ in the last digit.
+                    assert_eq!(out.len(), format!("{value}").len(), "{out} {value}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn times() {
         for (millis, text) in [
             (10_000, "10"),
@@ -86,6 +144,8 @@ mod tests {
             (0, "0"),
             (-1, "-0.001"),
             (-1_500, "-1.500"),
+            (7, "0.007"),
+            (1_760_000_000_045, "1760000000.045"),
             (i64::MIN, "-9223372036854775.808"),
         ] {
             let mut out = String::new();

@@ -71,6 +71,16 @@ fn gather_store(stats: &Stats, out: &mut Families) {
             stats.catalog_rebuilds,
         ),
         ("ringwell_compactions_total", "Merges of blocks.", stats.merges),
+        (
+            "ringwell_index_cache_hits_total",
+            "Pages of blocks' indexes that were in memory when asked for.",
+            stats.index_cache.hits,
+        ),
+        (
+            "ringwell_index_cache_misses_total",
+            "Pages of blocks' indexes that were read from the disk.",
+            stats.index_cache.misses,
+        ),
     ] {
         out.counter(name, help, value as f64);
     }
@@ -85,6 +95,11 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ("ringwell_store_keys", "Keys in all databases.", stats.keys),
         ("ringwell_store_blocks", "Live blocks.", stats.blocks),
         ("ringwell_store_block_bytes", "Bytes of the live blocks.", stats.block_bytes),
+        (
+            "ringwell_index_cache_bytes",
+            "Memory of the pages of blocks' indexes.",
+            stats.index_cache.bytes,
+        ),
         ("ringwell_store_block_samples", "Samples in the live blocks.", stats.block_samples),
         ("ringwell_exemplars", "Exemplars kept.", stats.exemplars),
         ("ringwell_metadata_metrics", "Metrics whose metadata is kept.", stats.metadata),

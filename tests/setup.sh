@@ -2,7 +2,8 @@
 # Installs what the tests drive the node with, on a fresh Debian machine; does nothing twice.
 #
 # Debian packages: real peers (redis-server, prometheus, node_exporter) and a browser. They are
-# installed without starting their services. Python clients go into tests/.tools/venv. A newer
+# installed without starting their services. Python clients go into tests/.tools/venv, those for Node into
+# tests/.tools/node. A newer
 # Prometheus is looked for in Debian's unstable suite, derived from this machine's own sources,
 # and only unpacked; if there is none the tests that want it say so and skip.
 set -euo pipefail
@@ -34,12 +35,17 @@ if [ "${#packages[@]}" -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -q --no-install-recommends "${packages[@]}"
 fi
 
-if [ ! -x "$tools/venv/bin/python" ] || ! "$tools/venv/bin/python" -c 'import redis, mcp, src.common' 2>/dev/null; then
+if [ ! -x "$tools/venv/bin/python" ] || ! "$tools/venv/bin/python" -c 'import redis, mcp, prometheus_api_client, src.common' 2>/dev/null; then
   # Debian's own python3 has venv in a package of its own.
   python3 -c 'import ensurepip' 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -q --no-install-recommends python3-venv
   python3 -m venv "$tools/venv"
   "$tools/venv/bin/pip" install -q --disable-pip-version-check -r requirements.txt
+fi
+
+# ioredis and node-redis; npm is what the web UI needs anyway.
+if [ ! -d "$tools/node/node_modules/redis" ] && command -v npm >/dev/null 2>&1; then
+  npm install --prefix "$tools/node" --silent --no-audit --no-fund --no-save ioredis@6.0.0 redis@6.3.1
 fi
 
 ./unpack_sid.sh prometheus "$tools/prometheus3" || true

@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use super::http::{Client, encode};
 
 /// Which server, and where its binary is.
+#[derive(Clone)]
 pub(crate) struct Kind {
-    name: &'static str,
+    pub(crate) name: &'static str,
     binary: PathBuf,
+    /// Settings beside those that all of its kind have.
+    more: Vec<String>,
 }
 
 pub(crate) struct Server {
@@ -25,11 +28,20 @@ pub(crate) struct Server {
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     pub(crate) peak_mb: f64,
+    #[allow(dead_code, reason = "not every bench looks at it")]
+    pub(crate) resident_mb: f64,
+    /// Handed to write calls, sockets included.
+    #[allow(dead_code, reason = "not every bench looks at it")]
+    pub(crate) written: u64,
 }
 
 impl Usage {
     pub(crate) fn since(&self, before: &Usage) -> Usage {
-        Usage { cpu_seconds: self.cpu_seconds - before.cpu_seconds, peak_mb: self.peak_mb }
+        Usage {
+            cpu_seconds: self.cpu_seconds - before.cpu_seconds,
+            written: self.written - before.written,
+            ..*self
+        }
     }
 }
 
@@ -46,7 +58,7 @@ pub(crate) fn available() -> Vec<Kind> {
     all.into_iter()
         .filter_map(|(name, binary)| {
             if binary.exists() {
-                return Some(Kind { name, binary });
+                return Some(Kind { name, binary, more: Vec::new() });
             }
             eprintln!("{name} is not installed: left out");
             None
@@ -54,17 +66,51 @@ pub(crate) fn available() -> Vec<Kind> {
         .collect()
 }
 
+impl Kind {
+    /// The same with one more setting, under another name.
+    #[allow(dead_code, reason = "not every bench has settings")]
+    pub(crate) fn with(&self, name: &'static str, setting: &str) -> Kind {
+        let mut more = self.more.clone();
+        more.push(setting.to_owned());
+        Kind { name, more, ..self.clone() }
+    }
+
+    #[allow(dead_code, reason = "not every bench asks")]
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+}
+
 impl Server {
     pub(crate) fn start(kind: &Kind) -> Server {
         let dir = tempfile::tempdir().expect("a temporary directory");
+        Server::start_in(kind, dir)
+    }
+
+    /// Kills it where it stands and starts it again on what it left; how long until it answered.
+    #[allow(dead_code, reason = "not every bench kills")]
+    pub(crate) fn kill_and_start(mut self, kind: &Kind) -> (Server, Duration) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        let started = Instant::now();
+        let server = Server::start_in(kind, self.dir);
+        (server, started.elapsed())
+    }
+
+    fn start_in(kind: &Kind, dir: tempfile::TempDir) -> Server {
         let port = free_port();
         let mut command = pinned(&kind.binary);
         arguments(kind.name, &mut command, dir.path(), port);
+        command.args(&kind.more);
         let log = std::fs::File::create(dir.path().join("server.log")).expect("a log file");
         let child = command
             // They are this program's, and the node refuses settings it does not know.
             .env_remove("RINGWELL_BENCH_STEPS")
             .env_remove("RINGWELL_BENCH_AGENTS")
+            .env_remove("RINGWELL_BENCH_BODIES")
+            .env_remove("RINGWELL_BENCH_WORKLOAD")
+            .env_remove("RINGWELL_BENCH_CONNECTIONS")
+            .env_remove("RINGWELL_BENCH_RUNS")
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -106,9 +152,16 @@ impl Server {
         let ticks: u64 =
             after.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
         let status = proc("status");
-        let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        let kb: f64 = peak.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0.0);
-        Usage { cpu_seconds: ticks as f64 / 100.0, peak_mb: kb / 1024.0 }
+        let number = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        Usage {
+            cpu_seconds: ticks as f64 / 100.0,
+            peak_mb: number(&status, "VmHWM:") as f64 / 1024.0,
+            resident_mb: number(&status, "VmRSS:") as f64 / 1024.0,
+            written: number(&proc("io"), "wchar:"),
+        }
     }
 
     /// Bytes in its data directory.
@@ -131,7 +184,7 @@ impl Server {
                     return;
                 }
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(10));
         }
         let log = std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default();
         panic!("{} does not answer:\n{log}", self.name);
@@ -143,7 +196,7 @@ fn arguments(name: &str, command: &mut Command, dir: &Path, port: u16) {
     let data = data.display();
     let listen = format!("127.0.0.1:{port}");
     match name {
-        "ringwell" => command.args([
+        _ if name.starts_with("ringwell") => command.args([
             "serve",
             &format!("--data-dir={data}"),
             &format!("--http-listen={listen}"),

@@ -172,8 +172,10 @@ pub struct QueryStats {
     pub queryable_per_step: Vec<(i64, u64)>,
     /// Samples read from storage.
     pub samples_read: u64,
-    /// Samples that statistics of chunks or roll-ups stood for, so that nobody had to read them.
+    /// Samples that statistics of chunks stood for, so that nobody had to read them.
     pub samples_summarised: u64,
+    /// Samples that rows of roll-ups stood for.
+    pub samples_rolled_up: u64,
     /// The most samples held at once.
     pub peak_samples: u64,
     /// Steps evaluated.
@@ -242,6 +244,7 @@ impl Engine {
             queryable_per_step: ctx.budget.queryable_per_step(),
             samples_read: ctx.budget.samples_read(),
             samples_summarised: ctx.budget.samples_summarised(),
+            samples_rolled_up: ctx.budget.samples_rolled_up(),
             peak_samples: ctx.budget.peak(),
             steps: steps.count as u64,
         };

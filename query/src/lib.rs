@@ -28,7 +28,20 @@ pub use func::{Function, Variadic};
 pub use limits::{Interrupt, Stop, Uninterrupted};
 pub use value::format_float;
 
-use ringwell_storage::model::Matcher;
+use ringwell_storage::model::{FloatHistogram, Histogram, Matcher};
+
+pub use ringwell_storage::model::Quantile;
+
+/// A quantile of a histogram as `histogram_quantile` gives it, with the ends of its bucket as bound.
+/// `None` without observations, or where `q` is not from 0 to 1.
+pub fn quantile(histogram: &Histogram, q: f64) -> Option<Quantile> {
+    let histogram = FloatHistogram::from(histogram);
+    let (lower, upper) = func::quantile::holding(&histogram, q)?;
+    let (value, _) = func::quantile::quantile(&histogram, q);
+    // On the border of two buckets the guess may be told from the other side.
+    let (lower, upper) = (lower.min(value), upper.max(value));
+    Some(Quantile { value, lower, upper, count: histogram.count })
+}
 
 /// Parses what `match[]` takes.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {

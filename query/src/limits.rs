@@ -38,6 +38,7 @@ pub(crate) struct Budget<'a> {
     peak: AtomicU64,
     read: AtomicU64,
     summarised: AtomicU64,
+    rolled_up: AtomicU64,
     looked_at: AtomicU64,
     steps: Option<Steps>,
     by_step: Vec<AtomicU64>,
@@ -55,6 +56,7 @@ impl Budget<'_> {
             peak: zero(),
             read: zero(),
             summarised: zero(),
+            rolled_up: zero(),
             looked_at: zero(),
             steps,
             by_step,
@@ -88,14 +90,17 @@ impl Budget<'_> {
         self.summarised.fetch_add(samples, Ordering::Relaxed);
     }
 
+    /// Samples that rows of roll-ups stood for.
+    pub(crate) fn roll_up(&self, samples: u64) {
+        self.rolled_up.fetch_add(samples, Ordering::Relaxed);
+    }
+
     /// Samples that are held now.
     pub(crate) fn charge(&self, samples: usize) -> Result<(), QueryError> {
         let held = self.held.fetch_add(samples as u64, Ordering::Relaxed) + samples as u64;
         self.peak.fetch_max(held, Ordering::Relaxed);
         if held > self.max {
-            return Err(QueryError::execution(
-                "query processing would load too many samples into memory in query execution",
-            ));
+            return Err(over_budget(held, self.max));
         }
         self.check()
     }
@@ -127,6 +132,10 @@ impl Budget<'_> {
         self.summarised.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn samples_rolled_up(&self) -> u64 {
+        self.rolled_up.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn queryable(&self) -> u64 {
         self.looked_at.load(Ordering::Relaxed)
     }
@@ -139,4 +148,14 @@ impl Budget<'_> {
     pub(crate) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
+}
+
+/// Which limit, how far over, and how to narrow the query, behind Prometheus's words.
+pub(crate) fn over_budget(held: u64, max: u64) -> QueryError {
+    QueryError::execution(format!(
+        "query processing would load too many samples into memory in query execution: {held} so far, \
+         {} over limits.query_samples = {max}; select fewer series, a shorter range or a larger \
+         step",
+        held.saturating_sub(max)
+    ))
 }

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::func::time::rfc3339;
 use crate::parse::{Span, place};
-use crate::value::format_general;
+use crate::value::{format_general, format_two_digits};
 
 /// Collected on the way.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     warnings: BTreeSet<(String, usize)>,
     infos: BTreeSet<(String, usize)>,
-    forced: BTreeMap<(String, usize), Forced>,
+    /// By text and place: all that was forced there, how often, and when last.
+    forced: BTreeMap<(String, usize), (Forced, u64, i64)>,
 }
 
 /// Classic buckets that had to be made monotonic.
@@ -37,7 +39,10 @@ impl Notes {
              https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)",
             metric,
         );
-        let entry = self.forced.entry((text, span.start)).or_insert(forced);
+        let entry = self.forced.entry((text, span.start));
+        let (entry, count, last) = entry.or_insert((forced, 0, forced.t));
+        *count += 1;
+        *last = forced.t.max(*last);
         entry.t = entry.t.min(forced.t);
         entry.lowest = entry.lowest.min(forced.lowest);
         entry.highest = entry.highest.max(forced.highest);
@@ -49,12 +54,15 @@ impl Notes {
         let with_place = |(text, at): &(String, usize)| format!("{text} ({})", place(query, *at));
         let warnings = self.warnings.iter().map(with_place).collect();
         let mut infos: Vec<String> = self.infos.iter().map(with_place).collect();
-        infos.extend(self.forced.iter().map(|((text, at), forced)| {
+        infos.extend(self.forced.iter().map(|((text, at), (forced, count, last))| {
             format!(
-                "PromQL info: {text}, from buckets {} to {}, with a max diff of {} ({})",
+                "PromQL info: {text}, from buckets {} to {}, with a max diff of {}, over {count} \
+                 samples from {} to {} ({})",
                 format_general(forced.lowest),
                 format_general(forced.highest),
-                format_general(forced.max_diff),
+                format_two_digits(forced.max_diff),
+                rfc3339(forced.t),
+                rfc3339(*last),
                 place(query, *at)
             )
         }));

@@ -177,6 +177,19 @@ pub(crate) fn format_general(value: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
+/// Two digits of a number, as Go's `%.2g` has them.
+pub(crate) fn format_two_digits(value: f64) -> String {
+    let rounded = format!("{value:.1e}").parse().unwrap_or(value);
+    let scientific = format!("{rounded:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !value.is_finite() || rounded == 0.0 || (-4..2).contains(&exponent) {
+        return format_float(rounded);
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
 /// A histogram as Prometheus prints it where it becomes a label's value.
 pub(crate) fn format_histogram(histogram: &FloatHistogram) -> String {
     let mut out = format!(

@@ -171,3 +171,33 @@ fn folds_over_blocks_are_those_of_the_samples() {
         every_window(store.snapshot().as_ref());
     }
 }
+
+#[test]
+fn folds_over_roll_ups_are_those_of_the_samples() {
+    for shared_grid in [true, false] {
+        let store = store(shared_grid);
+        // Merged blocks have roll-ups; the newest hours stay in the head.
+        for hour in 1..60 {
+            while store.maintain(START + hour * 3_600_000).unwrap().more {}
+        }
+        let snapshot = store.snapshot();
+        let hour = 3_600_000;
+        let first = START.div_euclid(hour) * hour + hour;
+        let aligned = When::Range { start: first + hour, end: first + 11 * hour, step: hour };
+        compare(snapshot.as_ref(), 2 * hour, aligned);
+        let rolled = |text: &str, when: When| {
+            let engine = Engine::new(EngineOptions::default());
+            let query = Query { text, when, lookback: None };
+            let answer = engine.run(snapshot.as_ref(), &query, &Uninterrupted).unwrap();
+            answer.stats.samples_rolled_up
+        };
+        let hours = rolled("sum_over_time(x[2h])", aligned);
+        assert!(hours > 1000, "{hours} samples from roll-ups");
+        let longer = When::Range { start: first + hour, end: first + 11 * hour, step: 4 * hour };
+        compare(snapshot.as_ref(), 4 * hour, longer);
+        let minutes = When::Range { start: first + hour, end: first + 11 * hour, step: 300_000 };
+        compare(snapshot.as_ref(), 600_000, minutes);
+        let off = When::Range { start: first + hour + 1, end: first + 11 * hour, step: hour };
+        assert_eq!(rolled("sum_over_time(x[2h])", off), 0);
+    }
+}

@@ -128,9 +128,12 @@ fn the_canonical_text_is_prometheus_like_and_stable() {
 #[test]
 fn selectors_alone() {
     assert_eq!(parse_selector("up{job=\"a\"}").unwrap().len(), 2);
-    for bad in ["up offset 5m", "sum(up)", "up[5m]", "up @ 1", "1", "{}"] {
+    for bad in ["up offset 5m", "sum(up)", "up[5m]", "up @ 1", "1", "", "up{", "up or"] {
         assert_eq!(parse_selector(bad).unwrap_err().kind, ErrorKind::BadData, "{bad}");
     }
+    assert!(parse_selector("{}").unwrap().is_empty());
+    let error = parse_selector("up[5m]").unwrap_err().message;
+    assert_eq!(error, "1:3: parse error: unexpected \"[\"");
 }
 
 #[test]

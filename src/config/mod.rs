@@ -5,6 +5,7 @@
 
 mod error;
 mod features;
+mod keymap_rules;
 mod knobs;
 mod limits;
 mod raw;
@@ -25,6 +26,7 @@ pub use reference::reference;
 use ringwell_storage::compaction::Rule;
 
 use crate::ingest::events::{self, Derive};
+use crate::ingest::keymap;
 
 use units::{address, bytes, duration, list, rules, switch};
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub keys_sync: Sync,
     /// How often metrics are collected; `None` = never.
     pub collect: Option<Duration>,
+    /// The operator's rules of the keymap.
+    pub keymap_rules: Vec<keymap::Rule>,
     /// What published events become.
     pub events: events::Options,
     /// What is logged.
@@ -147,6 +151,7 @@ impl Config {
                 "collect.interval",
                 interval,
             )?),
+            keymap_rules: settings.keymap_rules().to_vec(),
             events: events(settings)?,
             log_level: read(settings, "log.level", non_empty)?,
             log_json: read(settings, "log.format", log_format)?,

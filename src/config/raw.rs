@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
+use super::keymap_rules;
 use super::knobs::{self, KNOBS, Kind, Knob};
+use crate::ingest::keymap::Rule;
 
 /// Where a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,24 +47,32 @@ pub struct Setting {
     pub place: Place,
 }
 
-/// All that was set, by key of [`KNOBS`].
+/// All that was set, by key of [`KNOBS`], and the keymap's rules.
 #[derive(Clone, Debug, Default)]
-pub struct Settings(HashMap<&'static str, Setting>);
+pub struct Settings {
+    knobs: HashMap<&'static str, Setting>,
+    keymap_rules: Vec<Rule>,
+}
 
 impl Settings {
     /// The setting of a key, its default if nobody set it.
     pub fn get(&self, knob: &'static Knob) -> Setting {
-        self.0
+        self.knobs
             .get(knob.key)
             .cloned()
             .unwrap_or_else(|| Setting { text: knob.default.to_owned(), place: Place::Default })
+    }
+
+    /// The operator's rules of the keymap, in order.
+    pub fn keymap_rules(&self) -> &[Rule] {
+        &self.keymap_rules
     }
 
     /// Takes a setting; one that is already there stays if it has more weight, which callers
     /// ensure by their order: file, environment, flags.
     pub fn set(&mut self, key: &str, text: String, place: Place) -> Result<(), ConfigError> {
         let knob = knobs::find(key).ok_or_else(|| unknown(key, &place))?;
-        self.0.insert(knob.key, Setting { text, place });
+        self.knobs.insert(knob.key, Setting { text, place });
         Ok(())
     }
 
@@ -121,9 +131,13 @@ impl Settings {
         for (name, value) in table {
             let key = format!("{prefix}{}", name.get_ref());
             let place = Place::Line(path.to_owned(), line_of(text, name.span().start));
+            if key == "keymap.rules" {
+                self.read_rules(path, text, value.get_ref(), place)?;
+                continue;
+            }
             if let DeValue::Table(inner) = value.get_ref() {
                 let prefix = format!("{key}.");
-                if !KNOBS.iter().any(|knob| knob.key.starts_with(&prefix)) {
+                if key != "keymap" && !KNOBS.iter().any(|knob| knob.key.starts_with(&prefix)) {
                     return Err(unknown(&key, &place));
                 }
                 self.read_table(path, text, &prefix, inner)?;
@@ -141,6 +155,30 @@ impl Settings {
     }
 }
 
+impl Settings {
+    fn read_rules(
+        &mut self,
+        path: &Path,
+        text: &str,
+        value: &DeValue<'_>,
+        place: Place,
+    ) -> Result<(), ConfigError> {
+        let tables = |place: Place| ConfigError::Value {
+            key: "keymap.rules".to_owned(),
+            text: String::new(),
+            place,
+            reason: "rules are tables, [[keymap.rules]]; see docs/keymap.md".to_owned(),
+        };
+        let DeValue::Array(values) = value else { return Err(tables(place)) };
+        for (i, value) in values.iter().enumerate() {
+            let start = value.span().start;
+            let DeValue::Table(table) = value.get_ref() else { return Err(tables(place)) };
+            self.keymap_rules.push(keymap_rules::read(path, text, i + 1, table, start)?);
+        }
+        Ok(())
+    }
+}
+
 /// Kubernetes gives every pod such variables for a service that is called `ringwell`.
 fn from_orchestrator(name: &str) -> bool {
     name == "RINGWELL_PORT"
@@ -148,7 +186,7 @@ fn from_orchestrator(name: &str) -> bool {
         || name.starts_with("RINGWELL_SERVICE_")
 }
 
-fn as_text(value: &DeValue<'_>) -> Option<String> {
+pub(super) fn as_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.clone().into_owned()),
         DeValue::Integer(number) => Some(number.as_str().to_owned()),
@@ -163,7 +201,7 @@ fn as_text(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|b| *b == b'\n').count()
 }
 

@@ -24,6 +24,8 @@ listen = \"127.0.0.1:9680\"
 [limits]
 series = 500_000
 ```
+
+Rules of the keymap are tables of the file, `[[keymap.rules]]`: see [keymap](keymap.md).
 ";
 
 /// The page.

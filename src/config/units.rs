@@ -96,6 +96,9 @@ pub(super) fn rules(text: &str) -> Result<Vec<Rule>, String> {
         let (selector, kept) =
             one.rsplit_once(' ').ok_or("not a rule; write it like {job=\"lab\"} 30d")?;
         let matchers = ringwell_query::parse_selector(selector).map_err(|e| e.to_string())?;
+        if matchers.iter().all(ringwell_storage::model::Matcher::matches_empty) {
+            return Err(format!("{selector} means every series; set retention instead"));
+        }
         let kept = duration(kept)?;
         let keep = i64::try_from(kept.as_millis()).map_err(|_| "too long a time".to_owned())?;
         rules.push(Rule { matchers, keep });

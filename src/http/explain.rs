@@ -38,6 +38,7 @@ pub(super) async fn explain(state: State, params: Params) -> Result<Response, Ap
             "seconds": started.elapsed().as_secs_f64(),
             "samplesRead": answer.stats.samples_read,
             "samplesSummarised": answer.stats.samples_summarised,
+            "samplesRolledUp": answer.stats.samples_rolled_up,
             "samplesQueryable": answer.stats.queryable,
             "peakSamples": answer.stats.peak_samples,
             "steps": answer.stats.steps,
@@ -64,6 +65,7 @@ fn told(operator: &Operator) -> Value {
         told.insert("values".to_owned(), json!(seen.values));
         told.insert("samplesRead".to_owned(), json!(seen.samples_read));
         told.insert("samplesSummarised".to_owned(), json!(seen.samples_summarised));
+        told.insert("samplesRolledUp".to_owned(), json!(seen.samples_rolled_up));
         told.insert("seconds".to_owned(), json!(seen.time.as_secs_f64()));
     }
     told

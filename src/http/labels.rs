@@ -39,7 +39,7 @@ pub(super) async fn series(state: State, params: Params) -> Result<Response, Api
 }
 
 pub(super) async fn names(state: State, params: Params) -> Result<Response, ApiError> {
-    let search = Search::of(&params)?;
+    let search = Search::of(&params).map_err(bare)?;
     let found = run(&state, &params, move |snapshot| {
         search.union(|matchers, range| snapshot.label_names(matchers, range))
     })
@@ -57,13 +57,21 @@ pub(super) async fn values(
     if name.is_empty() {
         return Err(ApiError::parameter("name", "invalid label name: \"\""));
     }
-    let search = Search::of(&params)?;
+    let search = Search::of(&params).map_err(bare)?;
     let found = run(&state, &params, move |snapshot| {
         search.union(|matchers, range| snapshot.label_values(&name, matchers, range))
     })
     .await?;
     let (found, warnings) = limited(found, params.limit()?);
     Ok(json::success(&json::strings(&found), &warnings, &[]))
+}
+
+/// What is wrong with a selector is said without its parameter's name here, as Prometheus does.
+fn bare(mut error: ApiError) -> ApiError {
+    if let Some(reason) = error.message.strip_prefix("invalid parameter \"match[]\": ") {
+        error.message = reason.to_owned();
+    }
+    error
 }
 
 /// What is looked for.

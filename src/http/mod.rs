@@ -40,7 +40,9 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::blocking::Pool;
 use crate::config::Config;
 use crate::ingest::Ingest;
+use crate::ingest::keymap::Keymap;
 use crate::ingest::recent::RecentKeys;
+use crate::inside::Inside;
 use crate::metrics::Registry;
 
 pub use journal::Journal;
@@ -65,6 +67,10 @@ pub struct Handles {
     pub exports: Arc<Pool>,
     /// The node's own metrics.
     pub registry: Arc<Registry>,
+    /// How keys become series.
+    pub keymap: Arc<Keymap>,
+    /// Keys, as a client has them.
+    pub inside: Arc<dyn Inside>,
     /// Keys that became series since the start.
     pub recent: Arc<RecentKeys>,
     /// Stops the demo fleet, where one runs.
@@ -146,6 +152,11 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .route("/api/v1/targets", get(status::targets))
         .route("/api/v1/rules", get(status::rules))
         .route("/api/v1/alerts", get(status::alerts))
+        .route("/api/v1/alertmanagers", get(status::alertmanagers))
+        .route("/api/v1/scrape_pools", get(status::scrape_pools))
+        .route("/api/v1/notifications", get(status::notifications))
+        .route("/api/v1/status/config", get(status::config))
+        .route("/api/v1/status/walreplay", get(status::walreplay))
         .route("/api/v1/status/buildinfo", get(status::buildinfo))
         .route("/api/v1/status/runtimeinfo", get(status::runtimeinfo))
         .route("/api/v1/status/flags", get(status::flags))
@@ -165,10 +176,14 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .route("/api/v1/explain", get(explain::explain).post(explain::explain))
         .route("/api/v1/query_panel", get(panel::panel).post(panel::panel))
         .route("/api/v1/keys/recent", get(keys::recent))
+        .route("/api/v1/keys/explain", get(keys::explain).post(keys::explain))
+        .route("/api/v1/keys/forget", post(keys::forget))
         .route("/api/v1/live", get(live::connect))
         .route("/federate", get(federate::federate))
         .route("/mcp", mcp)
         .route("/metrics", get(status::metrics))
+        .route("/-/reload", post(status::lifecycle).put(status::lifecycle))
+        .route("/-/quit", post(status::lifecycle).put(status::lifecycle))
         .route("/-/healthy", get(status::healthy))
         .route("/-/ready", get(status::ready))
         // The web UI, and 404 for what is nobody's.

@@ -99,7 +99,7 @@ async fn answered(handles: &Arc<Handles>, params: &Params, when: When) -> Result
     let asked = Asked {
         text: params.get("query").to_owned(),
         when,
-        lookback: params.optional_duration("lookback_delta")?.filter(|ms| *ms > 0),
+        lookback: lookback(params)?,
         timeout: params.timeout(handles.config.limits.query_time)?,
         detail: Detail { per_step: params.get("stats") == "all", operators: false },
     };
@@ -111,11 +111,20 @@ async fn answered(handles: &Arc<Handles>, params: &Params, when: When) -> Result
     Ok(answer)
 }
 
+/// How far back instant selectors look, if the query says so; what is no span of time is passed over.
+fn lookback(params: &Params) -> Result<Option<i64>, ApiError> {
+    let asked = params.optional_duration("lookback_delta").map_err(|error| {
+        let reason = error.message.replace("invalid parameter \"lookback_delta\"", "");
+        ApiError::bad_data(format!("error parsing lookback delta duration{reason}"))
+    })?;
+    Ok(asked.filter(|ms| *ms > 0))
+}
+
 /// Runs a query in the pool; it is told to stop when nobody waits for it any more.
 pub(super) async fn run(handles: &Arc<Handles>, asked: Asked) -> Result<Answer, ApiError> {
     let (store, engine) = (Arc::clone(&handles.store), Arc::clone(&handles.engine));
     let (journal, slow) = (Arc::clone(&handles.journal), handles.config.slow_query);
-    let started = Instant::now();
+    let (started, timeout) = (Instant::now(), asked.timeout);
     let answer = handles
         .pool
         .run(asked.timeout, move |cancel| {
@@ -128,7 +137,18 @@ pub(super) async fn run(handles: &Arc<Handles>, asked: Asked) -> Result<Answer, 
         })
         .await;
     handles.metrics.queries.observe(started.elapsed());
-    answer?.map_err(about_query)
+    answer?.map_err(|error| within(about_query(error), timeout))
+}
+
+/// Says of a query that took too long how long it may take.
+fn within(mut error: ApiError, timeout: Duration) -> ApiError {
+    if error.kind == super::error::Kind::Timeout {
+        error.message.push_str(&format!(
+            ": it may take {timeout:?} (limits.query_time, or its own timeout); select fewer \
+             series, a shorter range or a larger step"
+        ));
+    }
+    error
 }
 
 /// What is wrong with a query, as the API says it.
@@ -194,6 +214,7 @@ fn stats(answer: &Answer, seconds: f64) -> String {
             "totalQueryableSamples": stats.queryable,
             "samplesRead": stats.samples_read,
             "samplesSummarised": stats.samples_summarised,
+            "samplesRolledUp": stats.samples_rolled_up,
             "peakSamples": stats.peak_samples,
         },
         "steps": stats.steps,

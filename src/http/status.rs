@@ -6,7 +6,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::error::plain;
+use super::error::{ApiError, plain};
+use super::params::Params;
 use super::{State, json as answers};
 use crate::clock;
 use crate::config::{KNOBS, Settings, printable};
@@ -70,9 +71,44 @@ pub(super) async fn targets() -> Response {
     success(&json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} }))
 }
 
+/// Nothing is scraped by this node.
+pub(super) async fn scrape_pools() -> Response {
+    success(&json!({ "scrapePools": [] }))
+}
+
+/// Nobody is alerted by this node.
+pub(super) async fn alertmanagers() -> Response {
+    success(&json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))
+}
+
+/// Listeners open when the log is replayed.
+pub(super) async fn walreplay() -> Response {
+    success(&json!({ "min": 0, "max": 0, "current": 0 }))
+}
+
+/// There is nothing an operator has to be told of in this way.
+pub(super) async fn notifications() -> Response {
+    success(&json!([]))
+}
+
+/// No Prometheus configuration is read.
+pub(super) async fn config() -> Response {
+    success(&json!({ "yaml": "" }))
+}
+
+/// Starting and stopping are the operating system's here.
+pub(super) async fn lifecycle() -> Response {
+    let text = "Lifecycle API is not enabled.";
+    (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text)
+        .into_response()
+}
+
 /// No rules exist.
-pub(super) async fn rules() -> Response {
-    success(&json!({ "groups": [] }))
+pub(super) async fn rules(params: Params) -> Result<Response, ApiError> {
+    match params.get("type").to_ascii_lowercase().as_str() {
+        "" | "alert" | "record" => Ok(success(&json!({ "groups": [] }))),
+        other => Err(ApiError::parameter("type", format!("not supported value {other:?}"))),
+    }
 }
 
 /// No rules exist, so nothing can fire.

@@ -16,9 +16,13 @@ use super::{State, json as answers};
 const LISTED: usize = 10;
 
 pub(super) async fn tsdb(state: State, params: Params) -> Result<Response, ApiError> {
-    let limit = match params.limit()? {
-        usize::MAX => LISTED,
-        limit => limit,
+    let limit = match params.get("limit") {
+        "" => LISTED,
+        text => text
+            .parse()
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or_else(|| ApiError::bad_data("limit must be a positive number"))?,
     };
     let store = Arc::clone(&state.store);
     let timeout = params.timeout(state.config.limits.query_time)?;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
+use ringwell_storage::append::{Appended, Batch, Rejected};
 use ringwell_storage::model::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -14,8 +14,8 @@ use super::{Handles, State};
 use crate::clock;
 use crate::ingest::exposition::{self, Dialect, Text, TextError};
 use crate::ingest::remote_write::v2::Symbols;
-use crate::ingest::remote_write::{self, BodyError};
-use crate::ingest::{Refusals, Source, jsonl};
+use crate::ingest::remote_write::{self, BodyError, WriteRequest};
+use crate::ingest::{Ingest, Logged, Refusals, Source, jsonl};
 
 /// Work on larger bodies does not hold up the other tasks of its thread.
 const LARGE: usize = 256 << 10;
@@ -44,40 +44,54 @@ async fn take_remote_write(
     version: Version,
     written: &mut Written,
 ) -> Result<(), Refusal> {
-    let (body, _room) = read_body(handles, headers, body, handles.config.limits.body).await?;
     let ingest = &handles.ingest;
-    let size = remote_write::decompressed_size(&body, ingest.max_decoded()).map_err(bad_body)?;
-    let _more_room = ingest.room_for(size).await.ok_or_else(no_room)?;
-    let mut message = ingest.buffers.take(size);
-    let size = on_large(body.len(), || remote_write::decompress_into(&body, &mut message))
-        .map_err(bad_body)?;
-    message.truncate(size);
-    drop(body);
-    let (spelling, symbols, _label_room);
-    let request = match version {
-        Version::One => on_large(message.len(), || remote_write::read(&message)),
-        Version::Two => {
-            symbols = on_large(message.len(), || Symbols::read(&message, ingest.max_decoded()))
-                .map_err(bad_body)?;
-            let size = symbols.spelled_size();
-            _label_room = ingest.room_for(size).await.ok_or_else(no_room)?;
-            spelling = on_large(size, || symbols.spell(&message)).map_err(bad_body)?;
-            on_large(message.len(), || remote_write::v2::read(&message, &symbols, &spelling))
+    let (logged, verdict, counts) = {
+        let (body, _room) = read_body(handles, headers, body, handles.config.limits.body).await?;
+        let limit = ingest.max_decoded();
+        let size = remote_write::decompressed_size(&body, limit).map_err(bad_body)?;
+        let _more_room = ingest.room_for(size).await.ok_or_else(no_room)?;
+        let mut message = ingest.buffers.take(size);
+        let size = on_large(body.len(), || remote_write::decompress_into(&body, &mut message))
+            .map_err(bad_body)?;
+        message.truncate(size);
+        drop(body);
+        let (spelling, symbols, _label_room);
+        let request = match version {
+            Version::One => on_large(message.len(), || remote_write::read(&message)),
+            Version::Two => {
+                symbols =
+                    on_large(message.len(), || Symbols::read(&message, limit)).map_err(bad_body)?;
+                let size = symbols.spelled_size();
+                _label_room = ingest.room_for(size).await.ok_or_else(no_room)?;
+                spelling = on_large(size, || symbols.spell(&message)).map_err(bad_body)?;
+                on_large(message.len(), || remote_write::v2::read(&message, &symbols, &spelling))
+            }
         }
+        .map_err(bad_body)?;
+        take(ingest, Source::RemoteWrite, request, version)?
+    };
+    // All memory of the request is given back while its samples are being synced.
+    ingest.acknowledge(logged).await.map_err(try_later)?;
+    *written = counts;
+    verdict
+}
+
+/// Logs and applies what was read: what to wait for before the verdict is told, and what was written.
+fn take(
+    ingest: &Ingest,
+    source: Source,
+    request: WriteRequest<'_>,
+    version: Version,
+) -> Result<(Logged, Result<(), Refusal>, Written), Refusal> {
+    let WriteRequest { batch, refused, beside } = request;
+    let kept = ingest.keep(source, beside).map_err(try_later)?;
+    ingest.count_refused(source, &batch, &refused);
+    let (logged, appended) = ingest.log(source, &batch).map_err(try_later)?;
+    let mut counts = Written { exemplars: kept.exemplars, ..Written::default() };
+    if version == Version::Two {
+        counts.count(&batch, &appended.rejected);
     }
-    .map_err(bad_body)?;
-    let kept = ingest.keep(Source::RemoteWrite, request.beside).map_err(try_later)?;
-    written.exemplars = kept.exemplars;
-    ingest.count_refused(Source::RemoteWrite, &request.batch, &request.refused);
-    let appended = ingest.append(Source::RemoteWrite, &request.batch).await;
-    // Logged before the samples, so this waits only where there were none.
-    ingest.wait(&kept).await.map_err(try_later)?;
-    if let Ok(appended) = &appended
-        && version == Version::Two
-    {
-        written.count(&request.batch, &appended.rejected);
-    }
-    conclude(&request.batch, request.refused, appended)
+    Ok((logged.with(&kept), conclude(&batch, refused, appended), counts))
 }
 
 /// What a 2.0 sender is told of its request, in headers.
@@ -156,13 +170,17 @@ async fn import_body(
     let limits = &handles.config.limits;
     let whole = headers.contains_key(header::CONTENT_LENGTH);
     let limit = if whole { limits.body } else { limits.body_decoded };
-    let (body, _room) = read_body(handles, headers, body, limit).await?;
-    let Text { batch, beside } = on_large(body.len(), || read(&body))
-        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
-    let kept = handles.ingest.keep(Source::Import, beside).map_err(try_later)?;
-    let appended = handles.ingest.append(Source::Import, &batch).await;
-    handles.ingest.wait(&kept).await.map_err(try_later)?;
-    conclude(&batch, Vec::new(), appended)
+    let (logged, verdict) = {
+        let (body, _room) = read_body(handles, headers, body, limit).await?;
+        let Text { batch, beside } = on_large(body.len(), || read(&body))
+            .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+        let kept = handles.ingest.keep(Source::Import, beside).map_err(try_later)?;
+        let logged = handles.ingest.log(Source::Import, &batch);
+        let (logged, appended) = logged.map_err(try_later)?;
+        (logged.with(&kept), conclude(&batch, Vec::new(), appended))
+    };
+    handles.ingest.acknowledge(logged).await.map_err(try_later)?;
+    verdict
 }
 
 /// The version of the protocol a sender speaks.
@@ -288,9 +306,8 @@ impl IntoResponse for Refusal {
 fn conclude(
     batch: &Batch<'_>,
     mut refused: Vec<Rejected>,
-    appended: Result<Appended, AppendError>,
+    appended: Appended,
 ) -> Result<(), Refusal> {
-    let appended = appended.map_err(try_later)?;
     refused.extend(appended.rejected);
     match Refusals::of(batch, &refused) {
         None => Ok(()),

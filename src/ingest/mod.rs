@@ -16,7 +16,7 @@ mod refusal;
 pub mod remote_write;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringwell_storage::append::{AppendError, Appended, Batch, Rejected};
 use ringwell_storage::model::WalPosition;
@@ -78,6 +78,15 @@ pub struct Ingest {
     refused_requests: Counter,
 }
 
+/// A batch that is logged and not acknowledged yet.
+#[derive(Debug)]
+#[must_use = "a batch is answered after its acknowledgement"]
+pub struct Logged {
+    source: Source,
+    position: WalPosition,
+    started: Instant,
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     requests: Counter,
@@ -88,6 +97,13 @@ struct Counts {
     exemplars_refused: Counter,
     metadata: Counter,
     metadata_refused: Counter,
+}
+
+impl Logged {
+    /// What was kept beside the samples is acknowledged with them.
+    pub fn with(self, kept: &Kept) -> Logged {
+        Logged { position: kept.position.map_or(self.position, |p| p.max(self.position)), ..self }
+    }
 }
 
 impl Ingest {
@@ -124,9 +140,13 @@ impl Ingest {
         room.ok()?.ok()
     }
 
-    /// Logs and applies a batch, and waits until it may be acknowledged.
-    pub async fn append(&self, source: Source, batch: &Batch<'_>) -> Result<Appended, AppendError> {
-        let started = std::time::Instant::now();
+    /// Logs and applies a batch. It is answered after [`Ingest::acknowledge`], which needs no batch any more.
+    pub fn log(
+        &self,
+        source: Source,
+        batch: &Batch<'_>,
+    ) -> Result<(Logged, Appended), AppendError> {
+        let started = Instant::now();
         let append = || self.store.append(batch, clock::now_ms());
         let appended = if batch.series.len() < LARGE {
             append()
@@ -134,9 +154,14 @@ impl Ingest {
             tokio::task::block_in_place(append)
         }?;
         self.count(source, batch, &appended);
-        self.store.wait(appended.position, self.ack).await?;
-        self.counts(source).time.observe(started.elapsed());
-        Ok(appended)
+        Ok((Logged { source, position: appended.position, started }, appended))
+    }
+
+    /// Waits until what was logged may be acknowledged.
+    pub async fn acknowledge(&self, logged: Logged) -> Result<(), AppendError> {
+        self.store.wait(logged.position, self.ack).await?;
+        self.counts(logged.source).time.observe(logged.started.elapsed());
+        Ok(())
     }
 
     /// The same for a blocking thread that need not know when its samples are safe.
@@ -155,7 +180,7 @@ impl Ingest {
         self.counts(source).refused.count(batch, refused);
     }
 
-    /// Keeps exemplars and metadata; [`Ingest::wait`] for them before they are acknowledged.
+    /// Keeps exemplars and metadata; they are acknowledged with the samples of [`Logged::with`].
     pub fn keep(&self, source: Source, beside: Beside) -> Result<Kept, AppendError> {
         let counts = self.counts(source);
         let taken = self.store.add_exemplars(beside.exemplars)?;
@@ -166,14 +191,6 @@ impl Ingest {
         counts.metadata.add(noted.kept);
         counts.metadata_refused.add(beside.refused_metadata + noted.refused);
         Ok(Kept { exemplars: taken.kept, position: taken.position.max(noted.position) })
-    }
-
-    /// Waits until what was kept is as safe as samples are when they are acknowledged.
-    pub async fn wait(&self, kept: &Kept) -> Result<(), AppendError> {
-        match kept.position {
-            Some(position) => self.store.wait(position, self.ack).await,
-            None => Ok(()),
-        }
     }
 
     fn count(&self, source: Source, batch: &Batch<'_>, appended: &Appended) {

@@ -52,8 +52,6 @@ pub(super) struct Session {
 pub(super) struct Blocked {
     pub(super) woken: oneshot::Receiver<Woken>,
     pub(super) deadline: Option<Instant>,
-    /// What is answered when the time is over.
-    pub(super) nil: Reply,
 }
 
 /// Which replies are kept back.
@@ -301,7 +299,7 @@ impl Session {
             let _alone = shared.exclusive.write();
             let (reply, changed) = self.execute(&shared, args);
             if matches!(reply, Reply::Null | Reply::NullArray) {
-                self.wait_for_key(command, args, reply);
+                self.wait_for_key(command, args);
                 return None;
             }
             if changed && shared.waiters.count() > 0 {
@@ -327,7 +325,7 @@ impl Session {
         (executed.reply, executed.position.is_some())
     }
 
-    fn wait_for_key(&mut self, command: &Command, args: &[&[u8]], nil: Reply) {
+    fn wait_for_key(&mut self, command: &Command, args: &[&[u8]]) {
         // BLMPOP and BZMPOP name the time first, the others last.
         let text = if command.name.ends_with("mpop") { args.get(1) } else { args.last() };
         let ms = timeout(text.copied().unwrap_or_default()).unwrap_or(0);
@@ -335,7 +333,7 @@ impl Session {
         let deadline = if ms > 0 { Instant::now().checked_add(time) } else { None };
         let woken = self.shared.waiters.wait(self.client.id, self.client.db, args);
         self.client.blocked = true;
-        self.blocked = Some(Blocked { woken, deadline, nil });
+        self.blocked = Some(Blocked { woken, deadline });
         self.publish_state();
     }
 
@@ -353,7 +351,7 @@ impl Session {
                 self.written = self.written.max(position);
                 reply
             }
-            Woken::TimedOut => blocked.nil,
+            Woken::TimedOut => Reply::NullArray,
             Woken::Unblocked => {
                 Reply::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".into())
             }

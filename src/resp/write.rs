@@ -53,6 +53,8 @@ pub fn write(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::Push(items) => items_of(if resp3 { b'>' } else { b'*' }, items, protocol, out),
         Reply::Double(value) if resp3 => line(b',', double(*value).as_bytes(), out),
         Reply::Double(value) => bulk(double(*value).as_bytes(), out),
+        Reply::Decimal(digits) if resp3 => line(b',', digits.as_bytes(), out),
+        Reply::Decimal(digits) => bulk(digits.as_bytes(), out),
         Reply::Boolean(value) if resp3 => line(b'#', if *value { b"t" } else { b"f" }, out),
         Reply::Boolean(value) => head(b':', i64::from(*value), out),
         Reply::Verbatim(text) if resp3 => {
@@ -128,6 +130,7 @@ mod tests {
             (Reply::Set(vec![text("a")]), "*1\r\n$1\r\na\r\n", "~1\r\n$1\r\na\r\n"),
             (Reply::Push(vec![text("a")]), "*1\r\n$1\r\na\r\n", ">1\r\n$1\r\na\r\n"),
             (Reply::Double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
+            (Reply::Decimal("0.10".into()), "$4\r\n0.10\r\n", ",0.10\r\n"),
             (Reply::Boolean(true), ":1\r\n", "#t\r\n"),
             (Reply::Verbatim("hi".into()), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"),
         ];

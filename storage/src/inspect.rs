@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::block::{Block, Meta};
+use crate::block::{Block, BlockError, Meta};
 use crate::catalog::Cardinality;
 use crate::disk::{Disk, DiskError};
 use crate::manifest::{Manifest, ManifestError};
+use crate::model::Labels;
 use crate::{checkpoint, wal};
 
 /// A data directory at a glance.
@@ -21,6 +22,8 @@ pub struct Inspection {
     pub blocks: Vec<Result<(Meta, u64), String>>,
     /// What the chunks of each encoding hold.
     pub encodings: BTreeMap<&'static str, Encoded>,
+    /// Bytes of the blocks by what they are for.
+    pub parts: BTreeMap<&'static str, u64>,
     /// Deletions that some block does not carry out yet.
     pub tombstones: u64,
     /// Distinct series of the blocks.
@@ -54,15 +57,15 @@ pub fn inspect(disk: &dyn Disk, most: usize) -> Result<Inspection, ManifestError
     found.tombstones = manifest.tombstones.len() as u64;
     let mut series = HashSet::new();
     for number in manifest.blocks {
-        let opened = Block::open(disk, number);
-        found.blocks.push(match opened {
-            Ok(block) => {
-                Cardinality::collect(&block, &mut series);
-                block.encodings(&mut found.encodings);
-                Ok((*block.meta(), block.byte_len()))
-            }
-            Err(error) => Err(error.to_string()),
-        });
+        let look = |found: &mut Inspection, series: &mut HashSet<Labels>| {
+            let block = Block::open(disk, number)?;
+            Cardinality::collect(&block, series)?;
+            block.encodings(&mut found.encodings)?;
+            block.parts(&mut found.parts)?;
+            Ok((*block.meta(), block.byte_len()))
+        };
+        let opened = look(&mut found, &mut series);
+        found.blocks.push(opened.map_err(|error: BlockError| error.to_string()));
     }
     found.cardinality = Cardinality::of(&series, most);
     Ok(found)

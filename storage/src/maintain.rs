@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
 use crate::append::AppendError;
-use crate::block::{Block, BlockError, BlockWriter, path_of};
+use crate::block::{Block, BlockError, BlockWriter, Range, path_of};
 use crate::catalog::{self, Update};
 use crate::checkpoint;
 use crate::compaction::{self, Compaction, Step, expired};
@@ -24,6 +24,8 @@ const PLAN_INTERVAL: Timestamp = 60_000;
 /// A range is cut when it has been quiet for so long, in milliseconds, so that late samples and
 /// back-fills gather.
 const QUIET: Timestamp = 120_000;
+/// Series of a shard that are sealed for a cut before an append may go on.
+const SLOTS_AT_A_TIME: u32 = 512;
 /// Ranges cut in one run.
 const CUTS_PER_RUN: usize = 8;
 
@@ -261,24 +263,32 @@ fn cut_range(
     let span = store.options.block_span;
     let end = start.saturating_add(span);
     let moved = moved_chunks(state);
+    let in_range =
+        |c: &&Arc<HeadChunk>| start <= c.min_t && c.min_t < end && !moved.contains(&Arc::as_ptr(c));
     let mut taken = Vec::new();
-    for number in 0..SHARDS {
-        let mut shard = store.head.lock(number);
-        shard.seal_before(end);
-        let in_range = |c: &&Arc<HeadChunk>| {
-            start <= c.min_t && c.min_t < end && !moved.contains(&Arc::as_ptr(c))
-        };
-        let take = |(slot, series): (u32, &MemSeries)| SeriesChunks {
-            shard: number,
-            slot,
-            labels: series.labels.clone(),
-            lookback: series.lookback,
-            chunks: series.sealed.iter().filter(in_range).cloned().collect(),
-        };
-        taken.extend(shard.iter().map(take).filter(|t| !t.chunks.is_empty()));
+    let mut slots = 0..SLOTS_AT_A_TIME;
+    let mut more = true;
+    while std::mem::take(&mut more) {
+        // All shards in turn, so that whoever waits for one gets it before its next slots are due.
+        for number in 0..SHARDS {
+            let mut shard = store.head.lock(number);
+            shard.seal_before(end, slots.clone());
+            more |= slots.end < shard.slots();
+            let take = |(slot, series): (u32, &MemSeries)| SeriesChunks {
+                shard: number,
+                slot,
+                labels: series.labels.clone(),
+                lookback: series.lookback,
+                chunks: series.sealed.iter().filter(in_range).cloned().collect(),
+            };
+            taken.extend(shard.iter_in(slots.clone()).map(take).filter(|t| !t.chunks.is_empty()));
+        }
+        slots = slots.end..slots.end.saturating_add(SLOTS_AT_A_TIME);
     }
     taken.sort_by(|a, b| a.labels.cmp(&b.labels));
-    let mut writer = BlockWriter::new(&store.disk, state.next_block(), position.0);
+    let range = Range { start, length: span };
+    let number = state.next_block();
+    let mut writer = BlockWriter::new((&store.disk, &store.pages), range, number, position.0);
     for series in &taken {
         writer.add(series.labels.clone(), series.lookback, &merge_chunks(&series.chunks)?)?;
     }

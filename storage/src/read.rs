@@ -50,8 +50,9 @@ pub trait Series: Send + Sync {
         None
     }
 
-    /// Aggregates of the floats in stretches of `step` milliseconds, which begin at its multiples: one for
-    /// every stretch that lies in `range` and has a sample, in order of time. Counts, extremes, first
+    /// Aggregates of the floats in stretches of `step` milliseconds between its multiples, each without
+    /// its start and with its end: one for every stretch that lies in `range` and has a sample, in
+    /// order of time. Counts, extremes, first
     /// and last are those of the samples; sums and increases may differ by rounding, as each stretch
     /// is added up by itself. `None` where this is no cheaper than the samples, or there are
     /// histograms.
@@ -82,7 +83,7 @@ pub struct Summary {
 /// The floats of a stretch of time, stale markers excluded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Aggregate {
-    /// When the stretch begins.
+    /// When the stretch begins; a sample at that very time is not in it.
     pub start: Timestamp,
     /// Time of its first sample.
     pub first_t: Timestamp,

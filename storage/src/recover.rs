@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::block::{self, Block, BlockError, Tombstone};
+use crate::block::{self, Block, BlockError, PageCache, Tombstone};
 use crate::checkpoint::{self, CheckpointError, Contents};
 use crate::disk::{Disk, DiskError};
 use crate::head::{Head, SHARDS};
@@ -71,7 +71,11 @@ pub(crate) struct Recovering {
 
 impl Recovering {
     /// Reads manifest, checkpoint and blocks, and removes what nothing refers to.
-    pub(crate) fn begin(disk: Arc<dyn Disk>, head: Head) -> Result<Recovering, OpenError> {
+    pub(crate) fn begin(
+        disk: Arc<dyn Disk>,
+        pages: &Arc<PageCache>,
+        head: Head,
+    ) -> Result<Recovering, OpenError> {
         let (mut manifest, damage) = Manifest::load_checked(&*disk)?;
         manifest.epoch += 1;
         manifest.store(&*disk)?;
@@ -83,7 +87,7 @@ impl Recovering {
         let mut report = Report { mended, ..Report::default() };
         let mut blocks = Vec::new();
         for number in &manifest.blocks {
-            match Block::open(&*disk, *number) {
+            match Block::open_with(&*disk, *number, pages) {
                 Ok(block) => blocks.push(Arc::new(block)),
                 Err(error @ BlockError::Damaged { .. }) => {
                     report.refused_blocks.push(error.to_string());

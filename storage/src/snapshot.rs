@@ -47,7 +47,7 @@ impl StoreSnapshot {
     }
 
     /// The parts of all matching series, in no order.
-    fn parts(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Found> {
+    fn parts(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Found>, ReadError> {
         let mut found = Vec::new();
         for shard in 0..SHARDS {
             let locked = self.head.lock(shard);
@@ -65,8 +65,8 @@ impl StoreSnapshot {
         }
         let tombstones = &self.generation.tombstones;
         for block in self.blocks(range) {
-            for number in block.postings().select(matchers) {
-                let Some(series) = block.series(number) else { continue };
+            for number in block.select(matchers)? {
+                let Some(series) = block.series(number)? else { continue };
                 let masks = Masks::of(tombstones, block.meta(), &series.labels);
                 let inside = |c: &ChunkMeta| {
                     c.min_t <= range.end()
@@ -82,7 +82,7 @@ impl StoreSnapshot {
                 }
             }
         }
-        found
+        Ok(found)
     }
 }
 
@@ -103,7 +103,7 @@ impl Snapshot for StoreSnapshot {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<Arc<dyn Series>>, ReadError> {
-        let mut found = self.parts(matchers, range);
+        let mut found = self.parts(matchers, range)?;
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
         let mut selected: Vec<StoreSeries> = Vec::new();
         for Found { labels, lookback, part } in found {
@@ -130,10 +130,10 @@ impl Snapshot for StoreSnapshot {
                 names.extend(self.head.lock(shard).postings.names().map(str::to_owned));
             }
             for block in self.blocks(range) {
-                names.extend(block.postings().names().map(str::to_owned));
+                names.extend(block.label_names()?);
             }
         } else {
-            for found in self.parts(matchers, range) {
+            for found in self.parts(matchers, range)? {
                 names.extend(found.labels.iter().map(|l| l.name.to_owned()));
             }
         }
@@ -153,10 +153,10 @@ impl Snapshot for StoreSnapshot {
                 values.extend(locked.postings.values(name).map(|(v, _)| v.to_owned()));
             }
             for block in self.blocks(range) {
-                values.extend(block.postings().values(name).map(|(v, _)| v.to_owned()));
+                values.extend(block.label_values(name)?);
             }
         } else {
-            for found in self.parts(matchers, range) {
+            for found in self.parts(matchers, range)? {
                 values.extend(found.labels.get(name).map(str::to_owned));
             }
         }
@@ -226,10 +226,14 @@ impl Series for StoreSeries {
     fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError> {
         let mut pieces = Vec::new();
         for (block, number, masks) in &self.in_blocks {
-            block_pieces(block, *number, masks, &mut pieces);
+            block_pieces(block, *number, masks, &mut pieces)?;
         }
         for captured in self.capture() {
+            pieces.reserve(captured.sealed.len() + 2);
             for (i, chunk) in (0..).zip(&captured.sealed) {
+                if chunk.max_t < range.start() || range.end() < chunk.min_t {
+                    continue;
+                }
                 let source = Source::Sealed(Arc::clone(chunk));
                 let (min_t, max_t) = (chunk.min_t, chunk.max_t);
                 pieces.push(Piece { min_t, max_t, rank: (1, i), source });
@@ -251,15 +255,17 @@ pub(crate) fn block_pieces(
     number: u32,
     masks: &Arc<Masks>,
     pieces: &mut Vec<Piece>,
-) {
+) -> Result<(), ReadError> {
     let rank = (0, block.meta().position);
-    for chunk in block.series(number).iter().flat_map(|s| &s.chunks) {
+    let series = block.series(number)?;
+    for chunk in series.iter().flat_map(|s| &s.chunks) {
         let (min_t, max_t) = (chunk.min_t, chunk.max_t);
         if !masks.cover(min_t, max_t) {
             let source = Source::Block(Arc::clone(block), *chunk, Arc::clone(masks));
             pieces.push(Piece { min_t, max_t, rank, source });
         }
     }
+    Ok(())
 }
 
 /// A run of samples somewhere. Of equal timestamps the higher rank holds.
@@ -287,9 +293,9 @@ impl Source {
         }
     }
 
-    fn stats(&self, times: &Times) -> Result<Option<Stats>, ReadError> {
+    fn stats(&self) -> Result<Option<Stats>, ReadError> {
         match self {
-            Source::Block(block, chunk, _) => block.read_stats(chunk, times),
+            Source::Block(block, chunk, _) => block.read_stats(chunk),
             Source::Sealed(chunk) => Ok(chunk.stats()),
             Source::Open(_) => Ok(None),
         }
@@ -339,18 +345,20 @@ impl Cursor for Pieces {
             return Ok(false);
         };
         let mut end = first.max_t;
+        if self.pieces.last().is_none_or(|next| next.min_t > end) {
+            if self.range.start() <= first.min_t && end <= self.range.end() {
+                first.source.read(&self.times, out)?;
+            } else {
+                cut(&first, self.range, &self.times, out)?;
+            }
+            return Ok(true);
+        }
         let mut run = vec![first];
         while let Some(next) = self.pieces.pop_if(|p| p.min_t <= end) {
             end = end.max(next.max_t);
             run.push(next);
         }
-        match run.as_slice() {
-            [one] if self.range.start() <= one.min_t && one.max_t <= self.range.end() => {
-                one.source.read(&self.times, out)?;
-            }
-            [one] => cut(one, self.range, &self.times, out)?,
-            _ => merge(&run, self.range, &self.times, out)?,
-        }
+        merge(&run, self.range, &self.times, out)?;
         Ok(true)
     }
 
@@ -365,7 +373,7 @@ impl Cursor for Pieces {
     fn summary(&mut self) -> Result<Option<Summary>, ReadError> {
         let (Some(_), Some(next)) = (self.ahead(), self.pieces.last()) else { return Ok(None) };
         let (first_t, last_t) = (next.min_t, next.max_t);
-        let Some(stats) = next.source.stats(&self.times)? else { return Ok(None) };
+        let Some(stats) = next.source.stats()? else { return Ok(None) };
         self.pieces.pop();
         Ok(Some(Summary { first_t, last_t, stats }))
     }

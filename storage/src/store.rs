@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::append::{
     AppendError, Appended, Batch, Duplicates, Rejected, Rejection, SeriesRef, SeriesSamples,
 };
+use crate::block::{CacheStats, PageCache};
 use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
 use crate::compaction::Retention;
@@ -75,6 +76,8 @@ pub struct Options {
     pub min_free_disk: u64,
     /// Size of the reserve file that is given up when the disk is full; 0 = none.
     pub reserve_bytes: u64,
+    /// What pages of the blocks' indexes may take in memory, all blocks together.
+    pub index_cache_bytes: usize,
 }
 
 impl Default for Options {
@@ -87,7 +90,7 @@ impl Default for Options {
             ring_samples: 120,
             block_span: 2 * HOUR,
             cut_delay: HOUR,
-            checkpoint_bytes: 256 << 20,
+            checkpoint_bytes: 128 << 20,
             keep: Retention::default(),
             max_tombstones: 10_000,
             exemplars: 100_000,
@@ -95,6 +98,7 @@ impl Default for Options {
             log: LogOptions::default(),
             min_free_disk: 0,
             reserve_bytes: 0,
+            index_cache_bytes: 32 << 20,
         }
     }
 }
@@ -112,6 +116,7 @@ pub struct Store {
     pub(crate) generation: RwLock<Arc<Generation>>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
+    pub(crate) pages: Arc<PageCache>,
     space: Space,
     report: Report,
 }
@@ -194,6 +199,8 @@ pub struct Stats {
     pub catalog_rebuilds: u64,
     /// Deletions that some block does not carry out yet.
     pub tombstones: u64,
+    /// How the pages of the blocks' indexes are kept.
+    pub index_cache: CacheStats,
     /// Exemplars kept.
     pub exemplars: u64,
     /// Metrics whose metadata is kept.
@@ -220,7 +227,8 @@ impl Store {
         _now: Timestamp,
     ) -> Result<Store, OpenError> {
         let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
-        let mut recovering = Recovering::begin(disk, head)?;
+        let pages = Arc::new(PageCache::new(options.index_cache_bytes));
+        let mut recovering = Recovering::begin(disk, &pages, head)?;
         recovering.contents.exemplars.resize(options.exemplars);
         let (recovered, log) = recovering.finish(options.log)?;
         let Recovering { disk, manifest, head, contents, blocks, tombstones, report } = recovered;
@@ -241,6 +249,7 @@ impl Store {
             generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
+            pages,
             space,
             report,
         })
@@ -461,6 +470,7 @@ impl Store {
             merges: self.counters.merges.load(Ordering::Relaxed),
             catalog_rebuilds: self.catalog.rebuilds(),
             tombstones: generation.tombstones.len() as u64,
+            index_cache: self.pages.stats(),
             disk_free: self.space.free(),
             ingest_stopped: self.space.is_tight(),
         }

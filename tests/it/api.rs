@@ -72,7 +72,7 @@ fn errors_have_type_status_and_text() {
         (
             "/api/v1/series?match[]=%7B%7D",
             400,
-            "invalid parameter \"match[]\": 1:1: parse error: vector selector must contain at least one non-empty matcher",
+            "invalid parameter \"match[]\": match[] must contain at least one non-empty matcher",
         ),
         (
             "/api/v1/labels?start=x",

@@ -150,3 +150,28 @@ fn redis_benchmark_runs_and_every_push_is_a_sample() {
         || count(&node, r#"sum(count_over_time(queue_depth{queue="ingest"}[10m] offset -1m))"#);
     assert_eq!(counted(), pushed);
 }
+
+/// Lists, hashes, sets, sorted sets, transactions, pipelines, errors and messages, in RESP2 and RESP3.
+#[test]
+fn ioredis_and_node_redis_see_no_difference() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = root.join("tests/.tools/node/node_modules");
+    if !modules.join("redis").exists() || !modules.join("ioredis").exists() {
+        println!("skipped: tests/setup.sh has not installed ioredis and node-redis");
+        return;
+    }
+    let Some(redis) = Redis::start() else { return };
+    for resp in ["2", "3"] {
+        let node = Node::start();
+        cli(&redis.address(), &["FLUSHALL"]);
+        let agent = |address: &str| {
+            let script = root.join("tests/clients/node_agent.mjs");
+            run(Command::new("node").arg(script).args([port(address), resp]).arg(&modules))
+        };
+        let (ours, theirs) = (agent(&node.redis), agent(&redis.address()));
+        assert!(theirs.lines().count() > 20, "{theirs}");
+        assert_eq!(ours, theirs, "RESP{resp}");
+        let keys = ["metrics:training:proj-1:loss"];
+        assert_eq!(contents(&node.redis, &keys), contents(&redis.address(), &keys));
+    }
+}

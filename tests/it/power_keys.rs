@@ -16,6 +16,8 @@ use crate::wire::now;
 const PUSHERS: usize = 4;
 /// Pushes of one connection that are sent before their replies are read.
 const PIPELINE: u64 = 8;
+/// Between pipelines: a log that grew at full speed for a hundred rounds would only take long to replay.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What must be there after a round: of each pusher so many pushes.
 type Safe = Vec<u64>;
@@ -73,6 +75,7 @@ impl Pushes {
                     self.answered[pusher].store(number + 1, Ordering::SeqCst);
                 }
             }
+            std::thread::sleep(PAUSE);
         }
     }
 

@@ -139,3 +139,28 @@ fn the_command_line_explains() {
     assert!(analyzed.starts_with("operator"), "{analyzed}");
     assert!(analyzed.lines().nth(2).unwrap().trim_start().starts_with("call rate"), "{analyzed}");
 }
+
+#[test]
+fn a_query_over_its_budget_says_which_and_how_to_narrow_it() {
+    let node = Options::default().arg("--set").arg("limits.query_samples=1000").start();
+    let run = |expression: &str| {
+        let url = format!("http://{}", node.http);
+        let output =
+            crate::node::command().args(["query", expression, "--url", &url]).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let over = run("sum_over_time(vector(1)[1h:1s])");
+    for words in ["too many samples", "over limits.query_samples = 1000", "select fewer series"] {
+        assert!(over.contains(words), "{over}");
+    }
+    assert_eq!(
+        run("sum(up{"),
+        "ringwell: invalid parameter \"query\": 1:8: parse error: unexpected end of input inside \
+         braces\n  sum(up{\n         ^\nhint: a bracket, a brace or an operand is missing at the \
+         end\n"
+    );
+    let slow = node.get("/api/v1/query?query=sum_over_time(vector(1)[10h:1s])&timeout=0.000001");
+    assert_eq!(slow.status, 503);
+    assert!(slow.text().contains("limits.query_time"), "{}", slow.text());
+}

@@ -1,12 +1,13 @@
 //! Functions that fold each window into one number, for series of floats alone.
 //!
 //! A series is read as *elements*: samples, and whole chunks where no window begins or ends within
-//! and statistics say enough. Then a window slides over the elements. What this way cannot tell
+//! and statistics say enough. Where all windows begin and end at multiples of a roll-up's stretch its
+//! rows are the elements. Then a window slides over the elements. What this way cannot tell
 //! exactly is left to the general one: histograms, and sums that are, or could become, infinite or
 //! NaN, since there the order of adding decides.
 
 use ringwell_storage::model::{SampleBuf, TimeRange, is_stale};
-use ringwell_storage::read::{Series, Summary};
+use ringwell_storage::read::{Aggregate, Series, Summary};
 
 use super::Context;
 use super::range_call::{LookedAt, Windows};
@@ -33,6 +34,14 @@ struct More {
     /// Compensation of a sum.
     c: f64,
     count: u64,
+}
+
+fn common_divisor(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a.saturating_abs(), b.saturating_abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 const SAMPLE: More = More { c: 0.0, count: 1 };
@@ -82,9 +91,24 @@ impl Folded<'_> {
         let from = self.windows.ends(self.steps.start).0.saturating_add(1);
         let to = self.windows.ends(self.steps.last()).1;
         let Some(range) = TimeRange::new(from, to) else { return Ok(true) };
-        let mut cursor = series.cursor(range)?;
         let mut charged = 0;
         let mut sound = true;
+        if let Some(rows) = series.aggregates(range, self.grain())? {
+            for Aggregate { first_t, last_t, stats, .. } in rows {
+                let summary = Summary { first_t, last_t, stats };
+                sound &= elements.summarise(self.fold, &summary, &mut buffer);
+                ctx.budget.roll_up(stats.count);
+            }
+            ctx.budget.charge_read(buffer.len())?;
+            elements.take(buffer);
+            // Sums of rows are rounded; where they cancel each other out that would show.
+            let sums = matches!(self.fold, Fold::Sum | Fold::Avg);
+            let one_sign =
+                elements.v.iter().all(|v| *v >= 0.0) || elements.v.iter().all(|v| *v <= 0.0);
+            sound &= !sums || one_sign;
+            return self.settled(ctx, elements, sound, elements.t.len());
+        }
+        let mut cursor = series.cursor(range)?;
         loop {
             let undivided = cursor.ahead().filter(|run| !self.divides(*run));
             if undivided.is_some()
@@ -99,11 +123,30 @@ impl Folded<'_> {
             charged = buffer.len();
         }
         sound &= buffer.h.iter().all(Option::is_none);
-        let sums = matches!(self.fold, Fold::Sum | Fold::Avg);
         elements.take(buffer);
-        sound &= !sums || elements.v.iter().all(|v| v.abs() < SAFE);
+        self.settled(ctx, elements, sound, charged)
+    }
+
+    /// Whether the elements will do; what is not held any more is released.
+    fn settled(
+        &self,
+        ctx: &Context<'_>,
+        elements: &Elements,
+        sound: bool,
+        charged: usize,
+    ) -> Result<bool, QueryError> {
+        let sums = matches!(self.fold, Fold::Sum | Fold::Avg);
+        let sound = sound && (!sums || elements.v.iter().all(|v| v.abs() < SAFE));
         ctx.budget.release(if sound { charged - elements.t.len() } else { charged });
         Ok(sound)
+    }
+
+    /// The longest stretch that all ends of windows are multiples of.
+    fn grain(&self) -> i64 {
+        let several = self.steps.count > 1 && self.windows.moves();
+        let step = if several { self.steps.step } else { 0 };
+        let end = self.windows.ends(self.steps.start).1;
+        [step, end].into_iter().fold(self.windows.range, common_divisor)
     }
 
     /// Whether a window begins or ends between the first and the last sample of a run.

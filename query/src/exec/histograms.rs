@@ -2,8 +2,9 @@
 //! and over classic ones, whose buckets are series with a label `le`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use ringwell_storage::model::Labels;
+use ringwell_storage::model::{FloatHistogram, Labels};
 
 use super::Context;
 use super::call::{rows_of, scalar_of, text_of};
@@ -65,33 +66,50 @@ pub(super) fn eval(
         }
     };
     let rows = rows_of(ctx, args, rows_at, steps)?;
-    let work =
-        Work { ctx, span: span_of(rows_at), ask, steps, out: Vec::new(), index: HashMap::new() };
+    let work = Work {
+        ctx,
+        span: span_of(rows_at),
+        ask,
+        steps,
+        out: Vec::new(),
+        rows: Vec::new(),
+        buckets: Vec::new(),
+    };
     work.run(&rows)
 }
 
-/// `quantile_bounds(q, v)`: of each native histogram the two ends of the bucket that holds the
-/// quantile, as series with `bound="lower"` and `bound="upper"`.
+/// `quantile_bounds(q, v)`: of each histogram, native or classic, the two ends of the bucket that
+/// holds the quantile, as series with `bound="lower"` and `bound="upper"`.
 pub(super) fn bounds(
     ctx: &Context<'_>,
     args: &[Node],
     steps: Steps,
 ) -> Result<Vec<Row>, QueryError> {
     let quantiles = vec![scalar_of(ctx, args, 0, steps)?];
-    warn_of_range(ctx, args.first().map_or_else(Span::default, |a| a.span), &quantiles);
+    let span_of = |i: usize| args.get(i).map_or_else(Span::default, |a| a.span);
+    warn_of_range(ctx, span_of(0), &quantiles);
     let q = |i: usize| quantiles.first().and_then(|q| q.get(i)).copied().unwrap_or(f64::NAN);
+    let rows = rows_of(ctx, args, 1, steps)?;
     let mut out = Vec::new();
-    for row in rows_of(ctx, args, 1, steps)? {
+    for (labels, family) in families(ctx, span_of(1), &rows) {
         let mut ends = [Column::empty(steps.count), Column::empty(steps.count)];
         for i in 0..steps.count {
-            let Cell::Histogram(histogram) = row.column.get(i) else { continue };
-            let Some((lower, upper)) = holding(histogram, q(i)) else { continue };
+            let found = match (family.native_at(i), family.buckets_at(i)) {
+                (Some(native), buckets) if buckets.is_empty() => holding(native, q(i)),
+                (None, buckets) => Classic::sorted(buckets, steps.at(i)).holding(q(i)),
+                _ => {
+                    let text = "vector contains a mix of classic and native histograms";
+                    ctx.warn(span_of(1), named(text, labels.metric_name()));
+                    None
+                }
+            };
+            let Some((lower, upper)) = found else { continue };
             let [low, high] = &mut ends;
             low.set_float(i, lower);
             high.set_float(i, upper);
         }
         for (bound, column) in ["lower", "upper"].into_iter().zip(ends) {
-            let mut labels = row.labels.to_builder();
+            let mut labels = labels.to_builder();
             labels.set("bound", bound);
             let labels = labels.build().unwrap_or_else(|_| Labels::empty());
             if !column.is_empty() {
@@ -117,7 +135,10 @@ struct Work<'a> {
     ask: Ask,
     steps: Steps,
     out: Vec<Row>,
-    index: HashMap<(Labels, String), usize>,
+    /// Rows of the family at work, by what tells them apart.
+    rows: Vec<(Option<String>, usize)>,
+    /// Memory that goes from step to step.
+    buckets: Vec<ClassicBucket>,
 }
 
 /// The series of one histogram.
@@ -127,37 +148,33 @@ struct Family<'a> {
     buckets: Vec<(f64, &'a Row)>,
 }
 
+impl<'a> Family<'a> {
+    fn native_at(&self, i: usize) -> Option<&'a Arc<FloatHistogram>> {
+        self.native.iter().find_map(|row| match row.column.get(i) {
+            Cell::Histogram(h) => Some(h),
+            _ => None,
+        })
+    }
+
+    fn buckets_at(&self, i: usize) -> Vec<ClassicBucket> {
+        let mut buckets = Vec::new();
+        self.put_buckets(i, &mut buckets);
+        buckets
+    }
+
+    fn put_buckets(&self, i: usize, out: &mut Vec<ClassicBucket>) {
+        out.extend(self.buckets.iter().filter_map(|(upper, row)| match row.column.get(i) {
+            Cell::Float(count) => Some(ClassicBucket { upper: *upper, count }),
+            _ => None,
+        }));
+    }
+}
+
 impl Work<'_> {
     fn run(mut self, rows: &[Row]) -> Result<Vec<Row>, QueryError> {
-        let mut families: Vec<(Labels, Family<'_>)> = Vec::new();
-        let mut index: HashMap<Labels, usize> = HashMap::new();
-        for row in rows {
-            let native =
-                (0..row.column.len()).any(|i| matches!(row.column.get(i), Cell::Histogram(_)));
-            if native && let Some(family) = family_of(&mut families, &mut index, &row.labels) {
-                family.native.push(row);
-            }
-            let floats = (0..row.column.len()).any(|i| matches!(row.column.get(i), Cell::Float(_)));
-            if floats {
-                let le = row.labels.get(BUCKET_LABEL).unwrap_or("");
-                let Some(upper) = parse_bound(le) else {
-                    let text = format!(
-                        "bucket label {BUCKET_LABEL:?} is missing or has a malformed value of {le:?}"
-                    );
-                    self.ctx.warn(self.span, named(&text, row.labels.metric_name()));
-                    continue;
-                };
-                let labels = row.labels.without(&[BUCKET_LABEL]);
-                if let Some(family) = family_of(&mut families, &mut index, &labels) {
-                    family.buckets.push((upper, row));
-                }
-            }
-        }
-        for (_, family) in &mut families {
-            // In order once, so that no step has to sort.
-            family.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        }
+        let families = families(self.ctx, self.span, rows);
         for (labels, family) in &families {
+            self.rows.clear();
             for i in 0..self.steps.count {
                 self.step(labels, family, i)?;
             }
@@ -166,18 +183,10 @@ impl Work<'_> {
     }
 
     fn step(&mut self, labels: &Labels, family: &Family<'_>, i: usize) -> Result<(), QueryError> {
-        let native = family.native.iter().find_map(|row| match row.column.get(i) {
-            Cell::Histogram(h) => Some(h),
-            _ => None,
-        });
-        let buckets: Vec<ClassicBucket> = family
-            .buckets
-            .iter()
-            .filter_map(|(upper, row)| match row.column.get(i) {
-                Cell::Float(count) => Some(ClassicBucket { upper: *upper, count }),
-                _ => None,
-            })
-            .collect();
+        let native = family.native_at(i);
+        let mut buckets = std::mem::take(&mut self.buckets);
+        buckets.clear();
+        family.put_buckets(i, &mut buckets);
         let metric = labels.metric_name();
         match (native, buckets.is_empty()) {
             (None, true) => Ok(()),
@@ -208,12 +217,14 @@ impl Work<'_> {
                 self.answers(labels, i, of_quantile, |l, u| fraction(h, l, u))
             }
             (None, false) => {
-                let classic = Classic::new(buckets, self.steps.at(i));
+                let classic = Classic::sorted(buckets, self.steps.at(i));
                 if let (Some(forced), Ask::Quantiles { .. }) = (classic.forced, &self.ask) {
                     let mut notes = self.ctx.notes.lock().unwrap_or_else(PoisonError::into_inner);
                     notes.forced_monotonic(self.span, metric, forced);
                 }
-                self.answers(labels, i, |q| classic.quantile(q), |l, u| classic.fraction(l, u))
+                self.answers(labels, i, |q| classic.quantile(q), |l, u| classic.fraction(l, u))?;
+                self.buckets = classic.into_buckets();
+                Ok(())
             }
         }
     }
@@ -232,12 +243,14 @@ impl Work<'_> {
                 self.put(labels, None, i, value)
             }
             Ask::Quantiles { label, quantiles } => {
+                let Some(label) = label.clone() else {
+                    let q = quantiles.first().map_or(f64::NAN, |q| at(q));
+                    return self.put(labels, None, i, quantile(q));
+                };
                 let all: Vec<(f64, f64)> =
                     quantiles.iter().map(|q| (at(q), quantile(at(q)))).collect();
-                let label = label.clone();
                 for (q, value) in all {
-                    let extra = label.clone().map(|name| (name, quantile_text(q)));
-                    self.put(labels, extra, i, value)?;
+                    self.put(labels, Some((&label, quantile_text(q))), i, value)?;
                 }
                 Ok(())
             }
@@ -247,30 +260,64 @@ impl Work<'_> {
     fn put(
         &mut self,
         labels: &Labels,
-        extra: Option<(String, String)>,
+        extra: Option<(&str, String)>,
         i: usize,
         value: f64,
     ) -> Result<(), QueryError> {
-        let key = (labels.clone(), extra.as_ref().map_or(String::new(), |e| e.1.clone()));
-        let next = self.out.len();
-        let at = *self.index.entry(key).or_insert(next);
-        if at == next {
-            let labels = match extra {
-                None => labels.clone(),
-                Some((name, text)) => {
+        let text = extra.as_ref().map(|extra| &extra.1);
+        let known = self.rows.iter().find(|(known, _)| known.as_ref() == text);
+        let at = match known {
+            Some((_, at)) => *at,
+            None => {
+                let mut labels = labels.clone();
+                let text = text.cloned();
+                if let Some((name, text)) = extra {
                     let mut builder = labels.to_builder();
-                    builder.set(&name, &text);
-                    builder.build().map_err(|e| QueryError::execution(e.to_string()))?
+                    builder.set(name, &text);
+                    labels = builder.build().map_err(|e| QueryError::execution(e.to_string()))?;
                 }
-            };
-            let column = Column::empty(self.steps.count);
-            self.out.push(Row { labels, drop_name: true, column });
-        }
+                let column = Column::empty(self.steps.count);
+                self.out.push(Row { labels, drop_name: true, column });
+                self.rows.push((text, self.out.len() - 1));
+                self.out.len() - 1
+            }
+        };
         if let Some(row) = self.out.get_mut(at) {
             row.column.set_float(i, value);
         }
         Ok(())
     }
+}
+
+/// The series of each histogram, its buckets in order once, so that no step has to sort.
+fn families<'r>(ctx: &Context<'_>, span: Span, rows: &'r [Row]) -> Vec<(Labels, Family<'r>)> {
+    let mut families: Vec<(Labels, Family<'_>)> = Vec::new();
+    let mut index: HashMap<Labels, usize> = HashMap::new();
+    for row in rows {
+        let native = (0..row.column.len()).any(|i| matches!(row.column.get(i), Cell::Histogram(_)));
+        if native && let Some(family) = family_of(&mut families, &mut index, &row.labels) {
+            family.native.push(row);
+        }
+        let floats = (0..row.column.len()).any(|i| matches!(row.column.get(i), Cell::Float(_)));
+        if floats {
+            let le = row.labels.get(BUCKET_LABEL).unwrap_or("");
+            let Some(upper) = parse_bound(le) else {
+                let text = format!(
+                    "bucket label {BUCKET_LABEL:?} is missing or has a malformed value of {le:?}"
+                );
+                ctx.warn(span, named(&text, row.labels.metric_name()));
+                continue;
+            };
+            let labels = row.labels.without(&[BUCKET_LABEL]);
+            if let Some(family) = family_of(&mut families, &mut index, &labels) {
+                family.buckets.push((upper, row));
+            }
+        }
+    }
+    for (_, family) in &mut families {
+        family.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    families
 }
 
 fn family_of<'f, 'r>(

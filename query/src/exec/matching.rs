@@ -100,6 +100,11 @@ impl Join<'_> {
             if i % 64 == 0 {
                 self.ctx.budget.check()?;
             }
+            // Where a side is empty nothing meets, and what would be wrong with the other is not asked.
+            let both = anybody(self.many, i) && anybody(self.one, i);
+            if !both && !self.fills() {
+                continue;
+            }
             at.fill(NOBODY);
             met.fill(false);
             self.find_ones(i, &mut at)?;
@@ -108,6 +113,10 @@ impl Join<'_> {
         }
         self.out.retain(|row| !row.column.is_empty());
         Ok(self.out)
+    }
+
+    fn fills(&self) -> bool {
+        self.fill_many.is_some() || self.fill_one.is_some()
     }
 
     fn find_ones(&self, i: usize, at: &mut [usize]) -> Result<(), QueryError> {
@@ -268,6 +277,10 @@ impl Join<'_> {
         }
         builder.build().map_err(|e| QueryError::execution(e.to_string()))
     }
+}
+
+fn anybody(rows: &[Row], i: usize) -> bool {
+    rows.iter().any(|row| row.column.has(i))
 }
 
 enum Value {

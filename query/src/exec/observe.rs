@@ -18,8 +18,10 @@ pub struct Observed {
     pub values: u64,
     /// Samples read from storage.
     pub samples_read: u64,
-    /// Samples that statistics stood for.
+    /// Samples that statistics of chunks stood for.
     pub samples_summarised: u64,
+    /// Samples that rows of roll-ups stood for.
+    pub samples_rolled_up: u64,
     /// Time.
     pub time: Duration,
 }
@@ -36,7 +38,7 @@ impl Observer {
         work: impl FnOnce() -> Result<Evaluated, QueryError>,
     ) -> Result<Evaluated, QueryError> {
         let (started, read) = (Instant::now(), budget.samples_read());
-        let summarised = budget.samples_summarised();
+        let (summarised, rolled_up) = (budget.samples_summarised(), budget.samples_rolled_up());
         let value = work()?;
         let (series, values) = match &value {
             Evaluated::Scalar(values) => (1, values.len() as u64),
@@ -52,6 +54,7 @@ impl Observer {
         note.values += values;
         note.samples_read += budget.samples_read() - read;
         note.samples_summarised += budget.samples_summarised() - summarised;
+        note.samples_rolled_up += budget.samples_rolled_up() - rolled_up;
         note.time += started.elapsed();
         Ok(value)
     }

@@ -11,7 +11,8 @@ use super::{Context, eval, parallel, scalar, vector};
 use crate::error::QueryError;
 use crate::func::RangeFn;
 use crate::func::quick::Quick;
-use crate::func::rate::{Kind, doubt, of_floats};
+use crate::func::rate::{Changes, Kind, doubt};
+use crate::limits::over_budget;
 use crate::parse::Span;
 use crate::parse::expr::{Edges, ValueType};
 use crate::plan::{Node, Op, Shift, Subquery};
@@ -186,7 +187,7 @@ impl RangeCall<'_> {
             let floats = samples.h.is_empty() && samples.start.is_empty();
             let column = match self.quick {
                 Quick::Change(kind) if plain && floats => {
-                    changes(ctx, labels, samples, windows, kind, steps)?
+                    changed(ctx, labels, samples, windows, kind, steps)?
                 }
                 _ => self.slide(ctx, labels, samples, windows, scalars, reach, steps)?,
             };
@@ -256,7 +257,7 @@ impl RangeCall<'_> {
 }
 
 /// The change over each window of floats; what is to be said of the metric is said once.
-fn changes(
+fn changed(
     ctx: &Context<'_>,
     labels: &Labels,
     samples: &Samples,
@@ -265,6 +266,7 @@ fn changes(
     steps: Steps,
 ) -> Result<Option<Column>, QueryError> {
     let mut column = Column::empty(steps.count);
+    let mut changes = Changes::default();
     let mut looked_at = LookedAt::new(ctx.budget.counts_steps(steps));
     for Bounds { step, from, to, lo, hi, .. } in windows.over(&samples.t, steps) {
         if lo == hi {
@@ -272,7 +274,7 @@ fn changes(
         }
         looked_at.add(step, (hi - lo) as u64);
         let window = Window { all: samples, lo, hi, from, to };
-        if let Some(value) = of_floats(&window, kind) {
+        if let Some(value) = changes.over(&window, kind) {
             column.set_float(step, value);
         }
     }
@@ -349,9 +351,7 @@ pub(super) fn subquery_rows(
     let start = open.div_euclid(step).saturating_add(1).saturating_mul(step);
     let count = if start > last { 0 } else { (last.saturating_sub(start) / step) as usize + 1 };
     if count as u64 > ctx.options.max_samples {
-        return Err(QueryError::execution(
-            "query processing would load too many samples into memory in query execution",
-        ));
+        return Err(over_budget(count as u64, ctx.options.max_samples));
     }
     let inner = Steps { start, step, count };
     if count == 0 {

@@ -21,15 +21,15 @@ pub(crate) struct Classic {
 }
 
 impl Classic {
-    pub(crate) fn new(mut buckets: Vec<ClassicBucket>, t: i64) -> Classic {
-        buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
-        let mut merged: Vec<ClassicBucket> = Vec::with_capacity(buckets.len());
-        for bucket in buckets {
-            match merged.last_mut() {
-                Some(last) if last.upper == bucket.upper => last.count += bucket.count,
-                _ => merged.push(bucket),
+    /// Of buckets in ascending order.
+    pub(crate) fn sorted(mut merged: Vec<ClassicBucket>, t: i64) -> Classic {
+        merged.dedup_by(|bucket, last| {
+            let same = last.upper == bucket.upper;
+            if same {
+                last.count += bucket.count;
             }
-        }
+            same
+        });
         let mut forced: Option<Forced> = None;
         let mut previous = f64::NAN;
         for bucket in &mut merged {
@@ -52,6 +52,11 @@ impl Classic {
             previous = bucket.count;
         }
         Classic { buckets: merged, forced }
+    }
+
+    /// The memory of its buckets.
+    pub(crate) fn into_buckets(self) -> Vec<ClassicBucket> {
+        self.buckets
     }
 
     fn complete(&self) -> bool {
@@ -87,6 +92,21 @@ impl Classic {
         let before = before.unwrap_or(ClassicBucket { upper: 0.0, count: 0.0 });
         let share = (rank - before.count) / (bucket.count - before.count);
         before.upper + (bucket.upper - before.upper) * share
+    }
+
+    /// The ends of the bucket that holds a quantile; `None` without observations, or for no quantile.
+    /// What lies above the highest finite bound has no upper end; what lies in the first bucket is
+    /// taken to be above zero, as in [`Classic::quantile`], if its bound is.
+    pub(crate) fn holding(&self, q: f64) -> Option<(f64, f64)> {
+        let count = self.buckets.last().map_or(0.0, |b| b.count);
+        let known = self.complete() && count > 0.0 && (0.0..=1.0).contains(&q);
+        let rank = q * count;
+        let holds = |b: &ClassicBucket| b.count > 0.0 && b.count >= rank;
+        let at = self.buckets.iter().position(holds).filter(|_| known)?;
+        let upper = self.buckets.get(at)?.upper;
+        let before = at.checked_sub(1).and_then(|i| self.buckets.get(i)).map(|b| b.upper);
+        let lower = before.unwrap_or(if upper > 0.0 { 0.0 } else { f64::NEG_INFINITY });
+        Some((lower, upper))
     }
 
     pub(crate) fn fraction(&self, lower: f64, upper: f64) -> f64 {
@@ -142,10 +162,10 @@ mod tests {
     use super::*;
 
     fn of(buckets: &[(f64, f64)]) -> Classic {
-        Classic::new(
-            buckets.iter().map(|&(upper, count)| ClassicBucket { upper, count }).collect(),
-            0,
-        )
+        let mut buckets: Vec<_> =
+            buckets.iter().map(|&(upper, count)| ClassicBucket { upper, count }).collect();
+        buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+        Classic::sorted(buckets, 0)
     }
 
     #[test]
@@ -154,6 +174,10 @@ mod tests {
         assert_eq!(h.quantile(0.6), 1.5);
         assert_eq!(h.fraction(0.0, 1.5), 0.6);
         assert_eq!(h.quantile(0.99), 2.0);
+        assert_eq!(h.holding(0.6), Some((1.0, 2.0)));
+        assert_eq!(h.holding(0.0), Some((0.0, 1.0)));
+        assert_eq!(h.holding(0.99), Some((2.0, f64::INFINITY)));
+        assert_eq!(h.holding(1.1), None);
         assert!(of(&[(1.0, 4.0)]).quantile(0.5).is_nan());
     }
 

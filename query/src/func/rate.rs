@@ -66,16 +66,40 @@ pub(crate) fn doubt(metric: &str) -> Option<String> {
     })
 }
 
-/// The change over a window of floats without known starts; `None` for fewer than two samples.
-pub(crate) fn of_floats(w: &Window<'_>, kind: Kind) -> Option<f64> {
-    let (times, values) = (w.times(), w.values());
-    let ([first_t, .., last_t], [first, .., last]) = (times, values) else { return None };
-    let mut total = last - first;
-    if kind.counter {
-        total += lost_in(w, w.all.drops());
+/// Changes over the windows of one series of floats without known starts. On a regular grid most
+/// windows lie around their samples as the one before did, and share its factor.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// How many samples there were, from when to when, as distances from the window's start.
+    laid: (usize, i64, i64),
+    spread: Option<Spread>,
+    factor: f64,
+}
+
+impl Changes {
+    /// The change over a window; `None` for fewer than two samples.
+    pub(crate) fn over(&mut self, w: &Window<'_>, kind: Kind) -> Option<f64> {
+        let (times, values) = (w.times(), w.values());
+        let ([first_t, .., last_t], [first, .., last]) = (times, values) else { return None };
+        let mut total = last - first;
+        if kind.counter {
+            total += lost_in(w, w.all.drops());
+        }
+        let laid = (w.len(), first_t.saturating_sub(w.from), last_t.saturating_sub(w.from));
+        let spread = match self.spread {
+            Some(spread) if self.laid == laid => spread,
+            _ => {
+                let spread = Spread::of(w, *first_t, *last_t, None);
+                (self.laid, self.spread) = (laid, Some(spread));
+                self.factor = spread.factor(w, kind, f64::INFINITY, total);
+                spread
+            }
+        };
+        if kind.counter && spread.may_pass_zero(*first, total) {
+            return Some(total * spread.factor(w, kind, *first, total));
+        }
+        Some(total * self.factor)
     }
-    let spread = Spread::of(w, *first_t, *last_t, None);
-    Some(total * spread.factor(w, kind, *first, total))
 }
 
 fn extrapolated(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
@@ -115,6 +139,7 @@ fn extrapolated(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
 }
 
 /// How the samples of a window lie in it, in seconds.
+#[derive(Clone, Copy)]
 struct Spread {
     /// From the first, or the known start of the counter, to the last.
     sampled: f64,
@@ -140,6 +165,13 @@ impl Spread {
         }
         let sampled = seconds(start.unwrap_or(first_t), last_t);
         Spread { sampled, before, after, known_start: start.is_some() }
+    }
+
+    /// Whether a counter stretched to the window's start might have been below zero there; true
+    /// where rounding leaves that open.
+    fn may_pass_zero(&self, first: f64, total: f64) -> bool {
+        let clear = self.sampled * first > self.before * total * (1.0 + 1e-9);
+        !(clear && first.is_finite() && total.is_finite())
     }
 
     /// What the change between the samples is multiplied with. A counter is not stretched to below

@@ -30,6 +30,15 @@ fn length(year: i64, month: i64) -> i64 {
     }
 }
 
+/// Milliseconds as `2006-01-02T15:04:05Z`, what is below a second left out.
+pub(crate) fn rfc3339(millis: i64) -> String {
+    let seconds = millis / 1000;
+    let (year, month, day) = civil(seconds as f64);
+    let of_day = seconds.rem_euclid(86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 pub(crate) fn year(t: f64) -> f64 {
     civil(t).0 as f64
 }

@@ -26,7 +26,7 @@ pub use token::Span;
 
 use ringwell_storage::model::Matcher;
 
-use expr::{Edges, Expr, Kind};
+use expr::Expr;
 use parser::Parser;
 
 use crate::stack::with_room;
@@ -51,15 +51,8 @@ pub fn parse(input: &str) -> Result<Expr, ParseError> {
     })
 }
 
-/// Parses what `match[]` takes: a selector without modifiers.
+/// Parses what `match[]` takes: a selector without modifiers, which may mean every series.
 pub fn parse_selector(input: &str) -> Result<Vec<Matcher>, ParseError> {
-    let expr = parse(input)?;
-    match expr.kind {
-        Kind::Selector(selector)
-            if selector.shift == expr::Shift::default() && selector.edges == Edges::Plain =>
-        {
-            Ok(selector.matchers)
-        }
-        _ => Err(ParseError::at(expr.span, "only a metric selector is allowed here")),
-    }
+    let lexemes = lexer::lex(input)?;
+    Parser::new(input, lexemes).selector_alone()
 }

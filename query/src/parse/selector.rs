@@ -33,6 +33,28 @@ impl Parser<'_> {
         Ok(Expr { kind: Kind::Selector(Box::new(selector)), span })
     }
 
+    /// A selector and nothing else.
+    pub(super) fn selector_alone(&mut self) -> Parsed<Vec<Matcher>> {
+        let span = self.span();
+        let name = match self.peek() {
+            Token::LeftBrace => None,
+            Token::MetricName | Token::Name => {
+                let name = self.word().to_owned();
+                self.next();
+                Some(name)
+            }
+            _ => return Err(self.unexpected("", "")),
+        };
+        let expr = self.selector(name, span)?;
+        if self.peek() != &Token::End {
+            return Err(self.unexpected("", ""));
+        }
+        match expr.kind {
+            Kind::Selector(selector) => Ok(selector.matchers),
+            _ => Err(ParseError::at(expr.span, "not a selector")),
+        }
+    }
+
     fn braces(&mut self, matchers: &mut Vec<Matcher>) -> Parsed<Span> {
         const PLACE: &str = "label matching";
         self.next();

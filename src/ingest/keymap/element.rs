@@ -34,7 +34,8 @@ impl<'a> Element<'a> {
             element.numbers.push((Cow::Borrowed("value"), number));
             return Some(element);
         }
-        let label = plan.rule.and_then(|rule| rule.label).map(|(member, _)| member);
+        let label = plan.rule.as_ref().and_then(|rule| rule.label.as_ref());
+        let label = label.map(|(member, _)| member.as_str());
         let mut axis = TIME_AXES.len();
         json::members(text, &mut |name, value| {
             if let Some(at) = TIME_AXES.iter().position(|time| *time == name) {

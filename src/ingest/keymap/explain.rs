@@ -1,13 +1,15 @@
 //! Answers people: what a key becomes, and where a series comes from.
 
+use std::sync::Arc;
+
 use ringwell_storage::model::Labels;
 
 use super::Keymap;
-use super::rules::{Field, Others, Plan, RULES, Rule, plan};
+use super::rules::{Field, Others, Plan, Rule, Rules};
 use super::series::{labels, selector};
 
 /// One way from a key to a series.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub struct Explanation {
     /// The key; ids that are not known stand in `<>`.
     pub key: String,
@@ -17,21 +19,34 @@ pub struct Explanation {
     pub series: String,
 }
 
-impl Keymap {
+impl Rules {
     /// Says what a key becomes, or, for the name or selector of a series, which keys feed it. Empty:
     /// nothing does.
     pub fn explain(&self, question: &str) -> Vec<Explanation> {
-        if question.starts_with("metrics:") || question.starts_with("context:") {
-            return plan(question.as_bytes()).map(|p| of_key(question, &p)).unwrap_or_default();
+        if self.may_map(question.as_bytes()) {
+            let plan = self.plan(question.as_bytes());
+            return plan.map(|p| of_key(question, &p)).unwrap_or_default();
         }
-        let mut found = self.of_live_series(question);
         let name = question.split('{').next().unwrap_or(question);
-        for rule in RULES {
+        let mut found = Vec::new();
+        for rule in self.iter() {
             let plan = pattern_plan(rule);
             let fits = |e: &Explanation| e.series.split('{').next() == Some(name);
-            let more = of_key(rule.key, &plan).into_iter().filter(fits);
+            let more = of_key(&rule.key, &plan).into_iter().filter(fits);
             found.extend(more);
         }
+        found
+    }
+}
+
+impl Keymap {
+    /// What [`Rules::explain`] says, and before it which keys feed a series now.
+    pub fn explain(&self, question: &str) -> Vec<Explanation> {
+        let mut found = Vec::new();
+        if !self.options.rules.may_map(question.as_bytes()) {
+            found = self.of_live_series(question);
+        }
+        found.extend(self.options.rules.explain(question));
         found.dedup();
         found
     }
@@ -59,10 +74,11 @@ impl Keymap {
 }
 
 /// The plan of a rule for keys of any ids.
-fn pattern_plan(rule: &'static Rule) -> Plan {
+fn pattern_plan(rule: &Arc<Rule>) -> Plan {
     let ids = rule.key.split(':').filter(|part| part.starts_with('<'));
-    let labels = ids.map(|id| (id.trim_matches(['<', '>']).to_owned(), id.to_owned())).collect();
-    Plan { rule: Some(rule), base: rule.base.to_owned(), labels }
+    let ids = ids.map(|id| (id.trim_matches(['<', '>']).to_owned(), id.to_owned()));
+    let labels = ids.chain(rule.labels.iter().cloned()).collect();
+    Plan { rule: Some(Arc::clone(rule)), base: rule.base.clone(), labels }
 }
 
 /// Every way from a key, of whatever type it is.
@@ -73,10 +89,11 @@ fn of_key(key: &str, plan: &Plan) -> Vec<Explanation> {
             found.push(Explanation { key: key.to_owned(), from, series: selector(&labels) });
         }
     };
-    for (field, meaning) in plan.rule.map_or(&[][..], |rule| rule.fields) {
+    for (field, meaning) in plan.rule.as_ref().map_or(&[][..], |rule| &rule.fields) {
         let from = format!("field {field}");
         match meaning {
-            Field::Number(name) => match plan.rule.and_then(|r| r.label) {
+            Field::Nothing => {}
+            Field::Number(name) => match plan.rule.as_ref().and_then(|r| r.label.as_ref()) {
                 Some((member, label)) => add(from, name, &[(label, &format!("<{member}>"))]),
                 None => add(from, name, &[]),
             },
@@ -84,7 +101,7 @@ fn of_key(key: &str, plan: &Plan) -> Vec<Explanation> {
             Field::Ranking(name, label, by, _) => add(from, name, &[(label, &format!("<{by}>"))]),
         }
     }
-    if let Some((name, label)) = plan.rule.and_then(|rule| rule.members) {
+    if let Some((name, label)) = plan.rule.as_ref().and_then(|rule| rule.members.as_ref()) {
         add("each member of a set".to_owned(), name, &[(label, "<member>")]);
         add("size of a set".to_owned(), &plan.base, &[]);
     }

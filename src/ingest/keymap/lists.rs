@@ -7,7 +7,7 @@ use ringwell_storage::keyspace::{Bytes, Derived, DerivedSample, Keyspace, Mark, 
 use ringwell_storage::model::Labels;
 
 use super::element::Element;
-use super::rules::{Field, Plan, plan};
+use super::rules::{Field, Plan};
 use super::runs::Runs;
 use super::series::{Owners, labels, selector};
 use super::{Counters, Options};
@@ -77,7 +77,7 @@ impl Lists {
 
     /// Makes a plan for a key that is new here; false if it gives no series.
     fn learn(&mut self, key: &[u8], sink: &mut Sink<'_>) -> bool {
-        let Some(plan) = plan(key) else { return false };
+        let Some(plan) = sink.options.rules.plan(key) else { return false };
         if self.keys.len() >= sink.options.max_list_keys {
             self.forget(sink.owners);
         }
@@ -162,12 +162,13 @@ impl ListKey {
         sink: &mut Sink<'_>,
     ) -> Option<Labels> {
         let name = match self.plan.field(member) {
-            Some(Field::Number(name)) => name.to_owned(),
+            Some(Field::Number(name)) => name.clone(),
+            Some(Field::Nothing) => return None,
             _ => self.plan.appended(member),
         };
         let mut more: Vec<(&str, &str)> = run.map(|run| ("run", run)).into_iter().collect();
-        let label = self.plan.rule.and_then(|rule| rule.label).map(|(_, label)| label);
-        if let (Some(label), Some(value)) = (label, &element.label) {
+        let label = self.plan.rule.as_ref().and_then(|rule| rule.label.as_ref());
+        if let (Some((_, label)), Some(value)) = (label, &element.label) {
             more.push((label, value));
         }
         let labels = labels(&self.plan, &name, &more)?;

@@ -3,12 +3,16 @@
 //! It implements the storage's `Extract`: for every decided command it says which samples the
 //! effects mean, and they are logged in the same record. It decides nothing about the command and
 //! never fails it. `rules` plans a key, `lists` turns pushed elements into events, `states` keeps
-//! what holds until it changes, `runs` numbers training runs, `explain` answers people.
+//! what holds until it changes, `runs` numbers training runs, `explain` answers people. `own` reads the
+//! operator's rules, `keep` carries out what they do to keys, `forget` finds what a key has fed.
 
 mod element;
 mod explain;
+mod forget;
 mod json;
+pub mod keep;
 mod lists;
+mod own;
 mod rules;
 mod runs;
 mod series;
@@ -20,14 +24,18 @@ mod time;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ringwell_storage::keyspace::{Derived, Effect, Effects, Extract, Keyspace, Request};
+use ringwell_storage::keyspace::{Bytes, Derived, Effect, Effects, Extract, Keyspace, Request};
 
 use super::recent::RecentKeys;
 use crate::metrics::Counter;
 
 pub use explain::Explanation;
+pub use own::{MaxAge, Written, WrongRule};
+pub use rules::{Rule, Rules};
 
+use keep::Due;
 use lists::{Lists, Sink};
+use rules::Keep;
 use series::Owners;
 use states::States;
 
@@ -37,6 +45,8 @@ const PUSHES: [&[u8]; 4] = [b"lpush", b"rpush", b"lpushx", b"rpushx"];
 /// Bounds of the keymap.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Which key becomes which series.
+    pub rules: Rules,
     /// An element further ahead of the clock than this, in milliseconds, gets its arrival time.
     pub max_future: i64,
     /// Members of one set, or entries of one ranking, that get a series of their own.
@@ -52,6 +62,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            rules: Rules::default(),
             max_future: 600_000,
             max_members: 1_000,
             max_list_keys: 200_000,
@@ -83,6 +94,7 @@ pub struct Keymap {
     counters: Arc<Counters>,
     recent: Arc<RecentKeys>,
     memory: Mutex<Memory>,
+    due: Due,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +112,13 @@ impl Keymap {
 
     /// The same with other bounds.
     pub fn with_options(recent: Arc<RecentKeys>, options: Options) -> Keymap {
-        Keymap { options, counters: Arc::default(), recent, memory: Mutex::default() }
+        Keymap {
+            options,
+            counters: Arc::default(),
+            recent,
+            memory: Mutex::default(),
+            due: Due::default(),
+        }
     }
 
     /// What could not be mapped.
@@ -111,6 +129,26 @@ impl Keymap {
     fn sink<'a>(&'a self, owners: &'a mut Owners, now: i64, out: &'a mut Derived) -> Sink<'a> {
         let (counters, options) = (&*self.counters, &self.options);
         Sink { owners, counters, options, now, out, new: Vec::new(), gone: HashSet::new() }
+    }
+
+    /// Notes what the operator's rules have to be carried out for.
+    fn note_due(&self, effect: &Effect<'_>, keyspace: &Keyspace, now: i64) {
+        let rules = &self.options.rules;
+        match effect {
+            Effect::ListPush { key, end, .. } => {
+                let keep = rules.plan(key).map(|plan| plan.keep()).unwrap_or_default();
+                if keep != Keep::default() {
+                    self.due.pushed(&Bytes::from(*key), keep, *end);
+                }
+            }
+            Effect::Expire { key, at } => self.due.expires(key, at.saturating_sub(now)),
+            Effect::Delete { key } if rules.forgets(key) => self.due.gone(key, now),
+            Effect::FlushDb | Effect::FlushAll => {
+                let keys = keyspace.entries(0).map(|(key, _)| key);
+                keys.filter(|key| rules.forgets(key)).for_each(|key| self.due.gone(key, now));
+            }
+            _ => {}
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -138,8 +176,24 @@ impl Extract for Keymap {
         let sink = &mut self.sink(owners, now, out);
         for (db, effect) in effects.iter() {
             let key = key_of(&effect);
-            if db != 0 || !key.is_none_or(is_mapped) {
+            match effect {
+                Effect::Copy { key, to_db: 0, to } if self.options.rules.may_map(to) => {
+                    states.copy(keyspace, (db, key), to, sink);
+                    let new = std::mem::take(&mut sink.new);
+                    if !new.is_empty() {
+                        self.recent.note(to, now, || new);
+                    }
+                }
+                // These are about database 0 whichever one the client has selected.
+                Effect::FlushAll => states.flush(keyspace, sink),
+                Effect::SwapDb { with } if db == 0 || with == 0 => states.swap(keyspace, sink),
+                _ => {}
+            }
+            if db != 0 || !key.is_none_or(|key| self.options.rules.may_map(key)) {
                 continue;
+            }
+            if self.options.rules.acts {
+                self.note_due(&effect, keyspace, now);
             }
             match effect {
                 Effect::ListPush { key, elements, .. } if pushes => {
@@ -161,9 +215,8 @@ impl Extract for Keymap {
                     states.set_string(keyspace, key, value, sink);
                 }
                 Effect::Delete { key } => states.delete(keyspace, key, sink),
-                Effect::FlushDb | Effect::FlushAll => states.flush(keyspace, sink),
-                // What comes under another name is no new state; only what goes is seen to.
-                Effect::Copy { .. } | Effect::SwapDb { .. } => {}
+                Effect::FlushDb => states.flush(keyspace, sink),
+                Effect::Copy { .. } | Effect::SwapDb { .. } | Effect::FlushAll => {}
                 Effect::ListSet { .. }
                 | Effect::ListInsert { .. }
                 | Effect::ListRemove { .. }
@@ -211,9 +264,4 @@ fn key_of<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::Mark { key, .. } => Some(key),
         Effect::FlushDb | Effect::FlushAll | Effect::SwapDb { .. } => None,
     }
-}
-
-/// Whether keys of this beginning are looked at.
-fn is_mapped(key: &[u8]) -> bool {
-    key.starts_with(b"metrics:") || key.starts_with(b"context:")
 }

@@ -1,107 +1,172 @@
-//! Which key becomes which series: the built-in table, and the general rule for all others.
+//! Which key becomes which series: the operator's rules, the built-in ones, and the general rule for
+//! all others.
 //!
 //! Drop `metrics:`, ids become labels, the rest joins with `_`, the field comes last.
 
-/// One entry of the table. The parts of `key` in `<>` are ids and become labels of that name.
-#[derive(Debug)]
-pub(super) struct Rule {
+use std::sync::Arc;
+
+/// What keys of one shape mean. The parts of `key` in `<>` are ids and become labels of that name.
+#[derive(Clone, Debug)]
+pub struct Rule {
     /// The key, with its ids named.
-    pub(super) key: &'static str,
+    pub(super) key: String,
     /// What all its series' names begin with.
-    pub(super) base: &'static str,
+    pub(super) base: String,
     /// Members and fields that are not simply appended to the base.
-    pub(super) fields: &'static [(&'static str, Field)],
+    pub(super) fields: Vec<(String, Field)>,
     /// What a field means that is not in `fields`.
     pub(super) others: Others,
     /// A string member of list elements that becomes a label: member and label.
-    pub(super) label: Option<(&'static str, &'static str)>,
+    pub(super) label: Option<(String, String)>,
     /// The series of a set's members: name and label.
-    pub(super) members: Option<(&'static str, &'static str)>,
+    pub(super) members: Option<(String, String)>,
+    /// Labels that all its series carry.
+    pub(super) labels: Vec<(String, String)>,
+    /// How far its list series are looked back for, in milliseconds; `None` = as others.
+    pub(super) lookback: Option<i64>,
+    /// What is kept of its lists beyond what clients say.
+    pub(super) keep: Keep,
+    /// Whether its series go with the key.
+    pub(super) forget: bool,
+}
+
+/// What is kept of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Keep {
+    /// So many of the newest elements.
+    pub(super) elements: Option<u64>,
+    /// Elements that say they are younger than this.
+    pub(super) age: Option<Age>,
+}
+
+/// How old an element may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// So many milliseconds.
+    Millis(i64),
+    /// As many as the key was last given to live by EXPIRE.
+    Expire,
 }
 
 /// What one field means.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Field {
     /// A number; the series' whole name.
-    Number(&'static str),
+    Number(String),
     /// A word: the series of this name has the value 1 and the word in this label.
-    Word(&'static str, &'static str),
+    Word(String, String),
     /// A JSON array of objects: name, label, the member that gives the label, and the value's.
-    Ranking(&'static str, &'static str, &'static str, &'static str),
+    Ranking(String, String, String, String),
+    /// Nothing.
+    Nothing,
 }
 
 /// What fields mean that a rule does not list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Others {
     /// Numbers and truth values, appended to the base.
     Append,
     /// Nothing.
     Ignore,
     /// Each field is a value of this label of one series; its number is divided by this.
-    Label(&'static str, &'static str, f64),
+    Label(String, String, f64),
 }
 
-const fn rule(key: &'static str, base: &'static str) -> Rule {
-    Rule { key, base, fields: &[], others: Others::Append, label: None, members: None }
+fn rule(key: &str, base: &str) -> Rule {
+    Rule {
+        key: key.to_owned(),
+        base: base.to_owned(),
+        fields: Vec::new(),
+        others: Others::Append,
+        label: None,
+        members: None,
+        labels: Vec::new(),
+        lookback: None,
+        keep: Keep::default(),
+        forget: false,
+    }
+}
+
+fn number(field: &str, name: &str) -> (String, Field) {
+    (field.to_owned(), Field::Number(name.to_owned()))
+}
+
+fn word(field: &str, name: &str, label: &str) -> (String, Field) {
+    (field.to_owned(), Field::Word(name.to_owned(), label.to_owned()))
+}
+
+fn pair(a: &str, b: &str) -> Option<(String, String)> {
+    Some((a.to_owned(), b.to_owned()))
+}
+
+fn by_label(name: &str, label: &str, divisor: f64) -> Others {
+    Others::Label(name.to_owned(), label.to_owned(), divisor)
 }
 
 /// The key shapes of the agents' seed that the general rule alone would not name well.
-pub(super) static RULES: &[Rule] = &[
-    Rule {
-        fields: &[("trend", Field::Word("training_analysis_trend", "trend"))],
-        ..rule("metrics:training:<project>:analysis", "training_analysis")
-    },
-    Rule {
-        fields: &[("duration", Field::Number("tasks_completion_duration_seconds"))],
-        label: Some(("agent", "agent")),
-        ..rule("metrics:tasks:completion_times", "tasks_completion")
-    },
-    rule("metrics:gpu:utilization", "gpu_utilization_percent"),
-    rule("metrics:gpu:temperature", "gpu_temperature_celsius"),
-    rule("metrics:gpu:<gpu>:utilization", "gpu_utilization_percent"),
-    rule("metrics:gpu:<gpu>:temperature", "gpu_temperature_celsius"),
-    Rule {
-        fields: &[("tasks_completed", Field::Number("agent_tasks_completed_total"))],
-        ..rule("metrics:agent:<agent>:performance", "agent")
-    },
-    Rule {
-        members: Some(("agent_active", "agent")),
-        ..rule("metrics:agents:active", "agents_active")
-    },
-    Rule {
-        fields: &[(
-            "performance_ranked",
-            Field::Ranking("agents_performance_score", "agent", "agentType", "score"),
-        )],
-        ..rule("metrics:agents:rankings", "agents_rankings")
-    },
-    Rule {
-        fields: &[("duration", Field::Number("workflow_step_duration_seconds"))],
-        ..rule("metrics:workflow:<workflow>:step:<step>:durations", "workflow_step_durations")
-    },
-    Rule {
-        others: Others::Label("alerts_last_fired_timestamp_seconds", "alertname", 1000.0),
-        ..rule("metrics:alerts:state", "alerts_state")
-    },
-    Rule {
-        others: Others::Label("alerts_fired_total", "alertname", 1.0),
-        ..rule("metrics:alerts:counters", "alerts")
-    },
-    Rule {
-        others: Others::Label("errors_total", "kind", 1.0),
-        ..rule("metrics:errors:counters", "errors")
-    },
-    Rule {
-        fields: &[("status", Field::Word("project_status", "status"))],
-        others: Others::Ignore,
-        ..rule("context:project:<project>", "project")
-    },
-    Rule {
-        fields: &[("gpu_available", Field::Number("system_capacity_gpu_available"))],
-        others: Others::Ignore,
-        ..rule("context:system:capacity", "system_capacity")
-    },
-];
+fn built_in() -> Vec<Rule> {
+    vec![
+        Rule {
+            fields: vec![word("trend", "training_analysis_trend", "trend")],
+            ..rule("metrics:training:<project>:analysis", "training_analysis")
+        },
+        Rule {
+            fields: vec![number("duration", "tasks_completion_duration_seconds")],
+            label: pair("agent", "agent"),
+            ..rule("metrics:tasks:completion_times", "tasks_completion")
+        },
+        rule("metrics:gpu:utilization", "gpu_utilization_percent"),
+        rule("metrics:gpu:temperature", "gpu_temperature_celsius"),
+        rule("metrics:gpu:<gpu>:utilization", "gpu_utilization_percent"),
+        rule("metrics:gpu:<gpu>:temperature", "gpu_temperature_celsius"),
+        Rule {
+            fields: vec![number("tasks_completed", "agent_tasks_completed_total")],
+            ..rule("metrics:agent:<agent>:performance", "agent")
+        },
+        Rule {
+            members: pair("agent_active", "agent"),
+            ..rule("metrics:agents:active", "agents_active")
+        },
+        Rule {
+            fields: vec![(
+                "performance_ranked".to_owned(),
+                Field::Ranking(
+                    "agents_performance_score".to_owned(),
+                    "agent".to_owned(),
+                    "agentType".to_owned(),
+                    "score".to_owned(),
+                ),
+            )],
+            ..rule("metrics:agents:rankings", "agents_rankings")
+        },
+        Rule {
+            fields: vec![number("duration", "workflow_step_duration_seconds")],
+            ..rule("metrics:workflow:<workflow>:step:<step>:durations", "workflow_step_durations")
+        },
+        Rule {
+            others: by_label("alerts_last_fired_timestamp_seconds", "alertname", 1000.0),
+            ..rule("metrics:alerts:state", "alerts_state")
+        },
+        Rule {
+            others: by_label("alerts_fired_total", "alertname", 1.0),
+            ..rule("metrics:alerts:counters", "alerts")
+        },
+        Rule {
+            others: by_label("errors_total", "kind", 1.0),
+            ..rule("metrics:errors:counters", "errors")
+        },
+        Rule {
+            fields: vec![word("status", "project_status", "status")],
+            others: Others::Ignore,
+            ..rule("context:project:<project>", "project")
+        },
+        Rule {
+            fields: vec![number("gpu_available", "system_capacity_gpu_available")],
+            others: Others::Ignore,
+            ..rule("context:system:capacity", "system_capacity")
+        },
+    ]
+}
 
 /// Category words whose ids have another name than the category itself.
 const ID_LABELS: &[(&str, &str)] = &[("training", "project")];
@@ -112,28 +177,80 @@ const SILENT: &[&str] = &["counters", "aggregated", "performance", "workload", "
 /// What a key means, before any value is seen.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// The table's entry, if the key has one.
-    pub(super) rule: Option<&'static Rule>,
+    /// The rule for keys like this, if there is one.
+    pub(super) rule: Option<Arc<Rule>>,
     /// What all its series' names begin with.
     pub(super) base: String,
     /// The labels its ids give.
     pub(super) labels: Vec<(String, String)>,
 }
 
-/// The plan for a key; `None` if keys like this give no series.
-pub(super) fn plan(key: &[u8]) -> Option<Plan> {
-    if !key.starts_with(b"metrics:") && !key.starts_with(b"context:") {
-        return None;
+/// All rules: those of the operator first, then the built-in ones.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    rules: Vec<Arc<Rule>>,
+    /// With what keys begin that a rule of the operator's may be for.
+    beginnings: Vec<String>,
+    /// Whether some lists are kept shorter than clients say, or some series go with their keys.
+    pub(super) acts: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules::new(Vec::new())
     }
-    let parts: Vec<&str> = std::str::from_utf8(key).ok()?.split(':').collect();
-    for rule in RULES {
-        if let Some(labels) = ids(rule, &parts) {
-            return Some(Plan { rule: Some(rule), base: rule.base.to_owned(), labels });
+}
+
+impl Rules {
+    /// The operator's rules and the built-in ones.
+    pub fn new(own: Vec<Rule>) -> Rules {
+        let beginnings = own.iter().map(|rule| {
+            rule.key.split_once('<').map_or(rule.key.as_str(), |(literal, _)| literal).to_owned()
+        });
+        let beginnings = beginnings.collect();
+        let acts = own.iter().any(|rule| rule.forget || rule.keep != Keep::default());
+        let rules = own.into_iter().chain(built_in()).map(Arc::new).collect();
+        Rules { rules, beginnings, acts }
+    }
+
+    /// Whether keys of this beginning are looked at.
+    pub(super) fn may_map(&self, key: &[u8]) -> bool {
+        key.starts_with(b"metrics:")
+            || key.starts_with(b"context:")
+            || self.beginnings.iter().any(|beginning| key.starts_with(beginning.as_bytes()))
+    }
+
+    /// All of them, the first that fits a key being the one that holds.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules.iter()
+    }
+
+    /// Whether series go with a key like this.
+    pub(super) fn forgets(&self, key: &[u8]) -> bool {
+        let rule = self.plan(key).and_then(|plan| plan.rule);
+        rule.is_some_and(|rule| rule.forget)
+    }
+
+    /// The plan for a key; `None` if keys like this give no series.
+    pub(super) fn plan(&self, key: &[u8]) -> Option<Plan> {
+        if !self.may_map(key) {
+            return None;
         }
-    }
-    match parts.as_slice() {
-        ["metrics", category, rest @ ..] => general(category, rest),
-        _ => None,
+        let parts: Vec<&str> = std::str::from_utf8(key).ok()?.split(':').collect();
+        for rule in &self.rules {
+            if let Some(mut labels) = ids(rule, &parts) {
+                labels.extend(rule.labels.iter().cloned());
+                return Some(Plan {
+                    base: rule.base.clone(),
+                    rule: Some(Arc::clone(rule)),
+                    labels,
+                });
+            }
+        }
+        match parts.as_slice() {
+            ["metrics", category, rest @ ..] => general(category, rest),
+            _ => None,
+        }
     }
 }
 
@@ -213,7 +330,8 @@ fn plain(text: &str) -> String {
 impl Plan {
     /// How a list series is looked back for: training runs push at their own pace.
     pub(super) fn list_lookback(&self) -> Option<i64> {
-        self.is_training().then_some(3_600_000)
+        let own = self.rule.as_ref().and_then(|rule| rule.lookback);
+        own.or_else(|| self.is_training().then_some(3_600_000))
     }
 
     /// Whether its elements belong to numbered runs even if they say nothing of steps.
@@ -221,15 +339,20 @@ impl Plan {
         self.base.starts_with("training_")
     }
 
-    /// What a field or member means by name, if the table says.
-    pub(super) fn field(&self, name: &str) -> Option<Field> {
-        let fields = self.rule.map_or(&[][..], |rule| rule.fields);
-        fields.iter().find(|(field, _)| *field == name).map(|(_, meaning)| *meaning)
+    /// What a field or member means by name, if the rule says.
+    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+        let fields = self.rule.as_ref().map_or(&[][..], |rule| &rule.fields);
+        fields.iter().find(|(field, _)| *field == name).map(|(_, meaning)| meaning)
     }
 
-    /// What fields mean that the table does not list.
-    pub(super) fn others(&self) -> Others {
-        self.rule.map_or(Others::Append, |rule| rule.others)
+    /// What fields mean that the rule does not list.
+    pub(super) fn others(&self) -> &Others {
+        self.rule.as_ref().map_or(&Others::Append, |rule| &rule.others)
+    }
+
+    /// What is kept of the list beyond what clients say.
+    pub(super) fn keep(&self) -> Keep {
+        self.rule.as_ref().map_or_else(Keep::default, |rule| rule.keep)
     }
 
     /// The name of the series of a field or member that is appended.

@@ -11,7 +11,7 @@ use ringwell_storage::model::{Labels, STALE_NAN};
 
 use super::json::{self, Scalar};
 use super::lists::Sink;
-use super::rules::{Field, Others, Plan, plan};
+use super::rules::{Field, Others, Plan};
 use super::series::{labels, selector};
 use super::time;
 
@@ -214,7 +214,7 @@ impl States {
     }
 
     fn begin(&mut self, name: &Bytes, sink: &Sink<'_>) -> Option<()> {
-        let plan = plan(name)?;
+        let plan = sink.options.rules.plan(name)?;
         if self.keys.len() >= sink.options.max_state_keys {
             sink.counters.unheld.add(1);
             return None;
@@ -234,26 +234,35 @@ impl States {
         let (Some(state), Some(entry)) = (self.keys.get_mut(name), entry) else { return };
         let mut silent = Derived::default();
         std::mem::swap(sink.out, &mut silent);
-        match &entry.value {
-            Value::Hash(hash) => {
-                for (field, value) in hash.iter() {
-                    let says = state.field(field, value, sink);
-                    state.say(field, says, sink);
-                }
-            }
-            Value::Set(set) => {
-                set.iter().for_each(|(member, ())| state.add_member(member, sink));
-                state.say_size(sink);
-            }
-            Value::String(string) => {
-                let value = number(string).into_iter();
-                let says = value.map(|v| (state.plan.base.clone(), None, v)).collect();
-                state.say(WHOLE, says, sink);
-            }
-            Value::List(_) | Value::ZSet(_) => {}
-        }
+        state.say_all(&entry.value, sink);
         state.fields.values_mut().flatten().for_each(|held| held.said = i64::MIN);
         std::mem::swap(sink.out, &mut silent);
+    }
+
+    /// A key takes the value of another: what it said ends, and what it holds now begins. Elements
+    /// of a list that comes like this happened before, and are no events.
+    pub(super) fn copy(
+        &mut self,
+        keyspace: &Keyspace,
+        (db, from): (u8, &[u8]),
+        to: &[u8],
+        sink: &mut Sink<'_>,
+    ) {
+        let Some(entry) = keyspace.entry(db, from) else { return };
+        let Some(state) = self.state(keyspace, to, sink) else { return };
+        state.end(sink);
+        state.say_all(&entry.value, sink);
+        if matches!(entry.value, Value::List(_) | Value::ZSet(_)) {
+            let name = Bytes::clone(&state.name);
+            self.forget(&name, sink);
+        }
+    }
+
+    /// Another database takes the place of this one: all state ends, and what holds there is
+    /// learned and said when its turn comes.
+    pub(super) fn swap(&mut self, keyspace: &Keyspace, sink: &mut Sink<'_>) {
+        self.flush(keyspace, sink);
+        self.built = false;
     }
 
     /// Learns every key that is there, once.
@@ -297,21 +306,22 @@ impl StateKey {
             value.into_iter().map(|value| (name.clone(), None, value)).collect()
         };
         let says: Says = match (self.plan.field(name), self.plan.others()) {
-            (Some(Field::Number(name)), _) => one(name.to_owned(), number(value)),
+            (Some(Field::Nothing), _) => return Vec::new(),
+            (Some(Field::Number(name)), _) => one(name.clone(), number(value)),
             (Some(Field::Word(name, label)), _) => match text {
-                Ok(word) => vec![(name.to_owned(), Some((label.to_owned(), word.to_owned())), 1.0)],
+                Ok(word) => vec![(name.clone(), Some((label.clone(), word.to_owned())), 1.0)],
                 Err(_) => Vec::new(),
             },
             (Some(Field::Ranking(name, label, by, of)), _) => {
                 ranking(value, by, of, sink.options.max_members)
-                    .map(|(id, value)| (name.to_owned(), Some((label.to_owned(), id)), value))
+                    .map(|(id, value)| (name.clone(), Some((label.clone(), id)), value))
                     .collect()
             }
             (None, Others::Ignore) => return Vec::new(),
             (None, Others::Label(series, label, divisor)) => {
-                let label = Some((label.to_owned(), name.to_owned()));
+                let label = Some((label.clone(), name.to_owned()));
                 let value = number(value).into_iter();
-                value.map(|v| (series.to_owned(), label.clone(), v / divisor)).collect()
+                value.map(|v| (series.clone(), label.clone(), v / divisor)).collect()
             }
             (None, Others::Append) if name == "last_updated" => {
                 let name = self.plan.appended("last_updated_timestamp_seconds");
@@ -325,13 +335,36 @@ impl StateKey {
         says
     }
 
+    /// Says all that a value holds.
+    fn say_all(&mut self, value: &Value, sink: &mut Sink<'_>) {
+        match value {
+            Value::Hash(hash) => {
+                for (field, value) in hash.iter() {
+                    let says = self.field(field, value, sink);
+                    self.say(field, says, sink);
+                }
+            }
+            Value::Set(set) => {
+                set.iter().for_each(|(member, ())| self.add_member(member, sink));
+                self.say_size(sink);
+            }
+            Value::String(string) => {
+                let value = number(string).into_iter();
+                let says = value.map(|v| (self.plan.base.clone(), None, v)).collect();
+                self.say(WHOLE, says, sink);
+            }
+            Value::List(_) | Value::ZSet(_) => {}
+        }
+    }
+
     fn add_member(&mut self, member: &[u8], sink: &mut Sink<'_>) {
         self.size += 1;
-        let Some((name, label)) = self.plan.rule.and_then(|rule| rule.members) else { return };
+        let members = self.plan.rule.as_ref().and_then(|rule| rule.members.clone());
+        let Some((name, label)) = members else { return };
         let Ok(text) = std::str::from_utf8(member) else { return };
         let named = self.fields.len() - usize::from(self.fields.contains_key(WHOLE));
         if named < sink.options.max_members && !text.is_empty() {
-            let says = vec![(name.to_owned(), Some((label.to_owned(), text.to_owned())), 1.0)];
+            let says = vec![(name, Some((label, text.to_owned())), 1.0)];
             self.say(member, says, sink);
         }
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ringwell_storage::keyspace::{Derived, Extract, Keyspace, Request};
 use ringwell_storage::model::is_stale;
 
-use super::{Keymap, Options, RecentKeys, series::selector};
+use super::{
+    Keymap, MaxAge, Options, RecentKeys, Rule, Rules, Written, WrongRule, series::selector,
+};
 
 /// A keyspace and a keymap, run as the store runs them.
 struct World {
@@ -451,4 +453,160 @@ fn explains_both_ways() {
         [r#"metrics:queue:ingest:depth | now | queue_depth{queue="ingest"}"#]
     );
     assert!(ways("other:key", &world).is_empty());
+}
+
+fn own(change: impl FnOnce(&mut Written)) -> Result<Rules, WrongRule> {
+    let mut written =
+        Written { key: "shop:<branch>:till:<till>:takings".to_owned(), ..Written::default() };
+    change(&mut written);
+    Rule::new(written).map(|rule| Rules::new(vec![rule]))
+}
+
+#[test]
+fn rules_of_the_operators_come_first() {
+    let element = r#"{"value":5,"tips":1,"secret":9,"clerk":"ann","loss":0.5}"#;
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let table: Vec<(Rules, &[&str])> = vec![
+        (
+            own(|_| {}).unwrap(),
+            &[
+                r#"shop_till_takings{branch="b",till="7"} 5"#,
+                r#"shop_till_takings_tips{branch="b",till="7"} 1"#,
+                r#"shop_till_takings_secret{branch="b",till="7"} 9"#,
+                r#"shop_till_takings_loss{branch="b",till="7"} 0.5"#,
+            ],
+        ),
+        (
+            own(|rule| {
+                rule.name = Some("takings_euros".to_owned());
+                rule.labels = vec![pair("currency", "eur")];
+                rule.label = Some("clerk".to_owned());
+                rule.fields = vec![pair("tips", "tips_euros"), pair("secret", "")];
+            })
+            .unwrap(),
+            &[
+                r#"takings_euros{branch="b",clerk="ann",currency="eur",till="7"} 5"#,
+                r#"tips_euros{branch="b",clerk="ann",currency="eur",till="7"} 1"#,
+                r#"takings_euros_loss{branch="b",clerk="ann",currency="eur",till="7"} 0.5"#,
+            ],
+        ),
+    ];
+    for (rules, wanted) in table {
+        let mut world = World::with(Options { rules, ..Options::default() });
+        assert_eq!(world.run(&["LPUSH", "shop:b:till:7:takings", element]), wanted);
+        assert!(world.run(&["LPUSH", "shop:b:till:7", element]).is_empty(), "another shape");
+        assert_eq!(world.run(&["SET", "metrics:queue:q:depth", "1"]).len(), 1, "as before");
+    }
+}
+
+#[test]
+fn fields_of_hashes_and_lookback_by_rule() {
+    let rules = own(|rule| {
+        rule.key = "metrics:training:<model>:loss".to_owned();
+        rule.fields = vec![("value".to_owned(), "model_loss".to_owned())];
+        (rule.only_fields, rule.lookback) = (true, Some(7_200_000));
+    });
+    let mut world = World::with(Options { rules: rules.unwrap(), ..Options::default() });
+    let lines = world.run(&["HSET", "metrics:training:m:loss", "value", "1", "other", "2"]);
+    assert_eq!(lines, [r#"model_loss{model="m"} 1"#]);
+    let plan = world.keymap.options.rules.plan(b"metrics:training:m:loss").unwrap();
+    assert_eq!(plan.list_lookback(), Some(7_200_000));
+}
+
+#[test]
+fn rules_that_make_no_sense() {
+    type Change = fn(&mut Written);
+    let table: &[(Change, &str, &str)] = &[
+        (|r| r.key = "shop::x".to_owned(), "key", "empty part"),
+        (|r| r.key = "<any>:x".to_owned(), "key", "every key"),
+        (|r| r.key = "shop:<a>:<a>".to_owned(), "key", "twice"),
+        (|r| r.key = "shop:<9>".to_owned(), "key", "not a label's name"),
+        (|r| r.key = "shop:x*".to_owned(), "key", "neither a word nor an id"),
+        (|r| r.name = Some("9 lives".to_owned()), "name", "not a metric's name"),
+        (|r| r.label = Some("a-b".to_owned()), "label", "not a label's name"),
+        (|r| r.labels = vec![("__name__".to_owned(), "x".to_owned())], "labels", "not a label's"),
+        (|r| r.labels = vec![("till".to_owned(), "x".to_owned())], "labels", "from the key"),
+        (|r| r.fields = vec![("a".to_owned(), "a b".to_owned())], "fields", "not a metric's name"),
+        (|r| r.max_len = Some(0), "max_len", "keeps nothing"),
+        (|r| r.max_age = Some(MaxAge::Millis(0)), "max_age", "more than 0"),
+        (|r| r.lookback = Some(0), "lookback", "more than 0"),
+    ];
+    for (change, key, reason) in table {
+        let error = own(*change).unwrap_err();
+        assert_eq!(error.key, *key);
+        assert!(error.reason.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn what_a_key_has_fed_as_a_selector() {
+    let mut world = World::new();
+    world.run(&["LPUSH", "metrics:training:p:loss_scaled", "1"]);
+    let selector = |pattern: &str| world.keymap.selector(pattern).unwrap_or_default();
+    for (pattern, wanted) in [
+        (
+            "metrics:training:p:loss",
+            concat!(
+                r#"{__name__=~"training_loss|training_loss_.*|training_loss_step|training_loss_.*_step","#,
+                r#"project="p",job="",instance="",__name__!~"training_loss_scaled"}"#
+            ),
+        ),
+        (
+            "metrics:training:old-*:*",
+            concat!(
+                r#"{__name__=~"training_.*|training_.*_.*|training_.*_step|training_.*_.*_step","#,
+                r#"project=~"old-.*",job="",instance=""}"#
+            ),
+        ),
+        (
+            "context:project:p.1",
+            r#"{__name__=~"project_status|project_status_step",project="p.1",job="",instance=""}"#,
+        ),
+        ("other:*", ""),
+    ] {
+        assert_eq!(selector(pattern), wanted, "{pattern}");
+        if !wanted.is_empty() {
+            ringwell_query::parse_selector(wanted).unwrap();
+        }
+    }
+}
+
+#[test]
+fn state_that_comes_under_another_name() {
+    let mut world = World::new();
+    world.run(&["HSET", "metrics:agent:a:workload", "current_tasks", "1"]);
+    world.run(&["HSET", "metrics:agent:b:workload", "current_tasks", "2", "old", "3"]);
+    let mut ends =
+        world.run(&["COPY", "metrics:agent:a:workload", "metrics:agent:b:workload", "REPLACE"]);
+    assert_eq!(ends.pop().unwrap(), r#"agent_current_tasks{agent="b"} 1"#, "the last one counts");
+    ends.sort();
+    let stale = [r#"agent_current_tasks{agent="b"} stale"#, r#"agent_old{agent="b"} stale"#];
+    assert_eq!(ends, stale);
+    let mut lines = world.run(&["RENAME", "metrics:agent:b:workload", "metrics:agent:c:workload"]);
+    lines.sort();
+    let moved = [r#"agent_current_tasks{agent="b"} stale"#, r#"agent_current_tasks{agent="c"} 1"#];
+    assert_eq!(lines, moved);
+    let gone = world.run(&["MOVE", "metrics:agent:c:workload", "1"]);
+    assert_eq!(gone, [r#"agent_current_tasks{agent="c"} stale"#]);
+    let back = world.run_in(1, &["MOVE", "metrics:agent:c:workload", "0"]);
+    assert_eq!(back, [r#"agent_current_tasks{agent="c"} 1"#]);
+    // A list that comes is no event, but the state whose place it takes ends.
+    world.run(&["LPUSH", "plain", "5"]);
+    let ends = world.run(&["RENAME", "plain", "metrics:agent:c:workload"]);
+    assert_eq!(ends, [r#"agent_current_tasks{agent="c"} stale"#]);
+}
+
+#[test]
+fn databases_that_change_places() {
+    let mut world = World::new();
+    world.run(&["SET", "metrics:here", "1"]);
+    world.run_in(1, &["SET", "metrics:there", "2"]);
+    assert_eq!(world.run_in(1, &["SWAPDB", "0", "1"]), ["here stale"]);
+    let mut lines = Vec::new();
+    for _ in 0..61 {
+        world.now += 1000;
+        lines.extend(world.hold());
+    }
+    assert_eq!(lines, ["there 2"]);
+    assert_eq!(world.run_in(3, &["FLUSHALL"]), ["there stale"], "from whichever database");
 }

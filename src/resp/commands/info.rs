@@ -76,6 +76,8 @@ fn server(shared: &Shared, out: &mut String) {
     let now = shared.now();
     let uptime = (now - shared.started).max(0) / 1000;
     line(out, format_args!("redis_version:{REDIS_VERSION}"));
+    line(out, format_args!("redis_git_sha1:00000000"));
+    line(out, format_args!("redis_git_dirty:0"));
     line(out, format_args!("redis_mode:standalone"));
     line(out, format_args!("ringwell_version:{}", env!("CARGO_PKG_VERSION")));
     line(out, format_args!("os:{} {}", std::env::consts::OS, std::env::consts::ARCH));

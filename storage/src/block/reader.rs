@@ -1,19 +1,19 @@
 //! Opens, checks and serves a block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::cache::PageCache;
+use super::index::{Index, SeriesRef};
 use super::layout::{
-    ChunkMeta, FOOTER, Footer, HEADER, Meta, PARTS, Part, RollupMeta, SeriesEntry, decode_footer,
-    decode_postings, decode_series, header,
+    ChunkMeta, FOOTER, Footer, HEADER, Meta, Part, RollupMeta, decode_footer, header,
 };
-use super::path_of;
-use crate::chunk::{ChunkStats, MAX_CHUNK_SAMPLES, decode_timestamps, decode_values, stats_of};
+use super::{COLUMNS, META, PART_NAMES, POSTINGS, SERIES, SYMBOLS, TIMES, path_of};
+use crate::chunk::{ChunkStats, decode_values, stats_of};
 use crate::compaction::rollup;
 use crate::disk::{Disk, DiskError, File};
-use crate::index::Postings;
 use crate::inspect::Encoded;
-use crate::model::{SampleBuf, TimeRange};
+use crate::model::{Matcher, SampleBuf, TimeRange};
 use crate::mutants::{Mutant, planted};
 use crate::read::{Aggregate, ReadError};
 use crate::snapshot::{Decoded, Times};
@@ -58,25 +58,27 @@ impl From<ReadError> for BlockError {
     }
 }
 
-/// An open block: its index in memory, its chunks on the disk.
+/// An open block: index and chunks stay on the disk, and are checked again when they are read.
 pub struct Block {
-    path: String,
-    file: Arc<dyn File>,
     meta: Meta,
-    footer: Footer,
-    series: Vec<SeriesEntry>,
-    postings: Postings,
+    index: Index,
 }
 
-const PART_NAMES: [&str; PARTS] = ["columns", "series", "postings", "meta"];
-const COLUMNS: usize = 0;
-const SERIES: usize = 1;
-const POSTINGS: usize = 2;
-const META: usize = 3;
+/// What the pages of a block that is opened by itself may take in memory.
+const OWN_CACHE: usize = 4 << 20;
 
 impl Block {
     /// Opens a published block and checks its index.
     pub fn open(disk: &dyn Disk, number: u64) -> Result<Block, BlockError> {
+        Block::open_with(disk, number, &Arc::new(PageCache::new(OWN_CACHE)))
+    }
+
+    /// The same with a cache that other blocks use too.
+    pub(crate) fn open_with(
+        disk: &dyn Disk,
+        number: u64,
+        cache: &Arc<PageCache>,
+    ) -> Result<Block, BlockError> {
         let path = path_of(number);
         let file = disk.open(&path)?;
         let len = file.size()?;
@@ -99,18 +101,10 @@ impl Block {
         let mut tail = vec![0; FOOTER];
         file.read_at(&mut tail, len - FOOTER as u64)?;
         let footer = decode_footer(&tail, len).map_err(|e| damaged("footer", e))?;
-        let meta_bytes = read_part(&*file, &path, &footer, META)?;
-        let meta = Meta::decode(&meta_bytes).map_err(|e| damaged("meta", e))?;
-        let series_bytes = read_part(&*file, &path, &footer, SERIES)?;
-        let (symbols, series) = decode_series(&series_bytes).map_err(|e| damaged("series", e))?;
-        let mut postings = Postings::default();
-        postings.set_all((0..series.len() as u32).collect());
-        let postings_bytes = read_part(&*file, &path, &footer, POSTINGS)?;
-        decode_postings(&postings_bytes, &symbols, series.len(), &mut |name, value, numbers| {
-            postings.set(name, value, numbers);
-        })
-        .map_err(|e| damaged("postings", e))?;
-        Ok(Block { path, file, meta, footer, series, postings })
+        let meta = read_meta(&*file, &path, &footer)?;
+        let index = Index::new(path, file, footer, meta.series, Arc::clone(cache));
+        index.check()?;
+        Ok(Block { meta, index })
     }
 
     /// What it says of itself.
@@ -120,7 +114,8 @@ impl Block {
 
     /// Bytes of the file.
     pub fn byte_len(&self) -> u64 {
-        self.footer[META].offset + self.footer[META].length + FOOTER as u64
+        let meta = &self.index.footer[META];
+        meta.offset + meta.length + FOOTER as u64
     }
 
     /// Its time range.
@@ -128,12 +123,34 @@ impl Block {
         TimeRange::new(self.meta.min_t, self.meta.max_t).unwrap_or(TimeRange::ALL)
     }
 
-    pub(crate) fn postings(&self) -> &Postings {
-        &self.postings
+    /// Numbers of the series that all matchers accept, ascending.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> Result<Vec<u32>, ReadError> {
+        crate::index::select(&self.index, matchers)
     }
 
-    pub(crate) fn series(&self, number: u32) -> Option<&SeriesEntry> {
-        self.series.get(number as usize)
+    /// Names of labels, ascending.
+    pub(crate) fn label_names(&self) -> Result<Vec<String>, ReadError> {
+        self.index.label_names()
+    }
+
+    /// Values of a label, ascending.
+    pub(crate) fn label_values(&self, name: &str) -> Result<Vec<String>, ReadError> {
+        self.index.label_values(name)
+    }
+
+    /// A series by number; `None` past the last.
+    pub(crate) fn series(&self, number: u32) -> Result<Option<SeriesRef>, ReadError> {
+        if u64::from(number) >= self.meta.series {
+            return Ok(None);
+        }
+        let found = self.index.series(number)?;
+        let missing = || self.corrupt(self.index.footer[SERIES].offset, "a series is missing");
+        found.ok_or_else(missing).map(Some)
+    }
+
+    /// All series, in the order of their labels.
+    pub(crate) fn all_series(&self) -> impl Iterator<Item = Result<SeriesRef, ReadError>> + '_ {
+        (0..).map_while(|number| self.series(number).transpose())
     }
 
     /// Reads every chunk and checks it.
@@ -150,7 +167,7 @@ impl Block {
     pub(crate) fn verify_from(&self, from: u32, samples: u64) -> Result<Option<u32>, BlockError> {
         let (mut number, mut seen) = (from, 0);
         let mut decoded = SampleBuf::default();
-        while let Some(series) = self.series(number) {
+        while let Some(series) = self.series(number)? {
             if seen >= samples {
                 return Ok(Some(number));
             }
@@ -167,36 +184,64 @@ impl Block {
         Ok(None)
     }
 
-    /// Reads a series' aggregates of one level, those whose stretches begin in `range`.
+    /// Reads a series' aggregates of one level, those of stretches that begin in `range`.
     pub(crate) fn read_rollup(
         &self,
         rollup: &RollupMeta,
         range: TimeRange,
     ) -> Result<Vec<Aggregate>, ReadError> {
         let bytes = self.column(rollup.rows)?;
-        let corrupt = |reason: &str| ReadError::Corrupt {
-            path: self.path.clone(),
-            offset: self.footer[COLUMNS].offset + rollup.rows.0,
-            reason: reason.to_owned(),
-        };
+        let corrupt =
+            |reason: &str| self.corrupt(self.index.footer[COLUMNS].offset + rollup.rows.0, reason);
         if crc32c::crc32c(&bytes) != rollup.crc {
             return Err(corrupt("the checksum of aggregates does not hold"));
         }
         let mut rows = rollup::decode(&bytes, rollup.count as usize, rollup.length)
             .map_err(|e| corrupt(e.what))?;
-        rows.retain(|row| range.contains(row.start));
+        rows.retain(|row| range.contains(row.first_t));
         Ok(rows)
     }
 
-    /// Adds up what the chunks of each encoding hold; chunks that do not read are left out.
-    pub(crate) fn encodings(&self, sums: &mut BTreeMap<&'static str, Encoded>) {
-        for chunk in (0..).map_while(|n| self.series(n)).flat_map(|s| &s.chunks) {
-            let Ok(values) = self.column(chunk.values) else { continue };
-            let sum = sums.entry(crate::chunk::encoding_of(&values)).or_default();
-            sum.chunks += 1;
-            sum.samples += u64::from(chunk.count);
-            sum.bytes += u64::from(chunk.values.1);
+    /// Adds up what the chunks of each encoding hold, each value column once.
+    pub(crate) fn encodings(
+        &self,
+        sums: &mut BTreeMap<&'static str, Encoded>,
+    ) -> Result<(), ReadError> {
+        let mut seen = HashSet::new();
+        for series in self.all_series() {
+            for chunk in &series?.chunks {
+                let values = self.column(chunk.values)?;
+                let sum = sums.entry(crate::chunk::encoding_of(&values)).or_default();
+                sum.chunks += 1;
+                sum.samples += u64::from(chunk.count);
+                if seen.insert(chunk.values.0) {
+                    sum.bytes += u64::from(chunk.values.1);
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Adds up the bytes of each part.
+    pub(crate) fn parts(&self, sums: &mut BTreeMap<&'static str, u64>) -> Result<(), ReadError> {
+        let mut add = |part, bytes: u64| *sums.entry(part).or_default() += bytes;
+        let mut seen = HashSet::new();
+        for series in self.all_series() {
+            let series = series?;
+            for chunk in series.chunks.iter().filter(|c| seen.insert(c.values.0)) {
+                let statistics = crate::chunk::stats_len(&self.column(chunk.values)?) as u64;
+                add("statistics", statistics);
+                add("values", u64::from(chunk.values.1) - statistics);
+            }
+            add("roll-ups", series.rollups.iter().map(|r| u64::from(r.rows.1)).sum());
+        }
+        let times = self.index.all_times()?;
+        add("timestamps", times.iter().map(|t| u64::from(t.at.1)).sum());
+        for part in [TIMES, SYMBOLS, SERIES, POSTINGS] {
+            add(PART_NAMES[part], self.index.footer[part].length);
+        }
+        add("frame", (HEADER + FOOTER) as u64 + self.index.footer[META].length);
+        Ok(())
     }
 
     /// Appends the samples of a chunk to `out`.
@@ -205,10 +250,10 @@ impl Block {
         chunk: &ChunkMeta,
         out: &mut SampleBuf,
     ) -> Result<(), ReadError> {
-        let (t, v) = self.columns(chunk)?;
-        let n = chunk.count as usize;
-        decode_timestamps(&t, n, &mut out.t).map_err(|e| self.corrupt(chunk, e.what))?;
-        decode_values(&v, n, out).map_err(|e| self.corrupt(chunk, e.what))
+        let t = self.index.timestamps(chunk.times, |at| self.column(at))?;
+        out.t.extend_from_slice(&t);
+        let values = self.values(chunk)?;
+        decode_values(&values, t.len(), out).map_err(|e| self.damaged(chunk, e.what))
     }
 
     /// The same, its timestamps from what the query has decoded already, if they are there.
@@ -218,102 +263,62 @@ impl Block {
         times: &Times,
         out: &mut SampleBuf,
     ) -> Result<(), ReadError> {
-        let n = chunk.count as usize;
-        let (decoded, v) = self.sharing(chunk, times)?;
+        let column = (self.meta.number, chunk.times, chunk.count);
+        let decoded = times.get(column, || {
+            let times = self.index.timestamps(chunk.times, |at| self.column(at))?;
+            Ok::<_, ReadError>(Decoded { times: times.as_slice().into() })
+        })?;
         out.t.extend_from_slice(&decoded.times);
-        decode_values(&v, n, out).map_err(|e| self.corrupt(chunk, e.what))
+        let values = self.values(chunk)?;
+        decode_values(&values, decoded.times.len(), out).map_err(|e| self.damaged(chunk, e.what))
     }
 
     /// A chunk's statistics, if all its samples are floats and none ends the series.
-    pub(crate) fn read_stats(
-        &self,
-        chunk: &ChunkMeta,
-        times: &Times,
-    ) -> Result<Option<ChunkStats>, ReadError> {
-        let (_, v) = self.sharing(chunk, times)?;
-        let stats = stats_of(&v).map_err(|e| self.corrupt(chunk, e.what))?;
+    pub(crate) fn read_stats(&self, chunk: &ChunkMeta) -> Result<Option<ChunkStats>, ReadError> {
+        let values = self.values(chunk)?;
+        let stats = stats_of(&values).map_err(|e| self.damaged(chunk, e.what))?;
         Ok(stats.filter(|stats| stats.count == u64::from(chunk.count)))
     }
 
-    /// A chunk's timestamps, read or known, and the bytes of its values; both checked.
-    fn sharing(&self, chunk: &ChunkMeta, times: &Times) -> Result<(Decoded, Vec<u8>), ReadError> {
-        let n = chunk.count as usize;
-        let decoded = times.get((self.meta.number, chunk.timestamps.0, chunk.count), || {
-            let bytes = self.column(chunk.timestamps)?;
-            let mut times = Vec::with_capacity(n.min(MAX_CHUNK_SAMPLES));
-            // Damage shows in the checksum, which is asked first.
-            let decodes = decode_timestamps(&bytes, n, &mut times);
-            let crc = crc32c::crc32c(&bytes);
-            if let Err(e) = decodes {
-                self.check(chunk, crc, &self.column(chunk.values)?)?;
-                return Err(self.corrupt(chunk, e.what));
-            }
-            Ok(Decoded { times: times.into(), crc })
-        })?;
-        let v = self.column(chunk.values)?;
-        self.check(chunk, decoded.crc, &v)?;
-        Ok((decoded, v))
-    }
-
-    /// The bytes of a chunk's two columns, checked.
-    fn columns(&self, chunk: &ChunkMeta) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
-        let t = self.column(chunk.timestamps)?;
-        let v = self.column(chunk.values)?;
-        self.check(chunk, crc32c::crc32c(&t), &v)?;
-        Ok((t, v))
-    }
-
-    fn check(&self, chunk: &ChunkMeta, times: u32, values: &[u8]) -> Result<(), ReadError> {
-        if crc32c::crc32c_append(times, values) != chunk.crc && !planted(Mutant::ServeUnchecked) {
-            return Err(self.corrupt(chunk, "a chunk's checksum does not hold"));
+    /// The bytes of a chunk's values, checked.
+    fn values(&self, chunk: &ChunkMeta) -> Result<Vec<u8>, ReadError> {
+        let values = self.column(chunk.values)?;
+        if crc32c::crc32c(&values) != chunk.crc && !planted(Mutant::ServeUnchecked) {
+            return Err(self.damaged(chunk, "a chunk's checksum does not hold"));
         }
-        Ok(())
+        Ok(values)
     }
 
-    fn corrupt(&self, chunk: &ChunkMeta, reason: &str) -> ReadError {
-        ReadError::Corrupt {
-            path: self.path.clone(),
-            offset: self.footer[COLUMNS].offset + chunk.values.0,
-            reason: reason.to_owned(),
-        }
+    fn damaged(&self, chunk: &ChunkMeta, reason: &str) -> ReadError {
+        self.corrupt(self.index.footer[COLUMNS].offset + chunk.values.0, reason)
     }
 
     fn column(&self, at: (u64, u32)) -> Result<Vec<u8>, ReadError> {
-        let Part { offset, length, .. } = self.footer[COLUMNS];
+        let Part { offset, length, .. } = self.index.footer[COLUMNS];
         let end = at.0.checked_add(u64::from(at.1)).filter(|end| *end <= length);
         if end.is_none() {
-            let reason = "a chunk points past the columns".to_owned();
-            return Err(ReadError::Corrupt { path: self.path.clone(), offset, reason });
+            return Err(self.corrupt(offset, "a chunk points past the columns"));
         }
-        let mut bytes = vec![0; at.1 as usize];
-        match self.file.read_at(&mut bytes, offset + at.0) {
-            Ok(n) if n == bytes.len() => Ok(bytes),
-            Ok(_) => Err(ReadError::Corrupt {
-                path: self.path.clone(),
-                offset: offset + at.0,
-                reason: "file ends too early".to_owned(),
-            }),
-            Err(e) => Err(ReadError::Io { path: self.path.clone(), reason: e.reason }),
-        }
+        self.index.read(offset + at.0, u64::from(at.1))
+    }
+
+    fn corrupt(&self, offset: u64, reason: &str) -> ReadError {
+        ReadError::Corrupt { path: self.index.path.clone(), offset, reason: reason.to_owned() }
     }
 }
 
-fn read_part(
-    file: &dyn File,
-    path: &str,
-    footer: &Footer,
-    number: usize,
-) -> Result<Vec<u8>, BlockError> {
-    let part = footer[number];
+fn read_meta(file: &dyn File, path: &str, footer: &Footer) -> Result<Meta, BlockError> {
+    let part = footer[META];
+    let damaged = |offset, what| BlockError::Damaged {
+        path: path.to_owned(),
+        part: PART_NAMES[META],
+        offset,
+        what,
+    };
     let mut bytes = vec![0; usize::try_from(part.length).unwrap_or(usize::MAX)];
     let got = file.read_at(&mut bytes, part.offset)?;
     if got < bytes.len() || crc32c::crc32c(&bytes) != part.crc {
-        return Err(BlockError::Damaged {
-            path: path.to_owned(),
-            part: PART_NAMES[number],
-            offset: 0,
-            what: "checksum does not hold",
-        });
+        return Err(damaged(0, "checksum does not hold"));
     }
-    Ok(bytes)
+    Meta::decode(&bytes).map_err(|e| damaged(e.offset as u64, e.what))
 }

@@ -7,6 +7,7 @@ use super::current;
 use crate::block::Block;
 use crate::head::SHARDS;
 use crate::model::{Labels, METRIC_NAME};
+use crate::read::ReadError;
 use crate::store::Store;
 
 /// Counts of distinct series.
@@ -40,8 +41,11 @@ impl Cardinality {
     }
 
     /// The label sets of a block.
-    pub(crate) fn collect(block: &Block, into: &mut HashSet<Labels>) {
-        into.extend((0..).map_while(|n| block.series(n)).map(|s| s.labels.clone()));
+    pub(crate) fn collect(block: &Block, into: &mut HashSet<Labels>) -> Result<(), ReadError> {
+        for series in block.all_series() {
+            into.insert(series?.labels.clone());
+        }
+        Ok(())
     }
 }
 
@@ -54,17 +58,21 @@ fn largest<'a>(counts: impl Iterator<Item = (&'a str, u64)>, most: usize) -> Vec
 impl Store {
     /// Counts series over all blocks and the head; from the catalogue where it is current, else from
     /// the blocks' own indexes, to the same answer.
-    pub fn cardinality(&self, most: usize) -> Cardinality {
+    pub fn cardinality(&self, most: usize) -> Result<Cardinality, ReadError> {
         let generation = self.generation();
         let mut series = HashSet::new();
         match current(&*self.catalog, &generation) {
             Some(records) => series.extend(records.into_iter().map(|(labels, _)| labels)),
-            None => generation.blocks.iter().for_each(|b| Cardinality::collect(b, &mut series)),
+            None => {
+                for block in &generation.blocks {
+                    Cardinality::collect(block, &mut series)?;
+                }
+            }
         }
         for shard in 0..SHARDS {
             series.extend(self.head.lock(shard).iter().map(|(_, s)| s.labels.clone()));
         }
-        Cardinality::of(&series, most)
+        Ok(Cardinality::of(&series, most))
     }
 
     /// Whether the catalogue covers the live blocks and checks.

@@ -48,7 +48,8 @@ pub(crate) fn refresh(
 
 fn take_in(catalog: &dyn Catalog, block: &Block, head: &mut Head) -> Result<(), CatalogError> {
     let mut batch: Vec<(Labels, Known)> = Vec::with_capacity(BATCH);
-    for series in (0..).map_while(|number| block.series(number)) {
+    for series in block.all_series() {
+        let series = series.map_err(|error| CatalogError(error.to_string()))?;
         let first = series.chunks.iter().map(|c| c.min_t).min().unwrap_or(0);
         let last = series.chunks.iter().map(|c| c.max_t).max().unwrap_or(0);
         let mut known = Known { first, last };

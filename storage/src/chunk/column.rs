@@ -1,33 +1,55 @@
-//! The integer column: plain, delta or delta of delta, in blocks of patched frame of reference; or
-//! pco, where more work at writing saves enough.
+//! The integer column: plain, delta or delta of delta, in blocks of patched frame of reference or a prefix
+//! code; or pco, where more work at writing saves enough.
 //!
 //! All arithmetic wraps, so every i64 comes back.
 
 use super::Effort;
-use super::patched;
+use super::{patched, prefix};
 use crate::wire::{FormatError, Reader, put_prefixed, put_zigzag};
 
 const PLAIN: u8 = 0;
 const DELTA: u8 = 1;
 const DELTA2: u8 = 2;
 const PCO: u8 = 3;
+/// Plain, delta or delta of delta, the numbers in a prefix code.
+const CODED: u8 = 4;
+
+/// Shorter columns do not pay for a prefix code's lengths.
+const MIN_CODED: usize = 32;
+/// A prefix code decodes slower than blocks, so it must save more than a twelfth.
+const CODED_SAVES: usize = 12;
 
 /// Shorter columns do not pay for pco's header.
 const MIN_PCO: usize = 64;
 /// pco decodes slower, so it must save more than an eighth.
 const PCO_SAVES: usize = 8;
+/// What was merged is kept for long: a thirty-second is enough.
+const PCO_SAVES_MERGED: usize = 32;
 const PCO_LEVEL: usize = 4;
+const PCO_LEVEL_MERGED: usize = 8;
 
 /// Appends the smallest of the forms.
 pub(crate) fn encode(values: &[i64], effort: Effort, out: &mut Vec<u8>) {
     let start = out.len();
-    encode_patched(values, out);
+    let forms = [values, &differences(values), &differences(&differences(values))];
+    encode_patched(&forms, out);
     let patched = out.len() - start;
-    if effort == Effort::Small
-        && values.len() >= MIN_PCO
-        && patched > values.len() / 32
-        && let Some(bytes) = compress(values)
-        && bytes.len() + 3 < patched - patched / PCO_SAVES
+    let (level, saves) = match effort {
+        Effort::Quick => return,
+        Effort::Small => (PCO_LEVEL, PCO_SAVES),
+        Effort::Smallest => (PCO_LEVEL_MERGED, PCO_SAVES_MERGED),
+    };
+    if values.len() < MIN_CODED || patched <= values.len() / 32 {
+        return;
+    }
+    if let Some(coded) = encode_coded(&forms, patched - patched / CODED_SAVES) {
+        out.truncate(start);
+        out.extend_from_slice(&coded);
+    }
+    let best = out.len() - start;
+    if values.len() >= MIN_PCO
+        && let Some(bytes) = compress(values, level)
+        && bytes.len() + 3 < best - best / saves
     {
         out.truncate(start);
         out.push(PCO);
@@ -35,26 +57,50 @@ pub(crate) fn encode(values: &[i64], effort: Effort, out: &mut Vec<u8>) {
     }
 }
 
-fn compress(values: &[i64]) -> Option<Vec<u8>> {
-    let config = pco::ChunkConfig::default().with_compression_level(PCO_LEVEL);
-    pco::standalone::simple_compress(values, &config).ok()
+/// The form whose prefix code is smallest, if it takes less than `most`.
+fn encode_coded(forms: &[&[i64]; 3], most: usize) -> Option<Vec<u8>> {
+    let mut best: Option<Vec<u8>> = None;
+    for (mode, rest) in (PLAIN..).zip(forms) {
+        let most = best.as_ref().map_or(most, Vec::len);
+        let Some(code) = prefix::encode(rest, most) else { continue };
+        let mut bytes = vec![CODED | mode << 4];
+        put_firsts(mode, forms, &mut bytes);
+        bytes.extend_from_slice(&code);
+        if bytes.len() < most {
+            best = Some(bytes);
+        }
+    }
+    best
+}
+
+/// pco's own frame says how much there is of what, which is known here: only its version, the chunk's
+/// description and its one page are kept.
+fn compress(values: &[i64], level: usize) -> Option<Vec<u8>> {
+    let config = pco::ChunkConfig::default().with_compression_level(level);
+    let file = pco::wrapped::FileCompressor::default();
+    let mut chunk = file.chunk_compressor(values, &config).ok()?;
+    if chunk.n_per_page() != [values.len()] {
+        return None;
+    }
+    let bytes = file.write_header(Vec::new()).ok()?;
+    let bytes = chunk.write_meta(bytes).ok()?;
+    chunk.write_page(0, bytes).ok()
 }
 
 /// Plain, delta or delta of delta, whichever the blocks take least for.
-fn encode_patched(values: &[i64], out: &mut Vec<u8>) {
-    let deltas = differences(values);
-    let deltas2 = differences(&deltas);
-    let forms = [(PLAIN, values), (DELTA, &deltas[..]), (DELTA2, &deltas2[..])];
-    let best = forms.iter().min_by_key(|(_, rest)| patched::cost(rest));
+fn encode_patched(forms: &[&[i64]; 3], out: &mut Vec<u8>) {
+    let best = (PLAIN..).zip(forms).min_by_key(|(_, rest)| patched::cost(rest));
     let Some((mode, rest)) = best else { return };
-    out.push(*mode);
-    if *mode >= DELTA {
-        values.first().into_iter().for_each(|first| put_zigzag(out, *first));
-    }
-    if *mode == DELTA2 {
-        deltas.first().into_iter().for_each(|first| put_zigzag(out, *first));
-    }
+    out.push(mode);
+    put_firsts(mode, forms, out);
     patched::encode(rest, out);
+}
+
+/// The first number, and the first difference, where a mode begins with them.
+fn put_firsts(mode: u8, forms: &[&[i64]; 3], out: &mut Vec<u8>) {
+    for form in forms.iter().take(usize::from(mode)) {
+        form.first().into_iter().for_each(|first| put_zigzag(out, *first));
+    }
 }
 
 fn differences(values: &[i64]) -> Vec<i64> {
@@ -74,6 +120,7 @@ pub(crate) fn decode(
     if mode == PCO {
         return decompress(reader, n, out);
     }
+    let (coded, mode) = if mode & 15 == CODED { (true, mode >> 4) } else { (false, mode) };
     if mode > DELTA2 {
         return Err(reader.error("unknown integer column"));
     }
@@ -87,7 +134,11 @@ pub(crate) fn decode(
     if order == 2 {
         out.push(firsts[0].wrapping_add(firsts[1]));
     }
-    patched::decode(reader, n - order, out)?;
+    if coded {
+        prefix::decode(reader, n - order, out)?;
+    } else {
+        patched::decode(reader, n - order, out)?;
+    }
     sum_up(mode, &mut out[start..]);
     Ok(())
 }
@@ -97,11 +148,18 @@ fn decompress(reader: &mut Reader<'_>, n: usize, out: &mut Vec<i64>) -> Result<(
     let start = out.len();
     out.resize(start + n, 0);
     // The room is ours, so what the bytes say of their count cannot make it larger.
-    let progress = pco::standalone::simple_decompress_into(bytes, &mut out[start..]);
-    match progress {
-        Ok(progress) if progress.n_processed == n => Ok(()),
+    match page(bytes, &mut out[start..]) {
+        Ok(found) if found == n => Ok(()),
         _ => Err(reader.error("a compressed column does not decode")),
     }
+}
+
+/// Decodes pco's one page into `room`; how many numbers it had.
+fn page(bytes: &[u8], room: &mut [i64]) -> pco::errors::PcoResult<usize> {
+    let (file, rest) = pco::wrapped::FileDecompressor::new(bytes)?;
+    let (mut chunk, rest) = file.chunk_decompressor::<i64, _>(rest)?;
+    let mut page = chunk.page_decompressor(rest, room.len())?;
+    page.read(room).map(|progress| progress.n_processed)
 }
 
 /// Turns deltas into values, in place; the first `mode` values are already whole.

@@ -28,8 +28,8 @@ pub(super) fn name_of(tag: u8) -> &'static str {
 }
 
 /// Powers of ten that a double holds exactly enough for the division to be checked.
-const MAX_EXPONENT: usize = 17;
-const POWERS: [f64; MAX_EXPONENT + 1] = [
+pub(super) const MAX_EXPONENT: usize = 17;
+pub(super) const POWERS: [f64; MAX_EXPONENT + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17,
 ];
@@ -48,7 +48,7 @@ pub(super) fn encode(values: &[f64], effort: Effort, out: &mut Vec<u8>) {
     match values.first() {
         Some(first) if changes == 0 => {
             out.push(CONSTANT);
-            out.extend_from_slice(&first.to_bits().to_le_bytes());
+            put_short(*first, out);
         }
         _ if (changes + 1) * RUN_LENGTH <= values.len() => {
             let flat = encoded(values, effort);
@@ -97,6 +97,23 @@ fn encode_flat(values: &[f64], effort: Effort, out: &mut Vec<u8>) {
             out.extend_from_slice(&value.to_bits().to_le_bytes());
         }
     }
+}
+
+/// A float by its high bytes; how many comes first, the low ones are 0.
+pub(super) fn put_short(value: f64, out: &mut Vec<u8>) {
+    let width = 8 - (value.to_bits().trailing_zeros() / 8).min(8) as u8;
+    out.push(width);
+    out.extend_from_slice(&value.to_le_bytes()[8 - usize::from(width)..]);
+}
+
+pub(super) fn short(reader: &mut Reader<'_>) -> Result<f64, FormatError> {
+    let width = usize::from(reader.u8()?);
+    if width > 8 {
+        return Err(reader.error("a constant is wider than a float"));
+    }
+    let mut bytes = [0; 8];
+    bytes[8 - width..].copy_from_slice(reader.take(width)?);
+    Ok(f64::from_le_bytes(bytes))
 }
 
 /// Integers in the order of the floats whose bits they are, and back.
@@ -155,7 +172,7 @@ fn decode_flat(
             if n > super::MAX_CHUNK_SAMPLES {
                 return Err(reader.error("too many samples in a chunk"));
             }
-            let value = reader.f64()?;
+            let value = short(reader)?;
             out.resize(out.len() + n, value);
         }
         DECIMAL => decode_decimal(reader, n, out)?,
@@ -243,7 +260,10 @@ impl Decimal {
 }
 
 /// The exponent that suits these values but for `allowed` of them.
-fn exponent_of<'a>(values: impl Iterator<Item = &'a f64>, allowed: usize) -> Option<usize> {
+pub(super) fn exponent_of<'a>(
+    values: impl Iterator<Item = &'a f64>,
+    allowed: usize,
+) -> Option<usize> {
     let (mut exponent, mut misses) = (0, 0);
     for value in values {
         match (exponent..=MAX_EXPONENT).find(|e| integer_of(*value, *e).is_some()) {
@@ -258,7 +278,7 @@ fn exponent_of<'a>(values: impl Iterator<Item = &'a f64>, allowed: usize) -> Opt
 }
 
 /// The integer that gives exactly this value at this exponent.
-fn integer_of(value: f64, exponent: usize) -> Option<i64> {
+pub(super) fn integer_of(value: f64, exponent: usize) -> Option<i64> {
     let power = *POWERS.get(exponent)?;
     let scaled = value * power;
     if scaled.is_nan() || scaled.abs() >= MAX_INTEGER {

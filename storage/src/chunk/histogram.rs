@@ -9,6 +9,8 @@ use crate::wire::{FormatError, Reader, put_f64, put_varint, put_zigzag};
 const RESET_MASK: u8 = 3;
 const FLOATS: u8 = 4;
 const SAME_LAYOUT: u8 = 8;
+/// Float counts are written as what differs from the histogram before.
+const DIFFERENCES: u8 = 16;
 
 /// Most buckets of one side, so that a damaged span cannot make a reader allocate much.
 const MAX_BUCKETS: u64 = 1 << 20;
@@ -47,10 +49,11 @@ pub(super) fn decode_column(
 /// Appends one histogram; `before` is the one before it in the same run.
 pub(crate) fn put_histogram(out: &mut Vec<u8>, h: &Histogram, before: Option<&Histogram>) {
     let same = before.is_some_and(|b| same_layout(b, h));
-    let floats = matches!(h.counts, Counts::Float { .. });
+    let of_floats = matches!(h.counts, Counts::Float { .. });
+    let flags_at = out.len();
     out.push(
         reset_number(h.reset)
-            | if floats { FLOATS } else { 0 }
+            | if of_floats { FLOATS } else { 0 }
             | if same { SAME_LAYOUT } else { 0 },
     );
     if !same {
@@ -66,9 +69,18 @@ pub(crate) fn put_histogram(out: &mut Vec<u8>, h: &Histogram, before: Option<&Hi
             }
             _ => integers(&h.counts).for_each(|n| put_varint(out, n)),
         },
-        Counts::Float { count, zero, positive, negative } => {
-            for n in [count, zero].into_iter().chain(positive).chain(negative) {
-                put_f64(out, *n);
+        Counts::Float { .. } => {
+            let start = out.len();
+            let base = before.filter(|_| same).map(|before| &before.counts);
+            let base = base.into_iter().flat_map(floats).chain(std::iter::repeat(0.0));
+            for (n, before) in floats(&h.counts).zip(base) {
+                put_varint(out, (n.to_bits() ^ before.to_bits()).reverse_bits());
+            }
+            if out.len() - start < 8 * floats(&h.counts).count() {
+                out[flags_at] |= DIFFERENCES;
+            } else {
+                out.truncate(start);
+                floats(&h.counts).for_each(|n| put_f64(out, n));
             }
         }
     }
@@ -89,11 +101,9 @@ pub(crate) fn get_histogram(
     };
     h.reset = reset_of(flags & RESET_MASK);
     h.sum = reader.f64()?;
-    let base = match (&h.counts, before) {
-        (Counts::Integer { .. }, Some(_)) if flags & SAME_LAYOUT != 0 => Some(h.counts.clone()),
-        _ => None,
-    };
-    let mut base = base.iter().flat_map(integers);
+    let base = before.filter(|_| flags & SAME_LAYOUT != 0).map(|before| &before.counts);
+    let mut float_base = base.into_iter().flat_map(floats);
+    let mut base = base.into_iter().flat_map(integers);
     let positive = buckets(&h.positive_spans, reader)?;
     let negative = buckets(&h.negative_spans, reader)?;
     h.counts = if flags & FLOATS == 0 {
@@ -108,13 +118,18 @@ pub(crate) fn get_histogram(
             negative: (0..negative).map(|_| next()).collect::<Result<_, _>>()?,
         }
     } else {
-        let read =
-            |reader: &mut Reader<'_>, n| (0..n).map(|_| reader.f64()).collect::<Result<_, _>>();
+        let mut next = || match flags & DIFFERENCES {
+            0 => reader.f64(),
+            _ => {
+                let before = float_base.next().unwrap_or(0.0);
+                Ok(f64::from_bits(reader.varint()?.reverse_bits() ^ before.to_bits()))
+            }
+        };
         Counts::Float {
-            count: reader.f64()?,
-            zero: reader.f64()?,
-            positive: read(reader, positive)?,
-            negative: read(reader, negative)?,
+            count: next()?,
+            zero: next()?,
+            positive: (0..positive).map(|_| next()).collect::<Result<_, _>>()?,
+            negative: (0..negative).map(|_| next()).collect::<Result<_, _>>()?,
         }
     };
     Ok(h)
@@ -128,6 +143,18 @@ fn integers(counts: &Counts) -> impl Iterator<Item = u64> + '_ {
             (Some([*count, *zero]), &positive[..], &negative[..])
         }
         Counts::Float { .. } => (None, none, none),
+    };
+    ends.into_iter().flatten().chain(positive.iter().copied()).chain(negative.iter().copied())
+}
+
+/// The same of a float histogram; none of an integer one.
+fn floats(counts: &Counts) -> impl Iterator<Item = f64> + '_ {
+    let none: &[f64] = &[];
+    let (ends, positive, negative) = match counts {
+        Counts::Float { count, zero, positive, negative } => {
+            (Some([*count, *zero]), &positive[..], &negative[..])
+        }
+        Counts::Integer { .. } => (None, none, none),
     };
     ends.into_iter().flatten().chain(positive.iter().copied()).chain(negative.iter().copied())
 }

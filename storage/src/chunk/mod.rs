@@ -6,6 +6,7 @@ pub(crate) mod column;
 mod float;
 mod histogram;
 mod patched;
+mod prefix;
 mod stats;
 
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub enum Effort {
     Quick,
     /// For blocks.
     Small,
+    /// For merged blocks: as small as it gets, even where that is slower to read.
+    Smallest,
 }
 
 /// Encodes the timestamps of a run.
@@ -66,7 +69,7 @@ pub fn encode_values(samples: &SampleBuf) -> Vec<u8> {
 pub(crate) fn encode_values_with(samples: &SampleBuf, effort: Effort) -> Vec<u8> {
     let with_histograms = samples.h.iter().any(Option::is_some);
     let with_start = samples.start.iter().any(|t| *t != 0);
-    let with_stats = effort == Effort::Small && !with_histograms;
+    let with_stats = effort != Effort::Quick && !with_histograms;
     let equal = with_stats && float::all_equal(&samples.v).is_some_and(|v| !is_stale(v));
     let flags = [
         (with_histograms, HAS_HISTOGRAMS),
@@ -150,6 +153,17 @@ pub(crate) fn decode_floats(
     float::decode(reader, n, out)
 }
 
+/// Bytes of the statistics in an encoded value column; 0 if it has none or does not decode.
+pub(crate) fn stats_len(bytes: &[u8]) -> usize {
+    let mut reader = Reader::new(bytes);
+    let read = match reader.u8() {
+        Ok(flags) if flags & EQUAL_STATS != 0 => reader.varint().map(|_| ()),
+        Ok(flags) if flags & HAS_STATS != 0 => ChunkStats::decode(&mut reader).map(|_| ()),
+        _ => return 0,
+    };
+    read.map_or(0, |()| reader.offset() - 1)
+}
+
 /// How a value column is encoded, for people who look.
 pub(crate) fn encoding_of(bytes: &[u8]) -> &'static str {
     let mut reader = Reader::new(bytes);
@@ -182,7 +196,8 @@ mod tests {
         let small = (encode_timestamps(&samples.t), encode_values(samples));
         let quick =
             (encode_timestamps_quick(&samples.t), encode_values_with(samples, Effort::Quick));
-        for (t, v) in [small, quick] {
+        let smallest = (small.0.clone(), encode_values_with(samples, Effort::Smallest));
+        for (t, v) in [small, quick, smallest] {
             let mut back = SampleBuf::default();
             decode_timestamps(&t, samples.len(), &mut back.t).unwrap();
             decode_values(&v, samples.len(), &mut back).unwrap();
@@ -316,6 +331,48 @@ mod tests {
             samples.push(Sample { t: k as i64 * 1000, start: (k / 10) as i64 * 7, value });
         }
         round_trip(&samples);
+    }
+
+    /// A gauge of float counts, whole ones or shares of them, as scraped and as computed.
+    fn float_histograms(share: f64) -> SampleBuf {
+        let mut samples = SampleBuf::default();
+        let mut counts = [100.0_f64, 250.0, 900.0, 400.0, 50.0, 3.0, 0.0, 1.0];
+        for k in 0..120_usize {
+            for (i, count) in counts.iter_mut().enumerate() {
+                *count += ((k * 7 + i * 13) % 11) as f64;
+            }
+            let positive: Vec<f64> = counts.iter().map(|count| count * share).collect();
+            let value = Histogram {
+                reset: CounterReset::Gauge,
+                schema: Schema::Exponential(3),
+                zero_threshold: 0.001,
+                sum: 18.4 * k as f64,
+                positive_spans: vec![Span { offset: -2, length: 8 }],
+                negative_spans: vec![],
+                custom_values: Arc::from([]),
+                counts: Counts::Float {
+                    count: positive.iter().sum(),
+                    zero: if k == 50 { f64::from_bits(0x7ff8_0000_dead_beef) } else { -0.0 },
+                    positive,
+                    negative: vec![],
+                },
+            };
+            let value = Value::Histogram(Arc::new(value));
+            samples.push(Sample { t: k as i64 * 15_000, start: 0, value });
+        }
+        samples
+    }
+
+    #[test]
+    fn float_histograms_come_back_and_take_what_changed() {
+        for (share, most) in [(1.0, 44), (1.0 / 3.0, 100)] {
+            let samples = float_histograms(share);
+            round_trip(&samples);
+            let each = encode_values(&samples).len() / samples.len();
+            // Ten counts and a sum, eight bytes each, and two of flags are 90.
+            println!("{each} bytes a histogram of ten counts, times {share}");
+            assert!(each <= most, "{each} bytes a histogram");
+        }
     }
 
     proptest! {

@@ -1,10 +1,21 @@
 //! What is known of a chunk without decoding it.
 
+use super::float::{POWERS, exponent_of, integer_of, put_short, short};
 use crate::model::is_stale;
-use crate::wire::{FormatError, Reader, put_varint};
+use crate::wire::{FormatError, Reader, put_varint, put_zigzag};
 
-/// How many of them are floats.
-const NUMBERS: usize = 7;
+/// There are NaNs.
+const NANS: u8 = 1;
+/// The least is the first, the largest the last.
+const ASCENDING: u8 = 2;
+/// The increase is the last less the first.
+const SPAN: u8 = 4;
+/// First, last, min and max are whole numbers over a power of ten.
+const WHOLE: u8 = 8;
+/// So is the increase.
+const WHOLE_INCREASE: u8 = 16;
+/// The sum's compensation is not 0.
+const COMPENSATED: u8 = 32;
 
 /// Statistics over the floats of a chunk, stale markers excluded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,37 +97,76 @@ impl ChunkStats {
         self.sum = (total, compensation + if total.is_finite() { lost } else { 0.0 });
     }
 
-    fn numbers(&self) -> [f64; NUMBERS] {
-        let (sum, compensation) = self.sum;
-        [self.min, self.max, self.first, self.last, self.increase, sum, compensation]
-    }
-
-    /// Widths first, four bits each, then the bytes that are not 0 at the low end of a number.
+    /// First a byte of what follows from other numbers, then those that do not: as whole numbers over one
+    /// power of ten where that gives back the same bits, else by their high bytes.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.count);
-        put_varint(out, self.nans);
-        let numbers = self.numbers();
-        let widths = numbers.map(|number| 8 - (number.to_bits().trailing_zeros() / 8).min(8) as u8);
-        out.extend(widths.chunks(2).map(|pair| pair[0] | pair.get(1).map_or(0, |w| w << 4)));
-        for (number, width) in numbers.iter().zip(widths) {
-            out.extend_from_slice(&number.to_le_bytes()[8 - usize::from(width)..]);
+        let span = self.last - self.first;
+        let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
+        let exponent = exponent_of([self.first, self.last, self.min, self.max].iter(), 0);
+        let whole = |v: f64| exponent.and_then(|e| integer_of(v, e));
+        let ascending = same(self.min, self.first) && same(self.max, self.last);
+        let shape = [
+            (self.nans != 0, NANS),
+            (ascending, ASCENDING),
+            (!span.is_nan() && same(self.increase, span), SPAN),
+            (exponent.is_some(), WHOLE),
+            (whole(self.increase).is_some(), WHOLE_INCREASE),
+            (self.sum.1.to_bits() != 0, COMPENSATED),
+        ];
+        let shape: u8 = shape.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum();
+        out.push(shape);
+        if shape & NANS != 0 {
+            put_varint(out, self.nans);
+        }
+        out.extend(exponent.map(|e| e as u8));
+        let first = whole(self.first).unwrap_or(0);
+        let mut put = |number: f64, is_whole: bool, base: i64| match whole(number) {
+            Some(integer) if is_whole => put_zigzag(out, integer - base),
+            _ => put_short(number, out),
+        };
+        let all = exponent.is_some();
+        put(self.first, all, 0);
+        put(self.last, all, first);
+        if !ascending {
+            put(self.min, all, first);
+            put(self.max, all, first);
+        }
+        if shape & SPAN == 0 {
+            put(self.increase, shape & WHOLE_INCREASE != 0, 0);
+        }
+        put_short(self.sum.0, out);
+        if shape & COMPENSATED != 0 {
+            put_short(self.sum.1, out);
         }
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<ChunkStats, FormatError> {
-        let (count, nans) = (reader.varint()?, reader.varint()?);
-        let widths = reader.take(NUMBERS.div_ceil(2))?;
-        let mut numbers = [0.0; NUMBERS];
-        for (i, number) in numbers.iter_mut().enumerate() {
-            let width = usize::from(widths[i / 2] >> (i % 2 * 4) & 15);
-            if width > 8 {
-                return Err(reader.error("a statistic is wider than a float"));
+        let count = reader.varint()?;
+        let shape = reader.u8()?;
+        let has = |bit: u8| shape & bit != 0;
+        let nans = if has(NANS) { reader.varint()? } else { 0 };
+        let exponent = if has(WHOLE) { usize::from(reader.u8()?) } else { 0 };
+        let power = POWERS.get(exponent).copied();
+        let power = power.ok_or_else(|| reader.error("decimal exponent too large"))?;
+        let mut get = |is_whole: bool, base: i64| -> Result<(f64, i64), FormatError> {
+            if !is_whole {
+                return short(reader).map(|v| (v, 0));
             }
-            let mut bytes = [0; 8];
-            bytes[8 - width..].copy_from_slice(reader.take(width)?);
-            *number = f64::from_le_bytes(bytes);
+            let integer = base.wrapping_add(reader.zigzag()?);
+            Ok((integer as f64 / power, integer))
+        };
+        let (first, base) = get(has(WHOLE), 0)?;
+        let last = get(has(WHOLE), base)?.0;
+        let (mut min, mut max) = (first, last);
+        if !has(ASCENDING) {
+            min = get(has(WHOLE), base)?.0;
+            max = get(has(WHOLE), base)?.0;
         }
-        let [min, max, first, last, increase, sum, compensation] = numbers;
+        let increase =
+            if has(SPAN) { last - first } else { get(has(WHOLE) && has(WHOLE_INCREASE), 0)?.0 };
+        let sum = get(false, 0)?.0;
+        let compensation = if has(COMPENSATED) { get(false, 0)?.0 } else { 0.0 };
         Ok(ChunkStats { count, nans, min, max, first, last, increase, sum: (sum, compensation) })
     }
 

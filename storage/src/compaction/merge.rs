@@ -39,7 +39,7 @@ impl Merge {
     pub(crate) fn step(&mut self, budget: u64) -> Result<bool, BlockError> {
         let mut done = 0;
         while done < budget {
-            let Some(labels) = self.next_labels() else { return Ok(false) };
+            let Some(labels) = self.next_labels()? else { return Ok(false) };
             done += self.series(&labels)?.max(1);
         }
         Ok(true)
@@ -55,9 +55,15 @@ impl Merge {
         self.writer.finish()
     }
 
-    fn next_labels(&self) -> Option<Labels> {
-        let next = self.sources.iter().filter_map(|(block, next)| block.series(*next));
-        next.map(|s| s.labels.clone()).min()
+    fn next_labels(&self) -> Result<Option<Labels>, BlockError> {
+        let mut least: Option<Labels> = None;
+        for (block, next) in &self.sources {
+            let Some(series) = block.series(*next)? else { continue };
+            if least.as_ref().is_none_or(|least| series.labels < *least) {
+                least = Some(series.labels.clone());
+            }
+        }
+        Ok(least)
     }
 
     /// Writes one series; how many samples it has.
@@ -65,12 +71,12 @@ impl Merge {
         let horizon = self.retention.keeps(labels).map(|keep| self.now.saturating_sub(keep));
         let (mut pieces, mut lookback) = (Vec::new(), None);
         for (block, next) in &mut self.sources {
-            let Some(series) = block.series(*next).filter(|s| s.labels == *labels) else {
+            let Some(series) = block.series(*next)?.filter(|s| s.labels == *labels) else {
                 continue;
             };
             let mut masks = Masks::of(&self.tombstones, block.meta(), labels);
             horizon.into_iter().for_each(|h| masks.hide_before(h));
-            block_pieces(block, *next, &Arc::new(masks), &mut pieces);
+            block_pieces(block, *next, &Arc::new(masks), &mut pieces)?;
             lookback = lookback.or(series.lookback);
             *next += 1;
         }

@@ -1,4 +1,7 @@
 //! Aggregates over stretches of 5 minutes and 1 hour: pure.
+//!
+//! A stretch is open at its start and holds its end, as a window of PromQL does, so that windows
+//! whose ends are multiples of the length are made up of whole stretches.
 
 use crate::chunk::{ChunkStats, Effort, column, decode_floats, encode_floats};
 use crate::model::{SampleBuf, Timestamp, is_stale};
@@ -7,8 +10,12 @@ use crate::wire::{FormatError, Reader};
 
 /// Lengths of the stretches, in milliseconds, the coarsest first; a level's is a multiple of the next.
 pub(crate) const LEVELS: [Timestamp; 2] = [3_600_000, 300_000];
-/// A level is written where it has at most this part of the samples, and all levels of the bytes.
+/// A level is written where it has at most this part of the samples,
 const SHARE: usize = 10;
+/// and all levels at most this part of the bytes.
+const BYTES_SHARE: usize = 8;
+/// A sum keeps its compensation where it is so many times smaller than what was added up may be.
+const CANCELLED: f64 = 1e3;
 
 /// Aggregates samples as they come, in order of time.
 pub(crate) struct Roller {
@@ -65,21 +72,30 @@ impl Roller {
 
     fn close(&mut self) {
         if let Some((start, first_t, last_t)) = self.open.take() {
-            let stats = ChunkStats::of(&self.values);
+            let stats = settled(ChunkStats::of(&self.values));
             self.rows.push(Aggregate { start, first_t, last_t, stats });
             self.values.clear();
         }
     }
 }
 
-/// Whether so many bytes of aggregates are worth it beside so many of samples.
-pub(crate) fn worth(aggregates: usize, samples: usize) -> bool {
-    aggregates * SHARE <= samples
+/// With the sum as one number, where that loses no more than its last bit: decimals add up to
+/// decimals, which take few bytes.
+fn settled(stats: ChunkStats) -> ChunkStats {
+    let total = stats.sum.0 + stats.sum.1;
+    let largest = stats.min.abs().max(stats.max.abs()) * stats.count as f64;
+    let sum = if total.abs() * CANCELLED >= largest { (total, 0.0) } else { stats.sum };
+    ChunkStats { sum, ..stats }
 }
 
-/// The start of the stretch of this length that a time lies in.
+/// Whether so many bytes of aggregates are worth it beside so many of samples.
+pub(crate) fn worth(aggregates: usize, samples: usize) -> bool {
+    aggregates * BYTES_SHARE <= samples
+}
+
+/// The start of the stretch of this length that a time lies in; the start itself lies before it.
 pub(crate) fn start_of(t: Timestamp, length: Timestamp) -> Timestamp {
-    t.div_euclid(length).saturating_mul(length)
+    t.saturating_sub(1).div_euclid(length).saturating_mul(length)
 }
 
 /// Encodes rows, column by column, as `docs/format/block.md` says.
@@ -151,7 +167,7 @@ pub(crate) fn decode(
 pub(crate) fn join(rows: Vec<Aggregate>, length: Timestamp) -> Vec<Aggregate> {
     let mut joined: Vec<Aggregate> = Vec::new();
     for row in rows {
-        let start = start_of(row.start, length);
+        let start = start_of(row.first_t, length);
         match joined.last_mut() {
             Some(last) if last.start == start => {
                 last.stats = last.stats.join(&row.stats);

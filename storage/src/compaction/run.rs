@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::merge::Merge;
 use super::plan::{Candidate, Policy, plan};
-use crate::block::{Block, BlockError, BlockWriter, path_of};
+use crate::block::{Block, BlockError, BlockWriter, Range, path_of};
 use crate::maintain::{MaintainError, Maintenance, publish};
 use crate::model::Timestamp;
 use crate::snapshot::Generation;
@@ -140,7 +140,10 @@ fn begin(store: &Store, state: &mut Maintenance, now: Timestamp) -> Step {
     let merged: Vec<Arc<Block>> = merged.cloned().collect();
     let position = merged.iter().map(|b| b.meta().position).max().unwrap_or(0);
     let target = state.next_block();
-    let writer = BlockWriter::new(&store.disk, target, position);
+    let min_t = merged.iter().map(|b| b.meta().min_t).min().unwrap_or(0);
+    let max_t = merged.iter().map(|b| b.meta().max_t).max().unwrap_or(0);
+    let range = Range { start: min_t, length: max_t.saturating_sub(min_t).saturating_add(1) };
+    let writer = BlockWriter::new((&store.disk, &store.pages), range, target, position);
     let (tombstones, retention) = (generation.tombstones.clone(), options.keep.clone());
     let merge = Merge::new(merged, tombstones, retention, now, writer);
     state.compaction.job = Some(Job { sources, target, stage: Stage::Merging(Box::new(merge)) });
@@ -158,12 +161,12 @@ pub(crate) fn weigh(generation: &Generation) -> Vec<Candidate> {
     generation.blocks.iter().map(look).collect()
 }
 
-/// Whether a tombstone hides a chunk of the block.
+/// Whether a tombstone hides a chunk of the block. What does not read is found by the merge itself.
 fn deleted(generation: &Generation, block: &Block) -> bool {
     generation.tombstones.iter().filter(|t| t.applies(block.meta())).any(|t| {
         let range = t.what.range;
-        let selected = block.postings().select(&t.what.matchers);
-        selected.into_iter().filter_map(|n| block.series(n)).any(|series| {
+        let selected = block.select(&t.what.matchers).unwrap_or_default();
+        selected.into_iter().filter_map(|n| block.series(n).ok()?).any(|series| {
             series.chunks.iter().any(|c| c.min_t <= range.end() && range.start() <= c.max_t)
         })
     })
@@ -178,8 +181,8 @@ fn outlived(store: &Store, block: &Block, now: Timestamp) -> bool {
         if block.meta().min_t >= horizon {
             continue;
         }
-        for number in block.postings().select(&rule.matchers) {
-            let Some(series) = block.series(number) else { continue };
+        for number in block.select(&rule.matchers).unwrap_or_default() {
+            let Ok(Some(series)) = block.series(number) else { continue };
             if store.options.keep.keeps(&series.labels) != Some(rule.keep) {
                 continue;
             }

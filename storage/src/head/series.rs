@@ -86,6 +86,9 @@ impl MemSeries {
     pub(crate) fn push_float(&mut self, t: Timestamp, v: f64, shape: Shape, columns: &mut Columns) {
         if t > self.newest {
             self.make_room(t, shape, columns);
+            if self.ring.len() == self.ring.t.capacity() {
+                self.grow_ring(shape);
+            }
             self.ring.push_float(t, v);
             self.newest = t;
         } else {
@@ -201,6 +204,13 @@ impl MemSeries {
         if self.ring.len() >= shape.ring || t >= self.ring_until {
             self.end_ring(t, shape, columns);
         }
+    }
+
+    /// By a quarter and not to the double: of many series, half the memory would be for later.
+    fn grow_ring(&mut self, shape: Shape) {
+        let more = (self.ring.len() / 4).clamp(4, shape.ring.max(4));
+        self.ring.t.reserve_exact(more);
+        self.ring.v.reserve_exact(more);
     }
 
     fn end_ring(&mut self, t: Timestamp, shape: Shape, columns: &mut Columns) {

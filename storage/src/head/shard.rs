@@ -1,5 +1,7 @@
 //! A shard: some of the series, behind one lock.
 
+use std::ops::Range;
+
 use hashbrown::HashTable;
 
 use super::admit::{Admission, Limits, Window, admit, shifted};
@@ -261,9 +263,22 @@ impl Shard {
         self.series.get(slot as usize)?.as_deref()
     }
 
-    /// Seals all open samples below `before`.
-    pub(crate) fn seal_before(&mut self, before: Timestamp) {
-        for series in self.series.iter_mut().flatten() {
+    /// Slots there are, with a series or without.
+    pub(crate) fn slots(&self) -> u32 {
+        self.series.len() as u32
+    }
+
+    /// The series in these slots.
+    pub(crate) fn iter_in(&self, slots: Range<u32>) -> impl Iterator<Item = (u32, &MemSeries)> {
+        slots
+            .map_while(|slot| Some((slot, self.series.get(slot as usize)?)))
+            .filter_map(|(slot, series)| Some((slot, series.as_deref()?)))
+    }
+
+    /// Seals the open samples below `before` of the series in these slots.
+    pub(crate) fn seal_before(&mut self, before: Timestamp, slots: Range<u32>) {
+        let end = slots.end.min(self.slots()) as usize;
+        for series in self.series[..end].iter_mut().skip(slots.start as usize).flatten() {
             series.seal_before(before, self.shape, &mut self.columns);
         }
     }

@@ -1,11 +1,96 @@
 //! From matchers to series: postings, the sorted series numbers of each label pair.
 //!
-//! The same structure serves a shard of the head and an opened block.
+//! [`Postings`] hold them in memory for a shard of the head; a block has them on the disk. Both are
+//! [`Lists`], which is all that [`select`] knows.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::convert::Infallible;
 
 use crate::model::{Labels, Matcher};
+
+/// Takes a value of a label and its series.
+pub(crate) type Visit<'a> = dyn FnMut(&str, &[u32]) + 'a;
+
+/// Where posting lists come from.
+pub(crate) trait Lists {
+    /// Why a list cannot be read.
+    type Error;
+
+    /// All series, ascending.
+    fn all(&self) -> Vec<u32>;
+
+    /// The series that have this value, ascending; a list in memory is lent, not copied.
+    fn one(&self, name: &str, value: &str) -> Result<Cow<'_, [u32]>, Self::Error>;
+
+    /// Shows every value of a label with its series.
+    fn each(&self, name: &str, visit: &mut Visit<'_>) -> Result<(), Self::Error>;
+}
+
+/// The series that all matchers accept, ascending.
+///
+/// What is looked up comes first; then values are tried only where one of their series is still
+/// selected, so an expression over a million values costs little behind a selective matcher.
+pub(crate) fn select<L: Lists>(lists: &L, matchers: &[Matcher]) -> Result<Vec<u32>, L::Error> {
+    let mut found: Vec<Cow<'_, [u32]>> = Vec::new();
+    let mut rest: Vec<&Matcher> = Vec::new();
+    for matcher in matchers {
+        match matcher.one_of() {
+            Some(few) if !matcher.matches_empty() => {
+                found.push(look_up(lists, matcher.name(), &few)?);
+            }
+            _ => rest.push(matcher),
+        }
+    }
+    found.sort_by_key(|list| list.len());
+    let mut found = found.into_iter();
+    let mut selected = found.next().map_or_else(|| lists.all(), Cow::into_owned);
+    for list in found {
+        selected = intersect(&selected, &list);
+    }
+    for matcher in rest {
+        narrow(lists, &mut selected, matcher)?;
+    }
+    Ok(selected)
+}
+
+/// The series that have one of these values.
+fn look_up<'a, L: Lists>(
+    lists: &'a L,
+    name: &str,
+    few: &[&str],
+) -> Result<Cow<'a, [u32]>, L::Error> {
+    let mut all: Cow<'_, [u32]> = Cow::Borrowed(&[]);
+    for value in few {
+        let list = lists.one(name, value)?;
+        if all.is_empty() {
+            all = list;
+        } else if !list.is_empty() {
+            // A series has one value of a label, so there are no doubles.
+            all.to_mut().extend_from_slice(&list);
+        }
+    }
+    if !all.is_sorted() {
+        all.to_mut().sort_unstable();
+    }
+    Ok(all)
+}
+
+/// Leaves of the selected series those that a matcher accepts.
+fn narrow<L: Lists>(lists: &L, selected: &mut Vec<u32>, matcher: &Matcher) -> Result<(), L::Error> {
+    // A series without the label passes if the empty value does: then those go that have a
+    // value which does not.
+    let stays = !matcher.matches_empty();
+    let candidates = Bits::of(selected);
+    let mut found = Bits::of(&[]);
+    lists.each(matcher.name(), &mut |value, list| {
+        if list.iter().any(|n| candidates.has(*n)) && matcher.matches(value) == stays {
+            list.iter().for_each(|n| found.set(*n));
+        }
+    })?;
+    selected.retain(|n| found.has(*n) == stays);
+    Ok(())
+}
 
 /// Sorted series numbers by label name and value.
 #[derive(Debug, Default)]
@@ -43,41 +128,12 @@ impl Postings {
         }
     }
 
-    /// A whole list at once, as a block has it; `numbers` ascending.
-    pub(crate) fn set(&mut self, name: &str, value: &str, numbers: Vec<u32>) {
-        *self.list(name, value) = numbers;
-    }
-
-    /// All series at once, ascending.
-    pub(crate) fn set_all(&mut self, numbers: Vec<u32>) {
-        self.all = numbers;
-    }
-
     /// The series that all matchers accept, ascending.
-    ///
-    /// What is looked up comes first; then values are tried only where one of their series is still
-    /// selected, so an expression over a million values costs little behind a selective matcher.
     pub fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
-        let mut lists: Vec<Cow<'_, [u32]>> = Vec::new();
-        let mut rest: Vec<&Matcher> = Vec::new();
-        for matcher in matchers {
-            match matcher.one_of() {
-                Some(few) if !matcher.matches_empty() => {
-                    lists.push(self.lookup(matcher.name(), &few));
-                }
-                _ => rest.push(matcher),
-            }
+        match select(self, matchers) {
+            Ok(selected) => selected,
+            Err(never) => match never {},
         }
-        lists.sort_by_key(|list| list.len());
-        let mut lists = lists.into_iter();
-        let mut selected = lists.next().map_or_else(|| self.all.clone(), Cow::into_owned);
-        for list in lists {
-            selected = intersect(&selected, &list);
-        }
-        for matcher in rest {
-            self.narrow(&mut selected, matcher);
-        }
-        selected
     }
 
     /// Label names, ascending.
@@ -100,38 +156,6 @@ impl Postings {
         self.all.is_empty()
     }
 
-    /// The series that have one of these values; a single list is lent, not copied.
-    fn lookup(&self, name: &str, few: &[&str]) -> Cow<'_, [u32]> {
-        let Some(values) = self.names.get(name) else { return Cow::Borrowed(&[]) };
-        let mut lists = few.iter().filter_map(|value| values.get(*value));
-        match (lists.next(), lists.next()) {
-            (None, _) => Cow::Borrowed(&[]),
-            (Some(one), None) => Cow::Borrowed(one),
-            (Some(one), Some(two)) => {
-                // A series has one value of a label, so there are no doubles.
-                let mut all = [one.as_slice(), two].concat();
-                lists.for_each(|list| all.extend_from_slice(list));
-                all.sort_unstable();
-                Cow::Owned(all)
-            }
-        }
-    }
-
-    /// Leaves of the selected series those that a matcher accepts.
-    fn narrow(&self, selected: &mut Vec<u32>, matcher: &Matcher) {
-        // A series without the label passes if the empty value does: then those go that have a
-        // value which does not.
-        let stays = !matcher.matches_empty();
-        let candidates = Bits::of(selected);
-        let mut found = Bits::of(&[]);
-        for (value, list) in self.names.get(matcher.name()).into_iter().flatten() {
-            if list.iter().any(|n| candidates.has(*n)) && matcher.matches(value) == stays {
-                list.iter().for_each(|n| found.set(*n));
-            }
-        }
-        selected.retain(|n| found.has(*n) == stays);
-    }
-
     fn list(&mut self, name: &str, value: &str) -> &mut Vec<u32> {
         if !self.names.contains_key(name) {
             self.names.insert(name.into(), BTreeMap::new());
@@ -141,6 +165,26 @@ impl Postings {
             values.insert(value.into(), Vec::new());
         }
         values.get_mut(value).expect("the value was just made sure of")
+    }
+}
+
+impl Lists for Postings {
+    type Error = Infallible;
+
+    fn all(&self) -> Vec<u32> {
+        self.all.clone()
+    }
+
+    fn one(&self, name: &str, value: &str) -> Result<Cow<'_, [u32]>, Infallible> {
+        let list = self.names.get(name).and_then(|values| values.get(value));
+        Ok(Cow::Borrowed(list.map_or(&[], Vec::as_slice)))
+    }
+
+    fn each(&self, name: &str, visit: &mut Visit<'_>) -> Result<(), Infallible> {
+        for (value, list) in self.names.get(name).into_iter().flatten() {
+            visit(value, list);
+        }
+        Ok(())
     }
 }
 

@@ -35,51 +35,6 @@ pub(super) fn parse(text: &[u8]) -> Option<f64> {
     (!value.is_nan() && !overflowed).then_some(value)
 }
 
-/// The sum of two decimal numbers as INCRBYFLOAT answers it: up to seventeen decimals, none of
-/// them a rounding error. `None` if it is no finite number.
-pub(super) fn sum(a: &[u8], b: &[u8]) -> Option<String> {
-    if let (Some(x), Some(y)) = (decimal(a), decimal(b))
-        && let Some(total) = x.checked_add(y)
-    {
-        let (sign, size) = (if total < 0 { "-" } else { "" }, total.unsigned_abs());
-        let text = format!("{sign}{}.{:017}", size / SCALE as u128, size % SCALE as u128);
-        return Some(trimmed(&text).to_owned());
-    }
-    let total = parse(a)? + parse(b)?;
-    total.is_finite().then(|| trimmed(&format!("{total:.17}")).to_owned())
-}
-
-const SCALE: i128 = 100_000_000_000_000_000;
-
-/// A plain decimal number in units of 1e-17, if it fits.
-fn decimal(text: &[u8]) -> Option<i128> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (number, exponent) = match text.split_once(['e', 'E']) {
-        Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let (negative, digits) = match number.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, number.strip_prefix('+').unwrap_or(number)),
-    };
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.len() + part.len() == 0
-        || !(whole.bytes().chain(part.bytes())).all(|b| b.is_ascii_digit())
-    {
-        return None;
-    }
-    let units: i128 = format!("{whole}{part}").parse().ok()?;
-    let shift = 17 - i32::try_from(part.len()).ok()? + exponent;
-    let size = if shift >= 0 {
-        units.checked_mul(10_i128.checked_pow(shift.unsigned_abs())?)?
-    } else {
-        // More decimals than are answered: only if they are zeros is nothing lost.
-        let divisor = 10_i128.checked_pow(shift.unsigned_abs())?;
-        (units % divisor == 0).then_some(units / divisor)?
-    };
-    Some(if negative { -size } else { size })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,21 +54,6 @@ mod tests {
         ];
         for (value, expected) in table {
             assert_eq!(spell(*value), *expected);
-        }
-    }
-
-    #[test]
-    fn sums_are_decimal() {
-        let table: &[(&str, &str, Option<&str>)] = &[
-            ("3.0", "1.1", Some("4.1")),
-            ("1", "-1.1", Some("-0.1")),
-            ("17179869184", "1.5", Some("17179869185.5")),
-            ("5.0e3", "200", Some("5200")),
-            ("1e30", "0", Some("1000000000000000019884624838656")),
-            ("0", "inf", None),
-        ];
-        for (a, b, expected) in table {
-            assert_eq!(sum(a.as_bytes(), b.as_bytes()).as_deref(), *expected);
         }
     }
 }

@@ -4,10 +4,11 @@
 
 use super::table::{Bytes, Table};
 
-/// A map stays a vector up to so many entries (Redis's `hash-max-listpack-entries`) ...
+/// A map stays a vector up to so many entries (Redis's `hash-max-listpack-entries`).
 const SMALL_ENTRIES: usize = 128;
-/// ... as long as no key or value is longer than this (`hash-max-listpack-value`).
-const SMALL_BYTES: usize = 64;
+
+/// Redis's `hash-max-listpack-value`.
+const LISTPACK_BYTES: usize = 64;
 
 /// Entries by byte string.
 #[derive(Clone, Debug)]
@@ -106,25 +107,25 @@ impl<V: Weight> Map<V> {
         }
     }
 
-    /// Whether the map is still a short vector.
-    pub(super) fn is_small(&self) -> bool {
-        matches!(self.0, Shape::Small(_))
+    /// Whether Redis would keep it as a listpack: few entries, and none long.
+    pub(super) fn fits_listpack(&self) -> bool {
+        let short = |(key, value): &(Bytes, V)| key.len().max(value.weight()) <= LISTPACK_BYTES;
+        matches!(&self.0, Shape::Small(entries) if entries.iter().all(short))
     }
 
     pub(super) fn insert(&mut self, key: &[u8], value: V) {
         if let Shape::Small(entries) = &mut self.0 {
             let room = entries.len() < SMALL_ENTRIES;
-            let short = key.len() <= SMALL_BYTES && value.weight() <= SMALL_BYTES;
             match entries.iter_mut().find(|(k, _)| **k == *key) {
-                Some((_, old)) if short => {
+                Some((_, old)) => {
                     *old = value;
                     return;
                 }
-                None if short && room => {
+                None if room => {
                     entries.push((key.into(), value));
                     return;
                 }
-                _ => self.enlarge(),
+                None => self.enlarge(),
             }
         }
         if let Shape::Large(table) = &mut self.0 {

@@ -37,6 +37,8 @@ pub enum Reply {
     Set(Vec<Reply>),
     /// A float; RESP2 spells it as a byte string.
     Double(f64),
+    /// A number whose digits are given; RESP2 spells it as a byte string.
+    Decimal(String),
     /// A truth value; RESP2 spells it as 0 or 1.
     Boolean(bool),
     /// Text for people; RESP2 spells it as a byte string.

@@ -140,37 +140,6 @@ fn kind_of(value: &Value) -> u8 {
     }
 }
 
-/// What DUMP gives: version, kind, the value as in a view, checksum.
-pub(super) fn encode_dump(value: &Value) -> Vec<u8> {
-    let mut out = vec![VERSION, kind_of(value)];
-    encode_value(&mut out, value);
-    let checksum = xxhash_rust::xxh3::xxh3_64(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
-    out
-}
-
-/// Takes what [`encode_dump`] gave; checks all of it.
-pub(super) fn decode_dump(bytes: &[u8]) -> Result<Value, FormatError> {
-    let short = FormatError::Truncated { offset: bytes.len(), needed: 8 };
-    let (body, checksum) = bytes.split_last_chunk::<8>().ok_or(short)?;
-    let found = u64::from_le_bytes(*checksum);
-    if found != xxhash_rust::xxh3::xxh3_64(body) {
-        return Err(FormatError::Unknown { what: "checksum", found, offset: body.len() });
-    }
-    let mut reader = Reader::new(body);
-    let version = reader.u8()?;
-    if version != VERSION {
-        return Err(FormatError::Version { found: version, known: VERSION });
-    }
-    let kind = reader.u8()?;
-    let value = decode_value(kind, &mut reader)?;
-    reader.finish()?;
-    if value.is_empty_collection() {
-        return Err(unknown("empty collection of kind", kind, &reader));
-    }
-    Ok(value)
-}
-
 fn decode_database(reader: &mut Reader<'_>, database: &mut Database) -> Result<(), FormatError> {
     for _ in 0..reader.varint()? {
         let kind = reader.u8()?;

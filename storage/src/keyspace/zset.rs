@@ -81,6 +81,8 @@ impl ZSet {
 
     /// Adds a member or moves it.
     pub(super) fn insert(&mut self, member: &[u8], score: f64) {
+        // There is one zero, as in Redis's small sorted sets.
+        let score = score + 0.0;
         if self.score(member) == Some(score) {
             return;
         }

@@ -8,7 +8,8 @@ mod time;
 
 pub use histogram::{
     Bucket, Combined, CounterReset, Counts, FloatHistogram, HDR_SCHEMA_BASE, Histogram,
-    HistogramError, Mismatch, Schema, Span, average as average_histograms, sum as sum_histograms,
+    HistogramError, Mismatch, Quantile, Schema, Sketch, Span, average as average_histograms,
+    sum as sum_histograms,
 };
 pub use label::{Label, LabelError, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};

@@ -25,7 +25,8 @@ pub(super) fn of(
             let Some(read) = from_samples(series, stretch, length)? else { return Ok(None) };
             rows.extend(read);
         }
-        rows.sort_by_key(|row| row.start);
+        // A stretch on the border of two blocks has a row in each.
+        rows.sort_by_key(|row| row.first_t);
         return Ok(Some(join(rows, step)));
     }
     Ok(None)
@@ -36,10 +37,12 @@ fn whole_steps(range: TimeRange, step: i64) -> Option<TimeRange> {
     if step <= 0 {
         return None;
     }
+    // The stretch that has the first millisecond, or the one behind it.
     let floor = start_of(range.start(), step);
-    let start = if floor < range.start() { floor.checked_add(step)? } else { floor };
-    let end = start_of(range.end().checked_add(1).unwrap_or(range.end()), step);
-    TimeRange::new(start, end.checked_sub(1)?)
+    let start =
+        if floor.checked_add(1)? < range.start() { floor.checked_add(step)? } else { floor };
+    let end = range.end().div_euclid(step).checked_mul(step)?;
+    TimeRange::new(start.checked_add(1)?, end)
 }
 
 /// Rows of one level, and the rest; `None` if no block of the series has this level.
@@ -52,16 +55,16 @@ fn sources(
     let mut raw: Vec<TimeRange> = Vec::new();
     let mut rolled = Vec::new();
     for (block, number, masks) in &series.in_blocks {
-        let Some(entry) = block.series(*number) else { continue };
+        let Some(entry) = block.series(*number)? else { continue };
         let ends = entry.chunks.iter().map(|c| (c.min_t, c.max_t));
         let Some((min_t, max_t)) = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
             continue;
         };
-        let levels: Vec<_> = entry.rollups.iter().filter(|r| r.length == length).collect();
-        let held = stretches(min_t, max_t, length);
+        let levels: Vec<_> = entry.rollups.iter().filter(|r| r.length == length).copied().collect();
+        let held = TimeRange::new(min_t, max_t).unwrap_or(TimeRange::ALL);
         if levels.is_empty() || masks.touch(min_t, max_t) {
-            raw.push(held);
-        } else if held.overlaps(inside) {
+            raw.push(stretches(held, length));
+        } else if stretches(held, length).overlaps(inside) {
             rolled.push((block, levels));
         }
         all.push(held);
@@ -73,26 +76,26 @@ fn sources(
         let open = [&captured.side, &captured.ring].into_iter();
         let open = open.filter_map(|s| Some((*s.t.first()?, *s.t.last()?)));
         let sealed = captured.sealed.iter().map(|c| (c.min_t, c.max_t));
-        let head = sealed.chain(open).map(|(min_t, max_t)| stretches(min_t, max_t, length));
-        raw.extend(head.clone());
-        all.extend(head);
+        let head = sealed.chain(open).filter_map(|(min_t, max_t)| TimeRange::new(min_t, max_t));
+        raw.extend(head.map(|held| stretches(held, length)));
     }
-    raw.extend(shared(&mut all));
+    raw.extend(shared(&mut all).into_iter().map(|both| stretches(both, length)));
     let raw = united(raw, inside);
     let mut rows = Vec::new();
     for (block, levels) in rolled {
         for level in levels {
-            rows.extend(block.read_rollup(level, inside)?);
+            rows.extend(block.read_rollup(&level, inside)?);
         }
     }
-    rows.retain(|row| !raw.iter().any(|r| r.contains(row.start)));
+    rows.retain(|row| !raw.iter().any(|r| r.contains(row.first_t)));
     Ok(Some(Sources { rows, raw }))
 }
 
-/// A stretch of time, widened to whole stretches.
-fn stretches(min_t: Timestamp, max_t: Timestamp, length: Timestamp) -> TimeRange {
-    let end = start_of(max_t, length).saturating_add(length - 1);
-    TimeRange::new(start_of(min_t, length), end).unwrap_or(TimeRange::ALL)
+/// A range of time, widened to whole stretches.
+fn stretches(held: TimeRange, length: Timestamp) -> TimeRange {
+    let start = start_of(held.start(), length).saturating_add(1);
+    let end = start_of(held.end(), length).saturating_add(length);
+    TimeRange::new(start, end).unwrap_or(TimeRange::ALL)
 }
 
 /// What two of the ranges have in common.

@@ -11,16 +11,13 @@ use crate::model::Timestamp;
 /// Timestamps kept at most, so that columns nobody shares take a bounded place.
 const CAPACITY: usize = 1 << 20;
 
-/// Which column: the block's number, where it stands there, and how many timestamps it has; columns
-/// of different lengths may have the same bytes.
+/// Which column: the block's number, the column's, and how many timestamps it has.
 pub(crate) type Column = (u64, u64, u32);
 
 /// A decoded column.
 #[derive(Clone, Debug)]
 pub(crate) struct Decoded {
     pub(crate) times: Arc<[Timestamp]>,
-    /// Checksum of the bytes it came from.
-    pub(crate) crc: u32,
 }
 
 /// What has been decoded so far; all is forgotten when it is too much.

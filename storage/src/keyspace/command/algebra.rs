@@ -85,17 +85,20 @@ fn card_keys<'a>(cx: &Context<'a>) -> Result<(Args<'a>, Args<'a>), Refusal> {
     })
 }
 
-fn limit(options: &[&[u8]]) -> Result<usize, Refusal> {
+fn limit(mut options: &[&[u8]]) -> Result<usize, Refusal> {
     let negative = Refusal::Plain("ERR LIMIT can't be negative");
-    match options {
-        [] => Ok(usize::MAX),
-        [name, limit] if name.eq_ignore_ascii_case(b"limit") => {
-            match usize::try_from(integer(limit).map_err(|_| negative)?) {
-                Ok(0) => Ok(usize::MAX),
-                Ok(limit) => Ok(limit),
-                Err(_) => Err(negative),
-            }
+    let mut limit = 0;
+    while let [name, given, more @ ..] = options {
+        if !name.eq_ignore_ascii_case(b"limit") {
+            break;
         }
+        let given = integer(given).map_err(|_| negative)?;
+        limit = usize::try_from(given).map_err(|_| negative)?;
+        options = more;
+    }
+    match (options, limit) {
+        ([], 0) => Ok(usize::MAX),
+        ([], limit) => Ok(limit),
         _ => Err(Refusal::Syntax),
     }
 }
@@ -202,7 +205,7 @@ fn store_scored(cx: &mut Context<'_>, operation: Operation) -> Outcome {
 
 /// `ZINTERCARD numkeys key [key ...] [LIMIT limit]`
 pub(super) fn zintercard(cx: &mut Context<'_>) -> Outcome {
-    let (keys, rest) = numbered_keys(cx, 1)?;
+    let (keys, rest) = input_keys(cx, 1)?;
     let sources = sources(cx, keys)?;
     let limit = limit(rest)?;
     let smallest = sources.iter().min_by_key(|source| source.len());
@@ -257,14 +260,8 @@ fn sources<'a>(cx: &mut Context<'a>, keys: &[&[u8]]) -> Result<Vec<Source<'a>>, 
 
 type Scored<'a> = Vec<(f64, &'a [u8])>;
 
-/// The combined members, lowest first, and whether their scores were asked for. The number of keys
-/// stands at `at`.
-fn combine_scored<'a>(
-    cx: &mut Context<'a>,
-    operation: Operation,
-    at: usize,
-    answers: bool,
-) -> Result<(Scored<'a>, bool), Refusal> {
+/// The keys of a command about sorted sets, whose number stands at `at`, and what follows them.
+fn input_keys<'a>(cx: &Context<'a>, at: usize) -> Result<(Args<'a>, Args<'a>), Refusal> {
     let number = integer(cx.arg(at))?;
     let number = usize::try_from(number).unwrap_or(0);
     if number == 0 {
@@ -273,19 +270,31 @@ fn combine_scored<'a>(
             "zinterstore" => "ERR at least 1 input key is needed for 'zinterstore' command",
             "zdiffstore" => "ERR at least 1 input key is needed for 'zdiffstore' command",
             "zunion" => "ERR at least 1 input key is needed for 'zunion' command",
+            "zintercard" => "ERR at least 1 input key is needed for 'zintercard' command",
             "zinter" => "ERR at least 1 input key is needed for 'zinter' command",
             _ => "ERR at least 1 input key is needed for 'zdiff' command",
         }));
     }
-    let (keys, mut rest) = cx.rest(at + 1).split_at_checked(number).ok_or(Refusal::Syntax)?;
+    cx.rest(at + 1).split_at_checked(number).ok_or(Refusal::Syntax)
+}
+
+/// The combined members, lowest first, and whether their scores were asked for. The number of keys
+/// stands at `at`.
+fn combine_scored<'a>(
+    cx: &mut Context<'a>,
+    operation: Operation,
+    at: usize,
+    answers: bool,
+) -> Result<(Scored<'a>, bool), Refusal> {
+    let (keys, mut rest) = input_keys(cx, at)?;
     let sources = sources(cx, keys)?;
-    let (mut weights, mut aggregate) = (vec![1.0; number], Aggregate::Sum);
+    let (mut weights, mut aggregate) = (vec![1.0; keys.len()], Aggregate::Sum);
     let mut with_scores = false;
     while let Some((option, more)) = rest.split_first() {
         let option = option.to_ascii_lowercase();
         rest = match (option.as_slice(), more) {
-            (b"weights", more) if operation != Operation::Diff && more.len() >= number => {
-                let (given, more) = more.split_at(number);
+            (b"weights", more) if operation != Operation::Diff && more.len() >= keys.len() => {
+                let (given, more) = more.split_at(keys.len());
                 let invalid = Refusal::Plain("ERR weight value is not a float");
                 let read = |weight: &&[u8]| float::parse(weight).ok_or(invalid);
                 weights = given.iter().map(read).collect::<Result<_, _>>()?;

@@ -1,16 +1,16 @@
-//! DUMP RESTORE: a key as bytes. The bytes are Ringwell's own (`docs/format/keyspace.md`), not an RDB.
+//! DUMP RESTORE: a key as bytes, which a Redis takes and gives too (`rdb`).
 
 use super::number::integer;
 use super::{Context, Refusal, Reply};
 use crate::keyspace::list::End;
+use crate::keyspace::rdb::{RdbError, decode, encode};
 use crate::keyspace::value::Value;
-use crate::keyspace::view::{decode_dump, encode_dump};
 
 type Outcome = Result<Reply, Refusal>;
 
 /// `DUMP key`
 pub(super) fn dump(cx: &mut Context<'_>) -> Outcome {
-    Ok(cx.entry(cx.arg(1)).map_or(Reply::Null, |entry| Reply::Bulk(encode_dump(&entry.value))))
+    Ok(cx.entry(cx.arg(1)).map_or(Reply::Null, |entry| Reply::Bulk(encode(&entry.value))))
 }
 
 /// `RESTORE key ttl value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]`
@@ -52,8 +52,10 @@ pub(super) fn restore(cx: &mut Context<'_>) -> Outcome {
     if ttl < 0 {
         return Err(Refusal::Plain("ERR Invalid TTL value, must be >= 0"));
     }
-    let wrong = Refusal::Plain("ERR DUMP payload version or checksum are wrong");
-    let value = decode_dump(cx.arg(3)).map_err(|_| wrong)?;
+    let value = decode(cx.arg(3)).map_err(|error| match error {
+        RdbError::Seal => Refusal::Plain("ERR DUMP payload version or checksum are wrong"),
+        RdbError::Data(_) => Refusal::Plain("ERR Bad data format"),
+    })?;
     if taken {
         cx.effects.delete(cx.db, key);
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::number::{integer, parse};
 use super::{Context, Refusal, Reply, count};
-use crate::keyspace::float;
+use crate::keyspace::{float, long};
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -130,7 +130,7 @@ pub(super) fn hincrbyfloat(cx: &mut Context<'_>) -> Outcome {
     }
     let old = cx.hash(key)?.and_then(|hash| hash.get(field)).map_or(&b"0"[..], |old| &**old);
     float::parse(old).ok_or(Refusal::Plain("ERR hash value is not a float"))?;
-    let new = float::sum(old, increment)
+    let new = long::sum(old, increment)
         .ok_or(Refusal::Plain("ERR increment would produce NaN or Infinity"))?;
     cx.effects.hash_set(cx.db, key, &[field, new.as_bytes()]);
     Ok(Reply::Bulk(new.into_bytes()))

@@ -306,10 +306,11 @@ pub(super) fn numbered_keys<'a>(
 pub(super) fn pop_count(options: &[&[u8]]) -> Result<usize, Refusal> {
     match options {
         [] => Ok(1),
-        [name, given] if name.eq_ignore_ascii_case(b"count") => {
+        [name, given, more @ ..] if name.eq_ignore_ascii_case(b"count") => {
             let refusal = Refusal::Plain("ERR count should be greater than 0");
             let given = integer(given).map_err(|_| refusal)?;
-            usize::try_from(given).ok().filter(|given| *given > 0).ok_or(refusal)
+            let given = usize::try_from(given).ok().filter(|given| *given > 0).ok_or(refusal)?;
+            if more.is_empty() { Ok(given) } else { Err(Refusal::Syntax) }
         }
         _ => Err(Refusal::Syntax),
     }

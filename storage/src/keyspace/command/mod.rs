@@ -7,6 +7,7 @@ mod algebra;
 mod blocking;
 mod dump;
 mod expire;
+mod geo;
 mod hash;
 mod keys;
 mod list;
@@ -117,6 +118,10 @@ pub static COMMANDS: &[Command] = &{
         command("expiretime", 2, R, expire::expiretime, "Says until when, in s."),
         command("flushall", -1, W, keys::flushall, "Deletes every key."),
         command("flushdb", -1, W, keys::flushdb, "Deletes the database's keys."),
+        command("geoadd", -5, W, geo::geoadd, "Adds places."),
+        command("geodist", -4, R, geo::geodist, "Says how far two places are apart."),
+        command("geohash", -2, R, geo::geohash, "Gives the geohashes of places."),
+        command("geopos", -2, R, geo::geopos, "Gives where places are."),
         command("get", 2, R, string::get, "Gives a string."),
         command("getbit", 3, R, string::getbit, "Gives a bit."),
         reading(command("getdel", 2, W, string::getdel, "Gives a string and deletes it.")),

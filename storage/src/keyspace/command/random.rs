@@ -70,23 +70,29 @@ fn wanted(text: &[u8], doubled: bool) -> Result<i64, Refusal> {
     Ok(count)
 }
 
-/// Answers HRANDFIELD and ZRANDMEMBER, which differ in the word for values.
+/// What HRANDFIELD, ZRANDMEMBER or SRANDMEMBER is asked: how many, and whether with values, for which
+/// the first two have a word. Without a count it is one, answered alone.
+fn asked(cx: &Context<'_>, word: Option<&str>) -> Result<Option<(i64, bool)>, Refusal> {
+    let is = |option: &[u8]| word.is_some_and(|word| option.eq_ignore_ascii_case(word.as_bytes()));
+    match cx.rest(2) {
+        [] => Ok(None),
+        [count] => Ok(Some((wanted(count, false)?, false))),
+        [count, option] if is(option) => Ok(Some((wanted(count, true)?, true))),
+        [count, ..] => {
+            wanted(count, false)?;
+            Err(Refusal::Syntax)
+        }
+    }
+}
+
 fn answer<V: Weight>(
-    cx: &Context<'_>,
+    asked: Option<(i64, bool)>,
     map: Option<&Map<V>>,
-    word: &str,
     show: impl Fn(&V) -> Reply,
 ) -> Outcome {
-    let (count, pairs) = match cx.rest(2) {
-        [] => {
-            let one = map.map_or(Ok(Vec::new()), |map| draw(map, -1))?;
-            return Ok(one.first().map_or(Reply::Null, |(name, _)| Reply::bulk(name)));
-        }
-        [count] => (wanted(count, false)?, false),
-        [count, option] if option.eq_ignore_ascii_case(word.as_bytes()) => {
-            (wanted(count, true)?, true)
-        }
-        _ => return Err(Refusal::Syntax),
+    let Some((count, pairs)) = asked else {
+        let one = map.map_or(Ok(Vec::new()), |map| draw(map, -1))?;
+        return Ok(one.first().map_or(Reply::Null, |(name, _)| Reply::bulk(name)));
     };
     let drawn = map.map_or(Ok(Vec::new()), |map| draw(map, count))?;
     Ok(if pairs {
@@ -99,14 +105,16 @@ fn answer<V: Weight>(
 
 /// `HRANDFIELD key [count [WITHVALUES]]`
 pub(super) fn hrandfield(cx: &mut Context<'_>) -> Outcome {
+    let asked = asked(cx, Some("withvalues"))?;
     let hash = cx.hash(cx.arg(1))?;
-    answer(cx, hash.map(|hash| &**hash), "withvalues", |value| Reply::bulk(value))
+    answer(asked, hash.map(|hash| &**hash), |value| Reply::bulk(value))
 }
 
 /// `ZRANDMEMBER key [count [WITHSCORES]]`
 pub(super) fn zrandmember(cx: &mut Context<'_>) -> Outcome {
+    let asked = asked(cx, Some("withscores"))?;
     let zset = cx.zset(cx.arg(1))?;
-    answer(cx, zset.map(|zset| zset.scores()), "withscores", |score| Reply::Double(*score))
+    answer(asked, zset.map(|zset| zset.scores()), |score| Reply::Double(*score))
 }
 
 /// `SRANDMEMBER key [count]`
@@ -114,8 +122,9 @@ pub(super) fn srandmember(cx: &mut Context<'_>) -> Outcome {
     if cx.args.len() > 3 {
         return Err(Refusal::Syntax);
     }
+    let asked = asked(cx, None)?;
     let set = cx.set(cx.arg(1))?;
-    answer(cx, set.map(|set| &**set), "", |()| Reply::Null)
+    answer(asked, set.map(|set| &**set), |()| Reply::Null)
 }
 
 /// `SPOP key [count]`

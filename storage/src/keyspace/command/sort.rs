@@ -160,7 +160,11 @@ fn order(
         let weight = if asked.alpha || plain {
             Weight::Text(by)
         } else {
-            let number = by.map_or(Some(0.0), |text| float::parse(&text));
+            let number = match by {
+                Some(text) if !text.is_empty() => float::parse(&text),
+                // What `strtod` makes of nothing.
+                _ => Some(0.0),
+            };
             Weight::Number(number.ok_or(not_double)?)
         };
         weighed.push((weight, element));

@@ -158,13 +158,13 @@ fn encoding(value: &Value) -> &'static str {
         Value::String(string) if string.len() <= 44 => "embstr",
         Value::String(_) => "raw",
         Value::List(_) => "quicklist",
-        Value::Hash(hash) if hash.is_small() => "listpack",
+        Value::Hash(hash) if hash.fits_listpack() => "listpack",
         Value::Hash(_) => "hashtable",
         Value::Set(set) => {
             let numbers = set.len() <= 512 && set.iter().all(|(m, ())| parse(m).is_some());
             if numbers { "intset" } else { "hashtable" }
         }
-        Value::ZSet(zset) if zset.scores().is_small() => "listpack",
+        Value::ZSet(zset) if zset.scores().fits_listpack() => "listpack",
         Value::ZSet(_) => "skiplist",
     }
 }

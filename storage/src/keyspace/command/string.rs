@@ -3,7 +3,7 @@
 use super::expire::{Unit, deadline};
 use super::number::{integer, parse};
 use super::{Context, Refusal, Reply, count};
-use crate::keyspace::float;
+use crate::keyspace::{float, long};
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -298,7 +298,7 @@ pub(super) fn incrbyfloat(cx: &mut Context<'_>) -> Outcome {
     let old = cx.string(key)?.map_or(&b"0"[..], |old| &**old);
     let not_float = Refusal::Plain("ERR value is not a valid float");
     float::parse(old).and(float::parse(increment)).ok_or(not_float)?;
-    let new = float::sum(old, increment)
+    let new = long::sum(old, increment)
         .ok_or(Refusal::Plain("ERR increment would produce NaN or Infinity"))?;
     cx.effects.string_set(cx.db, key, new.as_bytes(), true);
     Ok(Reply::Bulk(new.into_bytes()))

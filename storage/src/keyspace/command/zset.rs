@@ -14,12 +14,12 @@ const NOT_FLOAT: Refusal = Refusal::Plain("ERR value is not a valid float");
 
 /// What ZADD was asked besides scores and members.
 #[derive(Clone, Copy, Default)]
-struct AddOptions {
-    nx: bool,
-    xx: bool,
+pub(super) struct AddOptions {
+    pub(super) nx: bool,
+    pub(super) xx: bool,
     gt: bool,
     lt: bool,
-    changed: bool,
+    pub(super) changed: bool,
     increment: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn zincrby(cx: &mut Context<'_>) -> Outcome {
 }
 
 fn add(cx: &mut Context<'_>, options: AddOptions, at: usize) -> Outcome {
-    let (key, pairs) = (cx.arg(1), cx.rest(at));
+    let pairs = cx.rest(at);
     if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
         return Err(Refusal::Syntax);
     }
@@ -68,12 +68,22 @@ fn add(cx: &mut Context<'_>, options: AddOptions, at: usize) -> Outcome {
         [score, member] => Ok((float::parse(score).ok_or(NOT_FLOAT)?, *member)),
         _ => Err(Refusal::Syntax),
     });
-    let scored: Vec<(f64, &[u8])> = scored.collect::<Result<_, _>>()?;
+    add_scored(cx, options, &scored.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Adds members with their scores, as options that fit together say.
+pub(super) fn add_scored(
+    cx: &mut Context<'_>,
+    options: AddOptions,
+    scored: &[(f64, &[u8])],
+) -> Outcome {
+    let AddOptions { nx, xx, gt, lt, .. } = options;
+    let key = cx.arg(1);
     let zset = cx.zset(key)?;
     let mut now: HashMap<&[u8], f64> = HashMap::new();
     let (mut added, mut updated, mut result) = (0, 0, Reply::Null);
     let mut changes = Vec::new();
-    for (given, member) in scored {
+    for &(given, member) in scored {
         let old = now.get(member).copied().or_else(|| zset.and_then(|zset| zset.score(member)));
         let new = match old {
             None if xx => continue,

@@ -1,3 +1,5 @@
+//! Whatever a list holds comes back from its segments.
+
 use proptest::prelude::*;
 
 use super::*;

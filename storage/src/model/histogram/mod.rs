@@ -11,6 +11,7 @@ mod bounds;
 mod buckets;
 mod float;
 mod ops;
+mod sketch;
 mod trim;
 mod validate;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use buckets::Bucket;
 pub use float::FloatHistogram;
 pub use ops::{Combined, Mismatch, average, sum};
+pub use sketch::{Quantile, Sketch};
 
 /// Schema number of an HDR histogram with zero mantissa bits.
 pub const HDR_SCHEMA_BASE: i32 = 1000;
