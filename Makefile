@@ -22,7 +22,7 @@ run: web
 test: setup web
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) nextest run --locked --workspace --no-fail-fast
-	$(CARGO) test --locked -p ringwell-storage --features mutants --test simulate every_planted_bug
+	$(CARGO) test --locked -p ringwell-storage --features mutants --test simulate --test flips every_planted
 	$(CARGO) run --locked --example embed
 	$(CARGO) test --locked --workspace --doc
 	cd web && npm test

@@ -203,11 +203,7 @@ fn bytes(value: &Value) -> usize {
     const AROUND: usize = 32;
     match value {
         Value::String(string) => string.len() + 16,
-        Value::List(list) => {
-            let mut total = 0;
-            list.visit(0, usize::MAX, &mut |element| total += element.len() + 8);
-            total
-        }
+        Value::List(list) => list.memory(),
         Value::Hash(hash) => hash.iter().map(|(f, v)| f.len() + v.len() + 2 * AROUND).sum(),
         Value::Set(set) => set.iter().map(|(member, ())| member.len() + AROUND).sum(),
         Value::ZSet(zset) => zset.iter().map(|(_, member)| 2 * (member.len() + AROUND)).sum(),
