@@ -14,7 +14,7 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// Reads one of at most 18 digits.
+    /// Reads one of at most 19 characters without its sign.
     pub(super) fn read(text: &[u8]) -> Option<Decimal> {
         let (negative, rest) = match text.strip_prefix(b"-") {
             Some(rest) => (true, rest),
