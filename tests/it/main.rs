@@ -37,6 +37,7 @@ mod query_api;
 mod remote_read;
 mod rules;
 mod state;
+mod streams;
 mod tools;
 mod watch;
 mod wire;
