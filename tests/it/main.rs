@@ -38,6 +38,7 @@ mod remote_read;
 mod replay;
 mod rules;
 mod state;
+mod streams;
 mod tools;
 mod watch;
 mod wire;
