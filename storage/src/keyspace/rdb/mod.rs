@@ -1,11 +1,14 @@
 //! A value in the bytes of Redis's DUMP: kind, value, version of RDB, CRC64.
 //!
-//! Written are the plain kinds, which every Redis since 4 reads. Read are all kinds of Redis 7.0 but
-//! streams and modules, the packed ones too. Nothing is allocated that the bytes do not warrant.
+//! Written are the plain kinds, which every Redis since 4 reads, and for streams the kind of Redis 7.
+//! Read are all kinds of Redis 7.0 but modules, the packed ones too. Nothing is allocated that the bytes do not warrant.
 
 mod crc64;
 mod lzf;
 mod packed;
+mod stream;
+
+pub(super) use stream::{put_stream, whole_stream};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -76,6 +79,10 @@ pub(super) fn encode(value: &Value) -> Vec<u8> {
             out.push(SET);
             put_length(&mut out, set.len());
             set.iter().for_each(|(member, ())| put_string(&mut out, member));
+        }
+        Value::Stream(stream) => {
+            out.push(stream::NEW);
+            put_stream(&mut out, stream);
         }
         Value::ZSet(zset) => {
             out.push(ZSET);
@@ -148,6 +155,9 @@ fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
                 }
             }
             Ok(Value::List(Arc::new(list)))
+        }
+        stream::OLD | stream::NEW => {
+            Ok(Value::Stream(Arc::new(stream::read_stream(reader, kind)?)))
         }
         _ => Err(RdbError::Data("the kind of value")),
     }
@@ -337,6 +347,11 @@ mod tests {
             Value::List(list) => (0..list.len()).map(|i| list.get(i).unwrap()).collect(),
             Value::Set(set) => set.iter().map(|(member, ())| member.to_vec()).collect(),
             Value::Hash(hash) => hash.iter().map(|(f, v)| [&**f, b"=", &**v].concat()).collect(),
+            Value::Stream(stream) => {
+                let mut bytes = Vec::new();
+                put_stream(&mut bytes, stream);
+                vec![bytes]
+            }
             Value::ZSet(zset) => {
                 zset.iter().map(|(score, m)| [&score.to_le_bytes(), &**m].concat()).collect()
             }
