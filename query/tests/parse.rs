@@ -129,7 +129,7 @@ const PRINTED: &[(&str, &str)] = &[
     ("vector(5m)", "vector(300)"),
     ("`raw\\n` ", "\"raw\\\\n\""),
     ("sum", "sum"),
-    ("by + on", "by + on"),
+    ("by + or", "by + or"),
     ("offset{start=\"1\",by=\"2\"}", "offset{start=\"1\",by=\"2\"}"),
 ];
 

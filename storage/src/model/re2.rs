@@ -271,10 +271,10 @@ impl<'a> Reader<'a> {
     }
 
     fn class_item(&mut self, class: &str) -> Result<(), String> {
-        if self.rest.starts_with("[:")
-            && let Some(end) = self.rest.find(":]")
+        if let Some(after) = self.rest.strip_prefix("[:")
+            && let Some(length) = after.find(":]")
         {
-            let name = self.rest[2..end].trim_start_matches('^');
+            let (name, end) = (after[..length].trim_start_matches('^'), length + 2);
             if !POSIX.contains(&name) {
                 return Err(refused("invalid character class range", &self.rest[..end + 2]));
             }
@@ -422,6 +422,7 @@ mod tests {
             ("a{,2}", "a{,2}", "aa"),
             ("a{2,3}?", "aaa", "a"),
             ("[[]a", "[a", "a"),
+            ("[[:]+", "[:", "]"),
             ("[a&&b]", "&", "c"),
             ("[]a]", "]", "b"),
             ("[a-]", "-", "b"),
