@@ -274,7 +274,8 @@ impl<'a> Reader<'a> {
         if let Some(after) = self.rest.strip_prefix("[:")
             && let Some(length) = after.find(":]")
         {
-            let (name, end) = (after[..length].trim_start_matches('^'), length + 2);
+            let (name, end) = (&after[..length], length + 2);
+            let name = name.strip_prefix('^').unwrap_or(name);
             if !POSIX.contains(&name) {
                 return Err(refused("invalid character class range", &self.rest[..end + 2]));
             }
