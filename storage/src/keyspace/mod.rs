@@ -11,6 +11,7 @@ pub mod command;
 mod database;
 mod effect;
 pub mod extract;
+pub mod feed;
 mod float;
 mod glob;
 mod list;
@@ -26,7 +27,7 @@ mod view;
 mod wire;
 mod zset;
 
-pub use effect::{DATABASES, Effect, Effects, Strings};
+pub use effect::{DATABASES, Effect, Effects, IDENTITY, Strings};
 pub use extract::{Derived, DerivedSample, Extract, Mark};
 pub use float::spell as spell_double;
 pub use glob::matches as glob_matches;
