@@ -16,6 +16,7 @@ use ringwell_query::{Engine, EngineOptions};
 use ringwell_storage::catalog::{Catalog, MemoryCatalog, SledCatalog};
 use ringwell_storage::compaction::Retention;
 use ringwell_storage::disk::OsDisk;
+use ringwell_storage::feed::Identity;
 use ringwell_storage::store::{Options, Store, StoreLimits};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -32,6 +33,7 @@ use crate::ingest::keymap::{self, Keymap, Rules, keep};
 use crate::ingest::recent::RecentKeys;
 use crate::inside::Inside;
 use crate::mcp::Tools;
+use crate::replication::Primary;
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
 use crate::{clock, demo, listen, resp, self_metrics, telemetry};
@@ -58,10 +60,20 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let keymap = Arc::new(Keymap::with_options(Arc::clone(&recent), keymap_options(&config)));
 
     let mut threads = Threads::default();
-    threads.start("committer", committer(&config, &store, threads_end.clone()))?;
+    let primary = Arc::new(Primary::new(Arc::clone(&store), config.replication.clone()));
+    threads.start("committer", committer(&config, &store, &primary, threads_end.clone()))?;
     threads.start("maintenance", maintenance(&store, &keymap, threads_end))?;
-    let served =
-        serve(&runtime, &config, &store, keymap, recent, &mut threads, &trigger, &shutdown);
+    let served = serve(
+        &runtime,
+        &config,
+        &store,
+        keymap,
+        recent,
+        &primary,
+        &mut threads,
+        &trigger,
+        &shutdown,
+    );
 
     trigger.stop();
     threads_trigger.stop();
@@ -101,6 +113,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
         index_cache_bytes: config.limits.index_cache,
+        follow_bytes: config.replication_backlog,
+        stream_name: random_name(),
         ..Options::default()
     };
     let started = Instant::now();
@@ -108,6 +122,17 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
         .with_context(|| format!("cannot open the store in {}", dir.display()))?;
     report(&store, dir, started.elapsed());
     Ok(Arc::new(store))
+}
+
+/// A name that no opening of any store had.
+fn random_name() -> Identity {
+    use std::hash::{BuildHasher, RandomState};
+    let mut name = Identity::default();
+    for (part, piece) in name.chunks_mut(8).enumerate() {
+        let random = RandomState::new().hash_one((clock::now_ms(), part));
+        piece.iter_mut().zip(random.to_le_bytes()).for_each(|(byte, random)| *byte = random);
+    }
+    name
 }
 
 /// The catalogue; one in memory where the directory cannot be used, for no answer depends on it.
@@ -147,7 +172,12 @@ fn report(store: &Store, dir: &Path, took: Duration) {
 }
 
 /// Syncs when someone waits for it, and as often as the sync modes say.
-fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce() + Send + 'static {
+fn committer(
+    config: &Config,
+    store: &Arc<Store>,
+    primary: &Arc<Primary>,
+    end: Shutdown,
+) -> impl FnOnce() + Send + 'static {
     let every = [config.samples_sync, config.keys_sync]
         .into_iter()
         .filter_map(|mode| match mode {
@@ -155,7 +185,7 @@ fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce(
             Sync::Commit | Sync::Off => None,
         })
         .min();
-    let store = Arc::clone(store);
+    let (store, primary) = (Arc::clone(store), Arc::clone(primary));
     move || {
         let mut last = Instant::now();
         let mut failed = false;
@@ -169,7 +199,10 @@ fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce(
             }
             last = Instant::now();
             match store.sync() {
-                Ok(_) => failed = false,
+                Ok(_) => {
+                    failed = false;
+                    primary.synced();
+                }
                 Err(error) if !failed => {
                     failed = true;
                     tracing::error!(%error, "the log cannot be synced; nothing is acknowledged");
@@ -227,6 +260,7 @@ fn serve(
     store: &Arc<Store>,
     keymap: Arc<Keymap>,
     recent: Arc<RecentKeys>,
+    primary: &Arc<Primary>,
     threads: &mut Threads,
     trigger: &Trigger,
     shutdown: &Shutdown,
@@ -241,13 +275,20 @@ fn serve(
         started: clock::now_ms(),
     };
     let counters = Arc::default();
-    let options = resp_options(config, Arc::clone(&counters));
+    let options = resp::RespOptions {
+        primary: Some(Arc::clone(primary)),
+        ..resp_options(config, Arc::clone(&counters))
+    };
+    let stop = shutdown.clone();
+    runtime.spawn(Arc::clone(primary).run(async move { stop.raised().await }));
     let hub = Arc::clone(&options.hub);
     let extract = Arc::<Keymap>::clone(&keymap);
     let face = Face::new(Arc::clone(store), extract, options, about.redis.port());
     let keys = KeyHandles { recent, keymap, inside: face.inside(), counters };
     let handles = Arc::new(handles(config, store, keys, about.clone(), shutdown));
     self_metrics::register(&handles, &handles.keymap);
+    let followed = Arc::clone(primary);
+    handles.registry.register(move |out| followed.gather(out));
     runtime.spawn(keep::run(
         Arc::clone(&handles.keymap),
         face.inside(),

@@ -21,6 +21,7 @@ use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
 use super::shared::{Client, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
+use crate::replication::{Handshake, Wanted};
 
 /// Databases a connection can select.
 pub(super) const DATABASES: i64 = ringwell_storage::keyspace::DATABASES as i64;
@@ -44,6 +45,10 @@ pub(super) struct Session {
     pub(super) blocked: Option<Blocked>,
     /// What CLIENT REPLY says.
     pub(super) silence: Silence,
+    /// What it said of itself as a replica.
+    pub(super) handshake: Handshake,
+    /// Set when it is to be fed as a replica from here on.
+    pub(super) follows: Option<Wanted>,
     /// Where the log ends for all commands since it was last taken.
     written: Option<WalPosition>,
 }
@@ -141,6 +146,8 @@ impl Session {
             hung_up: false,
             blocked: None,
             silence: Silence::No,
+            handshake: Handshake::default(),
+            follows: None,
             written: None,
         }
     }

@@ -171,6 +171,8 @@ pub struct StreamState {
     pub offset: u64,
     /// The name before, and up to which offset that one is good.
     pub before: Option<(Identity, u64)>,
+    /// From which offset on it can be read.
+    pub first: u64,
 }
 
 /// The keyspace at one place of the stream.
@@ -203,7 +205,8 @@ impl Store {
         let (_, from) = names.last()?;
         let before =
             names.len().checked_sub(2).and_then(|i| names.get(i)).map(|(id, _)| (*id, *from));
-        Some(StreamState { name, offset, before })
+        let first = keys.stream.places.first().map_or(offset, |place| place.offset);
+        Some(StreamState { name, offset, before, first })
     }
 
     /// Sees to it that the stream has a name of this opening; a follower may be told of it once the log is

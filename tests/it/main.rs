@@ -20,6 +20,7 @@ mod dump;
 mod events;
 mod export;
 mod families;
+mod follow;
 mod grafana;
 mod layers;
 mod lifecycle;

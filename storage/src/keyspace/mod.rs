@@ -34,6 +34,7 @@ pub use glob::matches as glob_matches;
 pub use list::{End, List};
 pub use map::{Map, Weight};
 pub use packed::Packed;
+pub use rdb::for_restore;
 pub use request::{Decision, Looks, Reply, Request};
 pub use table::Bytes;
 pub use value::{Entry, Value};
