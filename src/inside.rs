@@ -82,7 +82,7 @@ pub fn strings(reply: &Reply) -> Vec<Vec<u8>> {
         Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => {
             replies.iter().flat_map(strings).collect()
         }
-        Reply::Map(pairs) | Reply::Pairs(pairs) => {
+        Reply::Map(pairs) | Reply::Pairs(pairs) | Reply::Keyed(pairs) => {
             pairs.iter().flat_map(|(a, b)| strings(a).into_iter().chain(strings(b))).collect()
         }
         Reply::Verbatim(text) => vec![text.clone().into_bytes()],

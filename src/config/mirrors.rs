@@ -95,8 +95,7 @@ fn set(options: &mut Options, key: &str, value: &DeValue<'_>) -> Result<(), Stri
         "url" => options.target = Source::read(&text)?,
         "password_file" => options.password_file = Some(text.into()),
         "db" => {
-            options.db =
-                text.parse().map_err(|_| "a database is a number up to 255".to_owned())?;
+            options.db = text.parse().map_err(|_| "a database is a number up to 255".to_owned())?;
         }
         "from_db" => options.from_db = database()?,
         "prefix" => options.keys.prefix = text,

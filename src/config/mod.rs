@@ -8,6 +8,7 @@ mod features;
 mod keymap_rules;
 mod knobs;
 mod limits;
+mod mirrors;
 mod raw;
 mod reference;
 mod units;
@@ -27,7 +28,7 @@ use ringwell_storage::compaction::Rule;
 
 use crate::ingest::events::{self, Derive};
 use crate::ingest::keymap;
-use crate::replication;
+use crate::{mirror, replication};
 
 use units::{address, bytes, duration, list, rules, switch};
 
@@ -66,6 +67,8 @@ pub struct Config {
     pub replication_backlog: u64,
     /// How replicas are dealt with.
     pub replication: replication::Options,
+    /// Redis servers that keys are pushed to.
+    pub mirrors: Vec<mirror::redis::Options>,
     /// How often metrics are collected; `None` = never.
     pub collect: Option<Duration>,
     /// The operator's rules of the keymap.
@@ -156,6 +159,7 @@ impl Config {
                 ping: read(settings, "replication.ping", interval)?,
                 timeout: read(settings, "replication.timeout", interval)?,
             },
+            mirrors: settings.mirrors().to_vec(),
             collect: read(settings, "collect.enabled", switch)?.then_some(read(
                 settings,
                 "collect.interval",

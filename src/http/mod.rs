@@ -1,6 +1,7 @@
 //! The HTTP face: Prometheus's API, ours, and the web UI. Every route is on this screen.
 //!
-//! Before any route stands the door ([`auth`]): the Host allow-list, the Origin check, the secret.
+//! Before any route stands the door ([`auth`]): the Host allow-list, the Origin check, the secret. While the
+//! log is replayed [`gate`] stands before that.
 
 mod admin;
 mod auth;
@@ -9,6 +10,7 @@ mod exemplars;
 mod explain;
 mod export;
 mod federate;
+mod gate;
 mod journal;
 mod json;
 mod keys;
@@ -45,6 +47,7 @@ use crate::ingest::recent::RecentKeys;
 use crate::inside::Inside;
 use crate::metrics::Registry;
 
+pub use gate::Gate;
 pub use journal::Journal;
 pub use query::Asker;
 pub use server::{Server, ServerMetrics};
@@ -190,7 +193,7 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .fallback(web::asset)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(Arc::clone(handles), auth::door))
-        .layer(from_fn_with_state(Arc::clone(handles), server::observe))
+        .layer(from_fn_with_state(auth::Door::new(&handles.config, &handles.about), auth::door))
+        .layer(from_fn_with_state(Arc::clone(&handles.metrics), server::observe))
         .with_state(Arc::clone(handles))
 }

@@ -81,7 +81,7 @@ pub(super) async fn alertmanagers() -> Response {
     success(&json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))
 }
 
-/// Listeners open when the log is replayed.
+/// Of the replay that is over; while it goes on [`super::gate`] answers.
 pub(super) async fn walreplay() -> Response {
     success(&json!({ "min": 0, "max": 0, "current": 0 }))
 }
@@ -142,8 +142,8 @@ pub(super) async fn healthy() -> Response {
     plain(StatusCode::OK, "Ringwell is healthy.")
 }
 
-/// Listeners open only when the store is, so who can ask this is served: until the stop, and as
-/// long as the log can be written.
+/// This answers from the time on when the store is open: until the stop, and as long as the log can be
+/// written.
 pub(super) async fn ready(state: State) -> Response {
     if state.shutdown.is_raised() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "Ringwell is stopping.");

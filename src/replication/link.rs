@@ -174,7 +174,7 @@ struct Feeding<'a> {
 
 impl Feeding<'_> {
     async fn run(mut self, handshake: &Handshake, wanted: Wanted) -> std::io::Result<()> {
-        let store = Arc::clone(&self.primary.store);
+        let store = Arc::clone(self.primary.store()?);
         // The name a replica is told must not be forgotten by a power cut.
         let named = tokio::task::spawn_blocking(move || store.name_stream()).await?;
         self.durable(named.map_err(other)?).await?;
@@ -196,10 +196,11 @@ impl Feeding<'_> {
     ) -> std::io::Result<Option<Feeder>> {
         let Wanted::After(name, offset) = wanted else { return Ok(None) };
         let counters = &self.primary.counters;
-        let stream = self.primary.store.stream();
+        let stream = self.primary.store()?.stream();
         let now = stream.map(|stream| stream.name).filter(|now| handshake.renames || *now == name);
         let found = now.and_then(|now| {
-            self.primary.store.stream_from(&name, offset).map(|feeder| (now, feeder))
+            let store = self.primary.store().ok()?;
+            store.stream_from(&name, offset).map(|feeder| (now, feeder))
         });
         let Some((now, feeder)) = found else {
             counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -225,7 +226,7 @@ impl Feeding<'_> {
         handshake: &Handshake,
         wanted: Wanted,
     ) -> std::io::Result<Feeder> {
-        let store = Arc::clone(&self.primary.store);
+        let store = Arc::clone(self.primary.store()?);
         let frozen = tokio::task::spawn_blocking(move || {
             store.stream_view().map(|view| (view, store.log_end()))
         });
@@ -277,7 +278,7 @@ impl Feeding<'_> {
     async fn feed(mut self, mut feeder: Feeder) -> std::io::Result<()> {
         let mut piece = Vec::new();
         loop {
-            let durable = self.primary.store.synced();
+            let durable = self.primary.store()?.synced();
             if feeder.position() < durable {
                 let read = tokio::task::spawn_blocking(move || {
                     let read = feeder.read(durable, PIECE, &mut piece);
@@ -293,15 +294,15 @@ impl Feeding<'_> {
             }
             let synced = self.primary.synced.notified();
             let _ = tokio::time::timeout(LAG, synced).await;
-            let end = self.primary.store.log_end();
-            if self.primary.store.synced() == durable && end > durable {
+            let end = self.primary.store()?.log_end();
+            if self.primary.store()?.synced() == durable && end > durable {
                 self.durable(end).await?;
             }
         }
     }
 
     async fn durable(&self, position: ringwell_storage::model::WalPosition) -> std::io::Result<()> {
-        self.primary.store.wait(position, Ack::Synced).await.map_err(other)
+        self.primary.store()?.wait(position, Ack::Synced).await.map_err(other)
     }
 }
 

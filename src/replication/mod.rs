@@ -17,9 +17,11 @@ use std::time::Duration;
 use ringwell_storage::append::AppendError;
 use ringwell_storage::feed::{Identity, StreamState, Tell};
 use ringwell_storage::store::{Ack, Store};
+
 use tokio::sync::Notify;
 
 use crate::metrics::{Families, Kind};
+use crate::opening::Opening;
 
 pub use handshake::{Handshake, Wanted};
 pub use link::Conversation;
@@ -41,7 +43,7 @@ impl Default for Options {
 
 /// This node as the one that replicas follow.
 pub struct Primary {
-    store: Arc<Store>,
+    opening: Arc<Opening>,
     options: Options,
     replicas: Mutex<BTreeMap<u64, Arc<Replica>>>,
     next: AtomicU64,
@@ -79,9 +81,9 @@ pub struct Replica {
 
 impl Primary {
     /// A node without replicas.
-    pub fn new(store: Arc<Store>, options: Options) -> Primary {
+    pub fn new(opening: Arc<Opening>, options: Options) -> Primary {
         Primary {
-            store,
+            opening,
             options,
             replicas: Mutex::default(),
             next: AtomicU64::new(0),
@@ -122,7 +124,7 @@ impl Primary {
 
     /// How many replicas there are, and how many bytes of the stream the one furthest behind lacks.
     pub fn lag(&self) -> (usize, u64) {
-        let offset = self.store.stream().map_or(0, |stream| stream.offset);
+        let offset = self.offset();
         let replicas = self.replicas();
         let behind = replicas.iter().map(|r| offset.saturating_sub(r.offset())).max();
         (replicas.len(), behind.unwrap_or(0))
@@ -154,7 +156,16 @@ impl Primary {
 
     /// The offset that what was written by now ends at.
     pub fn offset(&self) -> u64 {
-        self.store.stream().map_or(0, |stream| stream.offset)
+        self.stream().map_or(0, |stream| stream.offset)
+    }
+
+    fn stream(&self) -> Option<StreamState> {
+        self.opening.store()?.stream()
+    }
+
+    /// The store, which is open where there is a replica.
+    fn store(&self) -> std::io::Result<&Arc<Store>> {
+        self.opening.store().ok_or_else(|| std::io::Error::other("the store is not open"))
     }
 
     /// Waits until so many replicas have all up to an offset; gives how many have when it ends.
@@ -186,10 +197,12 @@ impl Primary {
     }
 
     async fn tell(&self, what: Tell) -> Result<(), AppendError> {
-        let store = Arc::clone(&self.store);
+        let closed = || AppendError::Log("the store is not open".to_owned());
+        let store = Arc::clone(self.opening.store().ok_or_else(closed)?);
+        let waits = Arc::clone(&store);
         let told = tokio::task::spawn_blocking(move || store.tell(what)).await;
         let position = told.map_err(|error| AppendError::Log(error.to_string()))??;
-        self.store.wait(position, Ack::Synced).await
+        waits.wait(position, Ack::Synced).await
     }
 
     fn join(&self, replica: Replica) -> (u64, Arc<Replica>) {
@@ -228,7 +241,7 @@ impl Primary {
             ));
         }
         lines.push("master_failover_state:no-failover".to_owned());
-        let stream = self.store.stream();
+        let stream = self.stream();
         let name = stream.map_or_else(|| nobody.to_owned(), |stream| hex(&stream.name));
         lines.push(format!("master_replid:{name}"));
         let before = stream.and_then(|stream| stream.before);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
-use ringwell_storage::keyspace::command::find;
+use ringwell_storage::keyspace::command::{find, waits};
 use ringwell_storage::keyspace::{Bytes, Reply};
 use ringwell_storage::model::WalPosition;
 
 use super::hub::{Hub, Inbox, Mailbox, Topic, mailbox};
-use super::shared::Shared;
+use super::shared::{LOADING, Shared};
 use crate::inside::{Called, Ear, Heard, Inside};
 
 /// Bytes that wait for an ear that is not read; beyond, it hears no more.
@@ -21,7 +21,7 @@ static NEXT_EAR: AtomicU64 = AtomicU64::new(1 << 63);
 impl Inside for Shared {
     fn call(&self, args: &[&[u8]]) -> Called {
         let name = args.first().copied().unwrap_or_default();
-        if find(name).is_none_or(|command| command.blocks || !command.takes(args.len())) {
+        if find(name).is_none_or(|c| waits(c, args).is_some() || !c.takes(args.len())) {
             let name = String::from_utf8_lossy(name);
             let reply = Reply::Error(format!("ERR '{name}' cannot be called like this here"));
             return Called { reply, position: None };
@@ -39,8 +39,11 @@ impl Inside for Shared {
     }
 
     fn acknowledged(&self, position: WalPosition) -> BoxFuture<'static, Result<(), String>> {
-        let durable = self.store.wait(position, self.options.ack);
-        Box::pin(async move { durable.await.map_err(|error| error.to_string()) })
+        let durable = self.store().map(|store| store.wait(position, self.options.ack));
+        Box::pin(async move {
+            let durable = durable.ok_or(LOADING)?;
+            durable.await.map_err(|error| error.to_string())
+        })
     }
 
     fn publish(&self, channel: &[u8], message: &[u8]) -> usize {

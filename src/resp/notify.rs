@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use ringwell_storage::keyspace::{
-    Derived, Effect, Effects, End, Extract, Keyspace, Request, Value,
+    Derived, Effect, Effects, End, Extract, Keyspace, Request, Stream, StreamEffect, Value,
 };
 
 use super::commands::{Settings, class};
@@ -98,10 +98,11 @@ fn note(
             events.push(Event { class, name: name.to_owned(), db, key: key.into() });
         };
         let before = |key: &[u8]| keyspace.entry(db, key);
-        if let Some(key) = made(&effect)
-            && before(key).is_none_or(|entry| entry.expired(now))
-        {
-            tell(b'n', "new", db, key);
+        if let Some(key) = made(&effect) {
+            let db = if let Effect::Copy { to_db, .. } = effect { to_db } else { db };
+            if keyspace.entry(db, key).is_none_or(|entry| entry.expired(now)) {
+                tell(b'n', "new", db, key);
+            }
         }
         match effect {
             Effect::Delete { key } if before(key).is_some_and(|entry| entry.expired(now)) => {
@@ -123,6 +124,15 @@ fn note(
                     tell(b'g', "rename_to", to_db, to);
                 }
             },
+            Effect::Stream { key, effect } => {
+                let stream = match before(key).map(|entry| &entry.value) {
+                    Some(Value::Stream(stream)) => Some(&**stream),
+                    _ => None,
+                };
+                if let Some((class, name)) = to_stream(&command, stream, &effect) {
+                    tell(class, name, db, key);
+                }
+            }
             effect => {
                 if let Some((class, name, key)) = changed(&command, &effect) {
                     tell(class, name, db, key);
@@ -143,6 +153,10 @@ fn made<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::HashSet { key, .. }
         | Effect::SetAdd { key, .. }
         | Effect::ZSetAdd { key, .. } => Some(key),
+        Effect::Stream {
+            key,
+            effect: StreamEffect::Add { .. } | StreamEffect::Set { .. } | StreamEffect::Put { .. },
+        } => Some(key),
         Effect::Copy { to, .. } => Some(to),
         _ => None,
     }
@@ -151,6 +165,38 @@ fn made<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
 fn moves(command: &str) -> bool {
     command.ends_with("store")
         || matches!(command, "rename" | "renamenx" | "move" | "sort" | "restore")
+}
+
+/// Class and name of what a command does to a stream, which was `before` if it was there.
+fn to_stream(
+    command: &str,
+    before: Option<&Stream>,
+    effect: &StreamEffect<'_>,
+) -> Option<(u8, &'static str)> {
+    let known = |group: &[u8]| before.is_some_and(|stream| stream.has_group(group));
+    let name = match *effect {
+        StreamEffect::Put { .. } => return Some((b'g', "restore")),
+        StreamEffect::Add { .. } => "xadd",
+        StreamEffect::Trim { .. } => "xtrim",
+        StreamEffect::Delete { .. } => "xdel",
+        StreamEffect::Set { .. } if command == "xsetid" => "xsetid",
+        StreamEffect::GroupSet { group, .. } if command == "xgroup" => {
+            if known(group) {
+                "xgroup-setid"
+            } else {
+                "xgroup-create"
+            }
+        }
+        StreamEffect::GroupRemove { .. } => "xgroup-destroy",
+        StreamEffect::Seen { group, consumer, .. }
+            if !before.is_some_and(|stream| stream.has_consumer(group, consumer)) =>
+        {
+            "xgroup-createconsumer"
+        }
+        StreamEffect::ConsumerRemove { .. } => "xgroup-delconsumer",
+        _ => return None,
+    };
+    Some((b't', name))
 }
 
 /// Class and name of what a command does to the insides of a key.

@@ -31,7 +31,7 @@ use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
 use crate::space::Space;
-use crate::wal::{Held, KeysRecord, Log, LogOptions, ShardBatch};
+use crate::wal::{Held, KeysRecord, Log, LogOptions, Progress, ShardBatch};
 
 pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
@@ -84,6 +84,8 @@ pub struct Options {
     /// What this opening names the stream that followers are fed; no other opening, of no copy either, may
     /// have had it.
     pub stream_name: Identity,
+    /// Where others can see how far an opening is.
+    pub progress: Arc<Progress>,
 }
 
 impl Default for Options {
@@ -107,6 +109,7 @@ impl Default for Options {
             index_cache_bytes: 32 << 20,
             follow_bytes: 1 << 30,
             stream_name: [0; IDENTITY],
+            progress: Arc::default(),
         }
     }
 }
@@ -257,7 +260,7 @@ impl Store {
         let pages = Arc::new(PageCache::new(options.index_cache_bytes));
         let mut recovering = Recovering::begin(disk, &pages, head)?;
         recovering.contents.exemplars.resize(options.exemplars);
-        let (recovered, log) = recovering.finish(options.log)?;
+        let (recovered, log) = recovering.finish(options.log, &options.progress)?;
         let Recovering { disk, manifest, head, contents, blocks, tombstones, report } = recovered;
         for shard in 0..SHARDS {
             head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));

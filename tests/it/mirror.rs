@@ -16,13 +16,15 @@ const GRACE_MS: i64 = 3_600_000;
 
 fn node_with(dir: &Path, mirror: &str) -> Options {
     let path = dir.join("ringwell.toml");
-    std::fs::write(&path, format!("[[mirror.redis]]\nname = \"test\"\ngrace = \"1h\"\n{mirror}")).unwrap();
+    std::fs::write(&path, format!("[[mirror.redis]]\nname = \"test\"\ngrace = \"1h\"\n{mirror}"))
+        .unwrap();
     Options::default().arg(format!("--config={}", path.display()))
 }
 
 /// What is in a database, without the mirror's own keys, expiries moved back by what they are later.
 fn there(address: &str, db: u8, prefix: &str) -> Vec<(String, String)> {
-    let all = contents_of(address, db, |expires| if expires > 0 { expires - GRACE_MS } else { expires });
+    let all =
+        contents_of(address, db, |expires| if expires > 0 { expires - GRACE_MS } else { expires });
     let ours = all.into_iter().filter(|(key, _)| key != CURSOR);
     ours.filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value))).collect()
 }
@@ -118,7 +120,8 @@ fn a_target_that_came_back_from_an_old_file_ends_equal() {
     let rebuilds = metric(&node, "ringwell_mirror_rebuilds_total");
     for _ in 0..10 {
         // Nothing that only a rebuild can tell.
-        let plain: Vec<_> = draw.pipeline(60).into_iter().filter(|c| c[0] == b"RPUSH" || c[0] == b"ZADD").collect();
+        let plain: Vec<_> =
+            draw.pipeline(60).into_iter().filter(|c| c[0] == b"RPUSH" || c[0] == b"ZADD").collect();
         assert!(send_all(&mut client, &plain));
     }
     ends_equal(&node, &target.address(), ("", ""));
@@ -139,7 +142,10 @@ fn a_target_that_came_back_from_an_old_file_ends_equal() {
 fn a_frozen_target_is_in_nobodys_way_and_ends_equal() {
     let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
     let dir = tempfile::tempdir().unwrap();
-    let mirror = format!("url = \"redis://{}\"\nprefix = \"m:\"\nonly = [\"L*\", \"Z*\"]\nnot = \"L3\"\n", target.address());
+    let mirror = format!(
+        "url = \"redis://{}\"\nprefix = \"m:\"\nonly = [\"L*\", \"Z*\"]\nnot = \"L3\"\n",
+        target.address()
+    );
     let node = node_with(dir.path(), &mirror).start();
     let mut other = Connection::open(&target.address());
     other.call(&["SET", "not-ours", "1"]);
@@ -162,7 +168,8 @@ fn a_frozen_target_is_in_nobodys_way_and_ends_equal() {
     };
     node.wait_for("the target to be equal", |node| {
         (metric(node, "ringwell_mirror_lag_bytes") == 0.0
-            && ours(node) == there(&target.address(), 0, "m:")).then_some(())
+            && ours(node) == there(&target.address(), 0, "m:"))
+        .then_some(())
     });
     assert_eq!(format!("{:?}", other.call(&["GET", "not-ours"])), "Bulk(\"$1\")");
 }
@@ -170,11 +177,17 @@ fn a_frozen_target_is_in_nobodys_way_and_ends_equal() {
 /// What the target refuses is told, and made good when it takes it again.
 #[test]
 fn refusals_are_told_apart() {
-    let Some(target) = Server::start(Path::new("redis-server"), &["--requirepass", "right"]) else { return };
+    let Some(target) = Server::start(Path::new("redis-server"), &["--requirepass", "right"]) else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let password = dir.path().join("password");
     std::fs::write(&password, "wrong\n").unwrap();
-    let mirror = format!("url = \"redis://:x@{}\"\npassword_file = \"{}\"\n", target.address(), password.display());
+    let mirror = format!(
+        "url = \"redis://:x@{}\"\npassword_file = \"{}\"\n",
+        target.address(),
+        password.display()
+    );
     let node = node_with(dir.path(), &mirror).start();
     Connection::open(&node.redis).call(&["SET", "k", "v"]);
     node.wait_for("the refusal", |node| {

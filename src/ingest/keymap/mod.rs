@@ -221,7 +221,8 @@ impl Extract for Keymap {
                 | Effect::ListInsert { .. }
                 | Effect::ListRemove { .. }
                 | Effect::ZSetAdd { .. }
-                | Effect::ZSetRemove { .. } => {}
+                | Effect::ZSetRemove { .. }
+                | Effect::Stream { .. } => {}
                 Effect::ListPush { .. }
                 | Effect::ListDrop { .. }
                 | Effect::Expire { .. }
@@ -265,6 +266,7 @@ fn key_of<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::ListRemove { key, .. }
         | Effect::ZSetAdd { key, .. }
         | Effect::ZSetRemove { key, .. }
+        | Effect::Stream { key, .. }
         | Effect::Copy { key, .. }
         | Effect::Mark { key, .. } => Some(key),
         Effect::FlushDb | Effect::FlushAll | Effect::SwapDb { .. } => None,

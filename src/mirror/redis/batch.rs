@@ -86,7 +86,8 @@ impl<'k> Units<'k> {
                 [name] if *name == b"MULTI" => open = true,
                 [name] if *name == b"EXEC" => open = false,
                 [name, number] if *name == b"SELECT" => {
-                    let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
+                    let number =
+                        std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
                     db = number.ok_or("a database that is no number")?;
                 }
                 args => self.translate(args, db, &mut unit),
@@ -103,7 +104,8 @@ impl<'k> Units<'k> {
 
     fn translate(&self, args: &[&[u8]], db: u8, unit: &mut Unit) {
         let ours = db == self.from_db;
-        let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse::<u8>().ok());
+        let number =
+            |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse::<u8>().ok());
         match args {
             [b"PING", ..] | [b"REPLCONF", ..] => {}
             [b"FLUSHALL", ..] => unit.rebuild = true,
@@ -130,6 +132,11 @@ impl<'k> Units<'k> {
                 let at = at.unwrap_or(i64::MAX).saturating_add(self.grace).to_string();
                 unit.push(&[b"PEXPIREAT", &self.keys.there(key), at.as_bytes()]);
             }
+            [b"XGROUP", what, key, rest @ ..] if ours && self.keys.has(key) => {
+                let key = self.keys.there(key);
+                unit.push(&[&[&b"XGROUP"[..], what, &key], rest].concat());
+            }
+            [b"XGROUP", ..] => {}
             [name, key, rest @ ..] if ours && self.keys.has(key) => {
                 let key = self.keys.there(key);
                 let mut words = vec![*name, &key];
@@ -212,7 +219,8 @@ mod tests {
         let keys = Keys { prefix: "p:".into(), only: vec!["a*".into()], not: vec!["ab*".into()] };
         let told = "PEXPIREAT a 5; SET a 1; SET ab 2; SET b 3; MULTI; DEL a1; DEL b; EXEC; SELECT 2; DEL a; SELECT 0; PING";
         let found = units(&keys, told);
-        let sent: Vec<_> = found.iter().map(|(unit, _)| (unit.requests.clone(), unit.count)).collect();
+        let sent: Vec<_> =
+            found.iter().map(|(unit, _)| (unit.requests.clone(), unit.count)).collect();
         assert_eq!(sent[0], (stream("PEXPIREAT p:a 1005"), 1));
         assert_eq!(sent[1], (stream("SET p:a 1"), 1));
         assert_eq!(sent[2], (vec![], 0));

@@ -56,7 +56,14 @@ impl Reply {
 /// What an error of the whole request means.
 pub(super) fn classify(text: &str) -> Trouble {
     const BUSY: [&str; 9] = [
-        "OOM", "LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "TRYAGAIN",
+        "OOM",
+        "LOADING",
+        "BUSY",
+        "READONLY",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "NOREPLICAS",
+        "TRYAGAIN",
         "MISCONF",
     ];
     let code = text.split(' ').next().unwrap_or_default();
@@ -83,7 +90,8 @@ impl Client {
         let target = &options.target;
         let connecting = TcpStream::connect(&target.address);
         let stream = tokio::time::timeout(PATIENCE, connecting).await;
-        let stream = stream.map_err(|_| Trouble::Link("the target does not answer".to_owned()))??;
+        let stream =
+            stream.map_err(|_| Trouble::Link("the target does not answer".to_owned()))??;
         stream.set_nodelay(true)?;
         let mut client = Client { stream: BufReader::new(stream) };
         let mut auth: Vec<Vec<u8>> = target.auth.iter().map(|part| part.clone().into()).collect();

@@ -39,7 +39,9 @@ impl Cursor {
     /// As it is written.
     pub(super) fn text(&self) -> Vec<u8> {
         match self.place {
-            Some((name, offset)) => format!("{}:{}:{offset}:{}", self.epoch, hex(&name), self.moved),
+            Some((name, offset)) => {
+                format!("{}:{}:{offset}:{}", self.epoch, hex(&name), self.moved)
+            }
             None => format!("{}:-:0:{}", self.epoch, self.moved),
         }
         .into_bytes()
@@ -58,7 +60,14 @@ mod tests {
         ] {
             assert_eq!(Cursor::read(&cursor.text()), cursor);
         }
-        for nonsense in [&b""[..], b"x", b"3:zz:4", b"3:", b"\xff", b"3:abababababababababababababababababababab:4"] {
+        for nonsense in [
+            &b""[..],
+            b"x",
+            b"3:zz:4",
+            b"3:",
+            b"\xff",
+            b"3:abababababababababababababababababababab:4",
+        ] {
             assert_eq!(Cursor::read(nonsense).place, None);
         }
         assert_eq!(Cursor::read(b"3:-:0").epoch, 3);

@@ -95,7 +95,7 @@ impl Mirror {
         let mut pause = PAUSE.0;
         loop {
             let before = self.state.batches.load(Ordering::Relaxed);
-            let Err(trouble) = writer::session(self).await else { continue };
+            let Err(trouble) = writer::session(self).await;
             self.state.up.store(false, Ordering::Relaxed);
             self.state.retries.fetch_add(1, Ordering::Relaxed);
             let moved = self.state.batches.load(Ordering::Relaxed) > before;
@@ -114,7 +114,11 @@ impl Mirror {
         if *last != text {
             let mirror = &self.options.name;
             match trouble {
-                Trouble::Stop(_) => tracing::error!(mirror, error = text, "the mirror stands until this is put right"),
+                Trouble::Stop(_) => tracing::error!(
+                    mirror,
+                    error = text,
+                    "the mirror stands until this is put right"
+                ),
                 _ => tracing::warn!(mirror, error = text, "the mirror tries again"),
             }
             *last = text;
@@ -162,22 +166,55 @@ impl Mirror {
         let (bytes, seconds) = self.lag();
         let flag = |flag: &AtomicBool| f64::from(u8::from(flag.load(Ordering::Relaxed)));
         for (name, help, value) in [
-            ("ringwell_mirror_up", "1 while the target takes what it is sent.", flag(&self.state.up)),
-            ("ringwell_mirror_stopped", "1 while the mirror stands until somebody puts something right.", flag(&self.state.stopped)),
-            ("ringwell_mirror_lag_bytes", "Bytes of the stream that the target has not.", bytes as f64),
-            ("ringwell_mirror_lag_seconds", "How long the oldest change that the target has not is there.", seconds),
-            ("ringwell_mirror_offset", "The offset in the stream up to which the target has all.", self.state.done.load(Ordering::Relaxed) as f64),
+            (
+                "ringwell_mirror_up",
+                "1 while the target takes what it is sent.",
+                flag(&self.state.up),
+            ),
+            (
+                "ringwell_mirror_stopped",
+                "1 while the mirror stands until somebody puts something right.",
+                flag(&self.state.stopped),
+            ),
+            (
+                "ringwell_mirror_lag_bytes",
+                "Bytes of the stream that the target has not.",
+                bytes as f64,
+            ),
+            (
+                "ringwell_mirror_lag_seconds",
+                "How long the oldest change that the target has not is there.",
+                seconds,
+            ),
+            (
+                "ringwell_mirror_offset",
+                "The offset in the stream up to which the target has all.",
+                self.state.done.load(Ordering::Relaxed) as f64,
+            ),
         ] {
             out.family(name, Kind::Gauge, help).sample(&labels, value);
         }
         for (name, help, counter) in [
             ("ringwell_mirror_commands_total", "Commands the target took.", &self.state.commands),
             ("ringwell_mirror_batches_total", "Transactions the target took.", &self.state.batches),
-            ("ringwell_mirror_rebuilds_total", "Times all keys were written anew.", &self.state.rebuilds),
-            ("ringwell_mirror_retries_total", "Times the mirror had to try again.", &self.state.retries),
-            ("ringwell_mirror_dead_commands_total", "Commands the target refused for good; their keys are no longer equal.", &self.state.dead),
+            (
+                "ringwell_mirror_rebuilds_total",
+                "Times all keys were written anew.",
+                &self.state.rebuilds,
+            ),
+            (
+                "ringwell_mirror_retries_total",
+                "Times the mirror had to try again.",
+                &self.state.retries,
+            ),
+            (
+                "ringwell_mirror_dead_commands_total",
+                "Commands the target refused for good; their keys are no longer equal.",
+                &self.state.dead,
+            ),
         ] {
-            out.family(name, Kind::Counter, help).sample(&labels, counter.load(Ordering::Relaxed) as f64);
+            out.family(name, Kind::Counter, help)
+                .sample(&labels, counter.load(Ordering::Relaxed) as f64);
         }
     }
 }

@@ -27,7 +27,11 @@ pub(super) async fn run(target: &mut Target<'_>) -> Result<Feeder, Trouble> {
     let frozen = frozen.await.map_err(|error| own(&error))?;
     let (start, end) = frozen.map_err(|error| own(&error))?;
     mirror.store.wait(end, Ack::Synced).await.map_err(|error| own(&error))?;
-    tracing::info!(mirror = mirror.options.name, keys = start.view.keys(), "all keys are written anew");
+    tracing::info!(
+        mirror = mirror.options.name,
+        keys = start.view.keys(),
+        "all keys are written anew"
+    );
     remove_others(target, &start.view).await?;
     write_all(target, &start.view).await?;
     target.apply(&[], 0, Some((start.name, start.offset))).await?;

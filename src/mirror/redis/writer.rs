@@ -82,13 +82,20 @@ impl<'m> Target<'m> {
         let late = crate::clock::now_ms() - self.cursor.moved;
         // What expires there by itself may be gone, though it was changed here since.
         if late > self.grace() / 2 {
-            tracing::warn!(mirror = self.mirror.options.name, "the target was away for too long; all keys are written anew");
+            tracing::warn!(
+                mirror = self.mirror.options.name,
+                "the target was away for too long; all keys are written anew"
+            );
             return None;
         }
         let feeder = self.mirror.store.stream_from(&name, offset);
         match feeder {
             Some(_) => self.mirror.state.done.store(offset, Ordering::Relaxed),
-            None => tracing::warn!(mirror = self.mirror.options.name, offset, "the log does not have what comes after the target's cursor; all keys are written anew"),
+            None => tracing::warn!(
+                mirror = self.mirror.options.name,
+                offset,
+                "the log does not have what comes after the target's cursor; all keys are written anew"
+            ),
         }
         feeder
     }
@@ -163,7 +170,9 @@ impl<'m> Target<'m> {
 
     async fn move_to(&mut self, requests: &[u8], count: usize, end: u64) -> Result<(), Trouble> {
         let Some((_, offset)) = self.cursor.place else { return Ok(()) };
-        let Some(name) = self.mirror.store.stream().map(|stream| stream.name) else { return Ok(()) };
+        let Some(name) = self.mirror.store.stream().map(|stream| stream.name) else {
+            return Ok(());
+        };
         if count > 0 || end >= offset + STEP {
             self.apply(requests, count, Some((name, end))).await?;
         }

@@ -1,5 +1,7 @@
 //! The one function that changes the keyspace, live and in replay. It cannot fail.
 
+mod stream;
+
 use std::sync::Arc;
 
 use super::database::Database;
@@ -106,6 +108,7 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
                 members.for_each(|member| zset.remove(member));
             }
         }),
+        Effect::Stream { key, effect } => stream::apply(database, key, effect),
         // These concern two databases and are done above.
         Effect::Copy { .. } | Effect::SwapDb { .. } => {}
         // These are for followers.

@@ -4,6 +4,10 @@
 //! them where they lie. Invariant: the bytes are well formed, because only the methods here write
 //! them and [`Effects::decode`] checks every one.
 
+mod stream;
+
+pub use stream::{Deliveries, Ids, StreamEffect};
+
 use super::extract::Mark;
 use super::list::End;
 use super::wire::{FormatError, Reader, put_bytes, put_varint};
@@ -185,6 +189,13 @@ pub enum Effect<'a> {
     SwapDb {
         /// The other one.
         with: u8,
+    },
+    /// Something happens to a stream.
+    Stream {
+        /// Which.
+        key: &'a [u8],
+        /// What.
+        effect: StreamEffect<'a>,
     },
     /// Every key of the database goes.
     FlushDb,
@@ -588,6 +599,14 @@ fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatEr
                 return Err(FormatError::Unknown { what: "length of an identity", found, offset });
             }
         },
+        _ if stream::is_kind(kind) => {
+            let key = body.bytes()?;
+            let effect = stream::read(kind, body)?;
+            Effect::Stream {
+                key,
+                effect: effect.ok_or_else(|| unknown("effect kind", kind, body))?,
+            }
+        }
         _ => return Err(unknown("effect kind", kind, body)),
     })
 }

@@ -4,9 +4,10 @@
 //! offsets in the stream are counted from them, live, in replay and when the log is read again. So
 //! what is spelled here is frozen: a change needs a new version of the effects.
 
-use super::effect::{Effect, Effects, Strings};
+use super::effect::{Effect, Effects, Ids, StreamEffect, Strings};
 use super::float;
 use super::list::End;
+use super::rdb::seal_stream;
 
 /// Arguments of one command at most, beside its name and key; even, so that no pair is torn.
 const MOST: usize = 1 << 16;
@@ -106,6 +107,12 @@ fn writes(effect: &Effect<'_>) -> usize {
         | Effect::SetRemove { members: strings, .. }
         | Effect::ZSetAdd { pairs: strings, .. }
         | Effect::ZSetRemove { members: strings, .. } => runs(strings),
+        Effect::Stream { effect, .. } => match effect {
+            // Made by the group that comes.
+            StreamEffect::Set { new: true, .. } => 0,
+            StreamEffect::Deliver { entries, .. } => entries.clone().count(),
+            _ => 1,
+        },
         Effect::Mark { .. }
         | Effect::Begin
         | Effect::End
@@ -150,6 +157,7 @@ fn spell_one(effect: Effect<'_>, out: &mut impl Out) {
         Effect::Copy { key, to_db, to } => {
             command(out, &[b"COPY", key, to, b"DB", number(to_db.into()).as_bytes(), b"REPLACE"]);
         }
+        Effect::Stream { key, effect } => spell_stream(key, effect, out),
         Effect::FlushDb => command(out, &[b"FLUSHDB"]),
         Effect::FlushAll => command(out, &[b"FLUSHALL"]),
         Effect::Ping => command(out, &[b"PING"]),
@@ -160,6 +168,70 @@ fn spell_one(effect: Effect<'_>, out: &mut impl Out) {
         | Effect::End
         | Effect::Identity { .. } => {}
     }
+}
+
+/// In commands of Redis 7.
+fn spell_stream(key: &[u8], effect: StreamEffect<'_>, out: &mut impl Out) {
+    match effect {
+        StreamEffect::Add { id, pairs } => {
+            head(out, 3 + usize::try_from(pairs.count()).unwrap_or(usize::MAX));
+            [b"XADD", key, id.to_string().as_bytes()].iter().for_each(|arg| bulk(out, arg));
+            pairs.for_each(|string| bulk(out, string));
+        }
+        StreamEffect::Trim { first: Some(first), .. } => {
+            command(out, &[b"XTRIM", key, b"MINID", b"=", first.to_string().as_bytes()]);
+        }
+        StreamEffect::Trim { first: None, .. } => {
+            command(out, &[b"XTRIM", key, b"MAXLEN", b"=", b"0"]);
+        }
+        StreamEffect::Delete { ids } => numbered(out, &[b"XDEL", key], ids),
+        StreamEffect::Set { new: true, .. } => {}
+        StreamEffect::Set { last, max_deleted, added, new: false } => {
+            let (last, deleted) = (last.to_string(), max_deleted.to_string());
+            let added = added.to_string();
+            let head = [b"XSETID", key, last.as_bytes(), b"ENTRIESADDED", added.as_bytes()];
+            command(out, &[&head[..], &[b"MAXDELETEDID", deleted.as_bytes()]].concat());
+        }
+        StreamEffect::GroupSet { group, last, read, new } => {
+            let (last, read) = (last.to_string(), read.map(|read| read.to_string()));
+            let what: &[u8] = if new { b"CREATE" } else { b"SETID" };
+            let mut words = vec![b"XGROUP", what, key, group, last.as_bytes()];
+            if new {
+                words.push(b"MKSTREAM");
+            }
+            if let Some(read) = &read {
+                words.extend([&b"ENTRIESREAD"[..], read.as_bytes()]);
+            }
+            command(out, &words);
+        }
+        StreamEffect::GroupRemove { group } => {
+            command(out, &[b"XGROUP", b"DESTROY", key, group]);
+        }
+        StreamEffect::Seen { group, consumer, .. } => {
+            command(out, &[b"XGROUP", b"CREATECONSUMER", key, group, consumer]);
+        }
+        StreamEffect::ConsumerRemove { group, consumer } => {
+            command(out, &[b"XGROUP", b"DELCONSUMER", key, group, consumer]);
+        }
+        StreamEffect::Deliver { group, consumer, entries } => {
+            for (id, at, count) in entries {
+                let (id, at, count) = (id.to_string(), at.to_string(), count.to_string());
+                let words = [b"XCLAIM", key, group, consumer, b"0", id.as_bytes()];
+                let rest = [b"TIME", at.as_bytes(), b"RETRYCOUNT", count.as_bytes()];
+                command(out, &[&words[..], &rest, &[b"FORCE", b"JUSTID"]].concat());
+            }
+        }
+        StreamEffect::Acknowledge { group, ids } => numbered(out, &[b"XACK", key, group], ids),
+        StreamEffect::Put { stream } => {
+            command(out, &[b"RESTORE", key, b"0", &seal_stream(stream), b"REPLACE"]);
+        }
+    }
+}
+
+fn numbered(out: &mut impl Out, words: &[&[u8]], ids: Ids<'_>) {
+    head(out, words.len() + usize::try_from(ids.left()).unwrap_or(usize::MAX));
+    words.iter().for_each(|word| bulk(out, word));
+    ids.for_each(|id| bulk(out, id.to_string().as_bytes()));
 }
 
 fn select(out: &mut impl Out, db: u8) {

@@ -7,6 +7,7 @@ use super::database::Database;
 use super::effect::DATABASES;
 use super::list::List;
 use super::map::Map;
+use super::rdb::{put_stream, whole_stream};
 use super::table::{Bytes, Table};
 use super::value::{Entry, Value};
 use super::wire::{FormatError, Reader, put_bytes, put_varint};
@@ -21,6 +22,7 @@ const LIST: u8 = 2;
 const HASH: u8 = 3;
 const SET: u8 = 4;
 const ZSET: u8 = 5;
+const STREAM: u8 = 6;
 
 /// All keys and marks as they were. It shares pages and segments with the keyspace it came from.
 #[derive(Clone, Debug)]
@@ -141,6 +143,11 @@ fn encode_value(out: &mut Vec<u8>, value: &Value) {
             put_varint(out, set.len() as u64);
             set.iter().for_each(|(member, ())| put_bytes(out, member));
         }
+        Value::Stream(stream) => {
+            let mut bytes = Vec::new();
+            put_stream(&mut bytes, stream);
+            put_bytes(out, &bytes);
+        }
         Value::ZSet(zset) => {
             put_varint(out, zset.len() as u64);
             for (score, member) in zset.iter() {
@@ -158,6 +165,7 @@ fn kind_of(value: &Value) -> u8 {
         Value::Hash(_) => HASH,
         Value::Set(_) => SET,
         Value::ZSet(_) => ZSET,
+        Value::Stream(_) => STREAM,
     }
 }
 
@@ -219,6 +227,10 @@ fn decode_value(kind: u8, reader: &mut Reader<'_>) -> Result<Value, FormatError>
                 zset.insert(reader.bytes()?, score);
             }
             Value::ZSet(Arc::new(zset))
+        }
+        STREAM => {
+            let stream = whole_stream(reader.bytes()?);
+            Value::Stream(Arc::new(stream.map_err(|_| unknown("stream of kind", kind, reader))?))
         }
         _ => return Err(unknown("value kind", kind, reader)),
     })

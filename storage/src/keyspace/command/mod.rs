@@ -17,11 +17,13 @@ mod scan;
 mod set;
 mod sort;
 mod space;
+mod stream;
 mod string;
 mod zrange;
 mod zset;
 
-pub use blocking::timeout;
+pub use blocking::{as_waiting, waits};
+pub(in crate::keyspace) use number::parse as parse_integer;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use super::effect::Effects;
 use super::list::List;
 use super::map::Map;
 use super::request::{Decision, Looks, Reply, Request};
+use super::stream::Stream;
 use super::table::Bytes;
 use super::value::{Entry, Value};
 use super::zset::ZSet;
@@ -56,7 +59,7 @@ pub struct Command {
 /// Bytes all arguments of one request may have together, so that its effects fit one record.
 const MAX_REQUEST: usize = 768 << 20;
 /// The longest name in the table.
-const MAX_NAME: usize = 16;
+const MAX_NAME: usize = 20;
 
 /// Every data command, in order of names.
 pub static COMMANDS: &[Command] = &{
@@ -214,6 +217,21 @@ pub static COMMANDS: &[Command] = &{
         command("ttl", 2, R, expire::ttl, "Says for how long, in seconds."),
         command("type", 2, R, keys::kind, "Says what a key holds."),
         command("unlink", -2, W, keys::del, "Deletes keys."),
+        reading(command("xack", -4, W, stream::xack, "Says that entries were processed.")),
+        command("xadd", -5, W, stream::xadd, "Adds an entry."),
+        reading(command("xautoclaim", -6, W, stream::xautoclaim, "Takes over what others left.")),
+        reading(command("xclaim", -6, W, stream::xclaim, "Takes entries over from others.")),
+        command("xdel", -3, W, stream::xdel, "Deletes entries."),
+        command("xgroup", -2, W, stream::xgroup, "Makes, changes and removes groups."),
+        command("xinfo", -2, R, stream::xinfo, "Says what is known of a stream."),
+        command("xlen", 2, R, stream::xlen, "Counts entries."),
+        command("xpending", -3, R, stream::xpending, "Shows what was not acknowledged."),
+        command("xrange", -4, R, stream::xrange, "Gives a range of entries."),
+        waiting(command("xread", -4, R, stream::xread, "Gives what is new, waiting for it.")),
+        waiting(reading(command("xreadgroup", -7, W, stream::xreadgroup, "Delivers what is new."))),
+        command("xrevrange", -4, R, stream::xrevrange, "Gives a range, last first."),
+        command("xsetid", -3, W, stream::xsetid, "Sets what a stream counts."),
+        command("xtrim", -4, W, stream::xtrim, "Lets the oldest entries go."),
         command("zadd", -4, W, zset::zadd, "Adds members with scores."),
         command("zcard", 2, R, zset::zcard, "Counts members."),
         command("zcount", 4, R, zrange::zcount, "Counts members in a range of scores."),
@@ -443,6 +461,14 @@ impl<'a> Context<'a> {
         match self.entry(key).map(|entry| &entry.value) {
             None => Ok(None),
             Some(Value::ZSet(zset)) => Ok(Some(zset)),
+            Some(_) => Err(Refusal::WrongType),
+        }
+    }
+
+    pub(super) fn stream(&mut self, key: &[u8]) -> Result<Option<&'a Arc<Stream>>, Refusal> {
+        match self.entry(key).map(|entry| &entry.value) {
+            None => Ok(None),
+            Some(Value::Stream(stream)) => Ok(Some(stream)),
             Some(_) => Err(Refusal::WrongType),
         }
     }

@@ -1,12 +1,14 @@
 //! A whole keyspace as the RDB file that a replica is given, in pieces: never more than one of them is in
 //! memory beside the View it is made of.
 //!
-//! It is of version 9 and of plain kinds, so that every Redis since 5 and every Valkey reads it.
+//! It is of version 9 and of plain kinds, so that every Redis since 5 and every Valkey reads it; where there
+//! are streams it is of version 10, which Redis 7 reads.
 
 use super::{crc64, kind_of, put_length, put_string, put_value};
+use crate::keyspace::value::{Entry, Value};
 use crate::keyspace::view::View;
 
-const MAGIC: &[u8] = b"REDIS0009";
+const MAGIC: [&[u8]; 2] = [b"REDIS0009", b"REDIS0010"];
 const AUX: u8 = 0xfa;
 const EXPIRES_MS: u8 = 0xfc;
 const RESIZE: u8 = 0xfb;
@@ -39,7 +41,10 @@ impl View {
     /// Writes all keys as an RDB file, piece by piece, until `give` says that it takes no more; whether
     /// it took all.
     pub fn rdb(&self, give: &mut dyn FnMut(Vec<u8>) -> bool) -> bool {
-        let mut pieces = Pieces { gathered: MAGIC.to_vec(), checksum: 0, give, stopped: false };
+        let is_stream = |entry: &Entry| matches!(entry.value, Value::Stream(_));
+        let streams = self.tables().any(|(_, _, mut entries)| entries.any(|(_, e)| is_stream(e)));
+        let magic = MAGIC[usize::from(streams)].to_vec();
+        let mut pieces = Pieces { gathered: magic, checksum: 0, give, stopped: false };
         for (name, value) in
             [("redis-ver", "7.0.15"), ("redis-bits", "64"), ("repl-stream-db", "0")]
         {

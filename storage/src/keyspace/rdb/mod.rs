@@ -1,12 +1,15 @@
 //! A value in the bytes of Redis's DUMP: kind, value, version of RDB, CRC64.
 //!
-//! Written are the plain kinds, which every Redis since 4 reads. Read are all kinds of Redis 7.0 but
-//! streams and modules, the packed ones too. Nothing is allocated that the bytes do not warrant.
+//! Written are the plain kinds, which every Redis since 4 reads, and for streams the kind of Redis 7.
+//! Read are all kinds of Redis 7.0 but modules, the packed ones too. Nothing is allocated that the bytes do not warrant.
 
 mod crc64;
 mod file;
 mod lzf;
 mod packed;
+mod stream;
+
+pub(super) use stream::{put_stream, whole_stream};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -52,9 +55,10 @@ pub(super) enum RdbError {
 
 type Text<'a> = Cow<'a, [u8]>;
 
-/// What RESTORE takes of a value, in every Redis since 5.
+/// What RESTORE takes of a value, in every Redis since 5; a stream in every one since 7.
 pub fn for_restore(value: &Value) -> Vec<u8> {
-    sealed(value, 9)
+    let version = if matches!(value, Value::Stream(_)) { VERSION } else { 9 };
+    sealed(value, version)
 }
 
 /// What DUMP answers for a value.
@@ -65,10 +69,19 @@ pub(super) fn encode(value: &Value) -> Vec<u8> {
 fn sealed(value: &Value, version: u16) -> Vec<u8> {
     let mut out = vec![kind_of(value)];
     put_value(&mut out, value, &mut |_| ());
+    seal(out, version)
+}
+
+fn seal(mut out: Vec<u8>, version: u16) -> Vec<u8> {
     out.extend_from_slice(&version.to_le_bytes());
     let checksum = crc64::of(&out);
     out.extend_from_slice(&checksum.to_le_bytes());
     out
+}
+
+/// What RESTORE takes of a stream that is in the bytes of RDB already.
+pub(super) fn seal_stream(bytes: &[u8]) -> Vec<u8> {
+    seal([&[stream::NEW], bytes].concat(), VERSION)
 }
 
 fn kind_of(value: &Value) -> u8 {
@@ -77,6 +90,7 @@ fn kind_of(value: &Value) -> u8 {
         Value::List(_) => LIST,
         Value::Hash(_) => HASH,
         Value::Set(_) => SET,
+        Value::Stream(_) => stream::NEW,
         Value::ZSet(_) => ZSET,
     }
 }
@@ -107,6 +121,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value, spill: &mut dyn FnMut(&mut Vec<u8
                 spill(out);
             }
         }
+        Value::Stream(stream) => put_stream(out, stream),
         Value::ZSet(zset) => {
             put_length(out, zset.len());
             for (score, member) in zset.iter() {
@@ -174,6 +189,9 @@ fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
                 }
             }
             Ok(Value::List(Arc::new(list)))
+        }
+        stream::OLD | stream::NEW => {
+            Ok(Value::Stream(Arc::new(stream::read_stream(reader, kind)?)))
         }
         _ => Err(RdbError::Data("the kind of value")),
     }
@@ -363,6 +381,11 @@ mod tests {
             Value::List(list) => (0..list.len()).map(|i| list.get(i).unwrap()).collect(),
             Value::Set(set) => set.iter().map(|(member, ())| member.to_vec()).collect(),
             Value::Hash(hash) => hash.iter().map(|(f, v)| [&**f, b"=", &**v].concat()).collect(),
+            Value::Stream(stream) => {
+                let mut bytes = Vec::new();
+                put_stream(&mut bytes, stream);
+                vec![bytes]
+            }
             Value::ZSet(zset) => {
                 zset.iter().map(|(score, m)| [&score.to_le_bytes(), &**m].concat()).collect()
             }
