@@ -21,6 +21,7 @@ mod panel;
 mod params;
 mod query;
 mod remote_read;
+mod rules;
 mod server;
 mod status;
 mod syntax;
@@ -153,8 +154,8 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/targets/metadata", get(metadata::of_targets))
         .route("/api/v1/targets", get(status::targets))
-        .route("/api/v1/rules", get(status::rules))
-        .route("/api/v1/alerts", get(status::alerts))
+        .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/alertmanagers", get(status::alertmanagers))
         .route("/api/v1/scrape_pools", get(status::scrape_pools))
         .route("/api/v1/notifications", get(status::notifications))

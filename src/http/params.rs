@@ -166,6 +166,15 @@ fn parse_duration(text: &str) -> Result<i64, String> {
         .map_err(|_| format!("cannot parse {text:?} to a valid duration"))
 }
 
+/// A boolean as Go spells it.
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
+        other => Err(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
+    }
+}
+
 /// Seconds in whole milliseconds, if they are a number in range.
 fn millis(seconds: f64) -> Option<i64> {
     let millis = (seconds * 1000.0).round();

@@ -6,8 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::error::{ApiError, plain};
-use super::params::Params;
+use super::error::plain;
 use super::{State, json as answers};
 use crate::clock;
 use crate::config::{KNOBS, Settings, printable};
@@ -101,19 +100,6 @@ pub(super) async fn lifecycle() -> Response {
     let text = "Lifecycle API is not enabled.";
     (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text)
         .into_response()
-}
-
-/// No rules exist.
-pub(super) async fn rules(params: Params) -> Result<Response, ApiError> {
-    match params.get("type").to_ascii_lowercase().as_str() {
-        "" | "alert" | "record" => Ok(success(&json!({ "groups": [] }))),
-        other => Err(ApiError::parameter("type", format!("not supported value {other:?}"))),
-    }
-}
-
-/// No rules exist, so nothing can fire.
-pub(super) async fn alerts() -> Response {
-    success(&json!({ "alerts": [] }))
 }
 
 pub(super) async fn node(state: State) -> Response {
