@@ -53,6 +53,8 @@ pub(super) struct Session {
     pub(super) follows: Option<Wanted>,
     /// Where the log ends for all commands since it was last taken.
     written: Option<WalPosition>,
+    /// The offset at which replicas have the last command that changed something.
+    pub(super) fed: u64,
 }
 
 /// A wait for a key.
@@ -151,6 +153,7 @@ impl Session {
             handshake: Handshake::default(),
             follows: None,
             written: None,
+            fed: 0,
         }
     }
 
@@ -335,6 +338,7 @@ impl Session {
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
         let executed = shared.execute(self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
+        self.fed = self.fed.max(executed.offset);
         (executed.reply, executed.position.is_some())
     }
 
@@ -362,6 +366,10 @@ impl Session {
         let reply = match woken {
             Woken::Answered(reply, position) => {
                 self.written = self.written.max(position);
+                // Not below where replicas have it, which is all that is asked for.
+                if position.is_some() {
+                    self.fed = self.shared.primary.offset();
+                }
                 reply
             }
             Woken::TimedOut => Reply::NullArray,

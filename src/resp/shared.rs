@@ -280,7 +280,7 @@ impl Shared {
     ) -> Executed {
         let Some(store) = self.store() else {
             let reply = Reply::Error(LOADING.into());
-            return Executed { reply, position: None, derived_refused: 0 };
+            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
         };
         let request = Request { db, args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);

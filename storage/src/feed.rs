@@ -57,6 +57,11 @@ impl Stream {
         !self.names.is_empty()
     }
 
+    /// How many bytes it has.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// What must come before the effects of the next record.
     pub(crate) fn prefix(&self, name: &Identity, begins: bool) -> Effects {
         let mut first = Effects::default();

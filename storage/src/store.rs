@@ -190,6 +190,9 @@ pub struct Executed {
     pub position: Option<WalPosition>,
     /// Derived samples that were refused; the command succeeds all the same.
     pub derived_refused: u64,
+    /// The offset at which the stream that followers are fed has it; 0 if it changed nothing, or nobody was
+    /// ever fed.
+    pub offset: u64,
 }
 
 /// Counters and gauges for the node's own metrics.
@@ -337,13 +340,18 @@ impl Store {
         let decision = keys.keyspace.decide(request, now);
         keys.looks.add(decision.looks);
         if decision.effects.is_empty() {
-            return Executed { reply: decision.reply, position: None, derived_refused: 0 };
+            return Executed {
+                reply: decision.reply,
+                position: None,
+                derived_refused: 0,
+                offset: 0,
+            };
         }
         if let Err(error) = self.space.admits()
             && !frees(request)
         {
             let reply = Reply::Error(format!("MISCONF {error}"));
-            return Executed { reply, position: None, derived_refused: 0 };
+            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
         }
         let mut derived = Derived::default();
         extract.extract(&keys.keyspace, request, &decision.effects, now, &mut derived);
@@ -355,11 +363,12 @@ impl Store {
                     begun.store(true, Ordering::Relaxed);
                 }
                 self.counters.commands.fetch_add(1, Ordering::Relaxed);
-                Executed { reply: decision.reply, position: Some(position), derived_refused }
+                let (position, offset) = (Some(position), keys.stream.offset());
+                Executed { reply: decision.reply, position, derived_refused, offset }
             }
             Err(error) => {
                 let reply = Reply::Error(format!("MISCONF the log takes no writes: {error}"));
-                Executed { reply, position: None, derived_refused: 0 }
+                Executed { reply, position: None, derived_refused: 0, offset: 0 }
             }
         }
     }

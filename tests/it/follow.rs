@@ -67,6 +67,17 @@ const COMMANDS: &[&str] = &[
     "ZPOPMIN Z",
     "ZREMRANGEBYRANK Z 0 0",
     "ZUNIONSTORE Z 2 Z Z",
+    "XADD X * f v f v",
+    "XADD X * f v",
+    "XADD X MAXLEN 3 * f v",
+    "XTRIM X MAXLEN 2",
+    "XTRIM X MAXLEN 0",
+    "XGROUP CREATE X g 0 MKSTREAM",
+    "XGROUP SETID X g 0",
+    "XGROUP DESTROY X g",
+    "XREADGROUP GROUP g c COUNT 2 STREAMS X >",
+    "XAUTOCLAIM X g d 0 0 COUNT 1",
+    "XGROUP DELCONSUMER X g c",
     "PEXPIRE A t",
     "EXPIRE A 1000",
     "EXPIREAT A 9999999999",
@@ -105,8 +116,8 @@ impl Draw {
 
     fn word(&mut self, word: &str) -> Vec<u8> {
         match word {
-            "L" | "S" | "C" | "H" | "I" | "T" | "Z" => format!("{word}{}", self.below(4)),
-            "A" => format!("{}{}", self.one(&["L", "S", "H", "T", "Z"]), self.below(4)),
+            "L" | "S" | "C" | "H" | "I" | "T" | "X" | "Z" => format!("{word}{}", self.below(4)),
+            "A" => format!("{}{}", self.one(&["L", "S", "H", "T", "X", "Z"]), self.below(4)),
             "f" => format!("f{}", self.below(5)),
             "n" => self.below(5).to_string(),
             "-n" => format!("-{}", 1 + self.below(5)),
@@ -232,8 +243,8 @@ impl Server {
     pub fn run(&mut self) -> bool {
         for _ in 0..5 {
             self.port = free_port();
-            let log = std::fs::OpenOptions::new().create(true).append(true);
-            let log = log.open(self.dir.path().join("log")).unwrap();
+            let path = self.dir.path().join("log");
+            let log = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
             let child = Command::new(&self.program)
                 .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
                 .args(["--databases", "16", "--dir"])
@@ -395,6 +406,17 @@ fn sorted(reply: Reply, each: usize) -> String {
     parts.join(" ")
 }
 
+/// Members and scores; Redis and Valkey spell the same score differently.
+fn scores(reply: Reply) -> String {
+    let Reply::Nested(_, parts) = reply else { return format!("{reply:?}") };
+    let score = |part: &Reply| match part {
+        Reply::Bulk(text) => text.strip_prefix('$').unwrap().parse::<f64>().unwrap().to_bits(),
+        other => panic!("{other:?}"),
+    };
+    let pairs = parts.chunks(2).map(|pair| format!("{:?} {:x}", pair[0], score(&pair[1])));
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
 /// All keys of the first databases with what they hold and when they expire.
 fn contents(address: &str) -> BTreeMap<(u8, String), String> {
     let one = |db| contents_of(address, db, |at| at).into_iter().map(move |(k, v)| ((db, k), v));
@@ -418,7 +440,11 @@ pub fn contents_of(address: &str, db: u8, shown: impl Fn(i64) -> i64) -> BTreeMa
             }
             kind if kind.contains("hash") => sorted(connection.call(&["HGETALL", key]), 2),
             kind if kind.contains("zset") => {
-                format!("{:?}", connection.call(&["ZRANGE", key, "0", "-1", "WITHSCORES"]))
+                scores(connection.call(&["ZRANGE", key, "0", "-1", "WITHSCORES"]))
+            }
+            kind if kind.contains("stream") => {
+                let entries = connection.call(&["XRANGE", key, "-", "+"]);
+                format!("{entries:?} {:?}", connection.call(&["XPENDING", key, "g"]))
             }
             kind if kind.contains("set") => sorted(connection.call(&["SMEMBERS", key]), 1),
             // It expired since.

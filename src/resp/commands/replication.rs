@@ -60,7 +60,7 @@ pub(super) fn wait(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Op
         Ok(ms) => (ms > 0).then(|| Duration::from_millis(ms.unsigned_abs())),
     };
     let primary = Arc::clone(&session.shared.primary);
-    let offset = primary.offset();
+    let offset = session.fed;
     let having = primary.having(offset);
     if having >= wanted || session.transaction.is_some() {
         return Some(count(having));
