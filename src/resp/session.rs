@@ -23,6 +23,7 @@ use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
 use super::shared::{Client, LOADING, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
+use crate::replication::{Handshake, Wanted};
 
 /// Databases a connection can select.
 pub(super) const DATABASES: i64 = ringwell_storage::keyspace::DATABASES as i64;
@@ -46,6 +47,10 @@ pub(super) struct Session {
     pub(super) blocked: Option<Blocked>,
     /// What CLIENT REPLY says.
     pub(super) silence: Silence,
+    /// What it said of itself as a replica.
+    pub(super) handshake: Handshake,
+    /// Set when it is to be fed as a replica from here on.
+    pub(super) follows: Option<Wanted>,
     /// Where the log ends for all commands since it was last taken.
     written: Option<WalPosition>,
 }
@@ -143,6 +148,8 @@ impl Session {
             hung_up: false,
             blocked: None,
             silence: Silence::No,
+            handshake: Handshake::default(),
+            follows: None,
             written: None,
         }
     }
@@ -335,7 +342,8 @@ impl Session {
         let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let deadline = if ms > 0 { Instant::now().checked_add(time) } else { None };
         let request = Request { db: self.client.db, args };
-        let args = self.shared.store.with_keyspace(|ks| as_waiting(ks, command, &request));
+        let Some(store) = self.shared.store() else { return };
+        let args = store.with_keyspace(|ks| as_waiting(ks, command, &request));
         let woken = self.shared.waiters.wait(self.client.id, self.client.db, args);
         self.client.blocked = true;
         self.blocked = Some(Blocked { woken, deadline });
