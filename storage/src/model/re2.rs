@@ -182,7 +182,10 @@ impl<'a> Reader<'a> {
             Some('z') => r"\z",
             Some('b') => r"(?-u:\b)",
             Some('B') => r"\B",
-            Some('Q') => return Ok(self.quoted()),
+            Some('Q') => {
+                self.quoted();
+                return Ok(());
+            }
             Some('p' | 'P') => {
                 self.unicode_class()?;
                 self.last = Last::Atom;
