@@ -13,6 +13,7 @@ mod effect;
 pub mod extract;
 mod float;
 mod glob;
+mod hyperloglog;
 mod list;
 mod listpack;
 mod long;

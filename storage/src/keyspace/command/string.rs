@@ -130,7 +130,7 @@ pub(super) fn append(cx: &mut Context<'_>) -> Outcome {
 }
 
 /// Bytes a string may have: Redis's `proto-max-bulk-len`.
-const MAX_STRING: usize = 512 << 20;
+pub(super) const MAX_STRING: usize = 512 << 20;
 
 fn within(len: usize) -> Result<(), Refusal> {
     let refusal = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
