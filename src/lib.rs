@@ -24,6 +24,7 @@ pub mod mcp;
 pub mod metrics;
 pub mod node;
 pub mod number;
+pub mod opening;
 pub mod resp;
 pub mod self_metrics;
 pub mod shutdown;

@@ -79,7 +79,7 @@ const ERRORS: &[(&str, &str)] = &[
         "1[5m:1m]",
         "1:1: parse error: subquery is only allowed on instant vector, got scalar instead",
     ),
-    ("foo{a=~\"(\"}", "1:5: parse error: error parsing regexp: unclosed group"),
+    ("foo{a=~\"(\"}", "1:5: parse error: error parsing regexp: missing closing ): `(`"),
     (
         "foo{a=\"b\" or c=\"d\"}",
         "1:11: parse error: \"or\" between label matchers is not part of PromQL; use the \"or\" operator between two selectors",

@@ -255,16 +255,18 @@ impl Connection {
 
     /// Waits until what was written is safe, then sends the replies.
     async fn flush(&mut self) -> std::io::Result<()> {
-        if let Some(position) = self.session.take_written() {
-            let shared = &self.session.shared;
-            if let Err(error) = shared.store.wait(position, shared.options.ack).await {
-                // The replies promise what is not so: the connection ends instead of sending them.
-                tracing::error!(%error, "a write could not be made safe; closing its connection");
-                self.output.clear();
-                let reply = Reply::Error(format!("ERR {error}"));
-                write(&reply, self.session.protocol(), &mut self.output);
-                self.session.closing = true;
-            }
+        let shared = Arc::clone(&self.session.shared);
+        // Only an open store gives positions.
+        if let Some(position) = self.session.take_written()
+            && let Some(store) = shared.store()
+            && let Err(error) = store.wait(position, shared.options.ack).await
+        {
+            // The replies promise what is not so: the connection ends instead of sending them.
+            tracing::error!(%error, "a write could not be made safe; closing its connection");
+            self.output.clear();
+            let reply = Reply::Error(format!("ERR {error}"));
+            write(&reply, self.session.protocol(), &mut self.output);
+            self.session.closing = true;
         }
         if !self.output.is_empty() {
             let overflowed = overflowed(&self.session.subscriptions.inbox);

@@ -9,7 +9,7 @@ use ringwell_storage::keyspace::{Bytes, Reply};
 use ringwell_storage::model::WalPosition;
 
 use super::hub::{Hub, Inbox, Mailbox, Topic, mailbox};
-use super::shared::Shared;
+use super::shared::{LOADING, Shared};
 use crate::inside::{Called, Ear, Heard, Inside};
 
 /// Bytes that wait for an ear that is not read; beyond, it hears no more.
@@ -39,8 +39,11 @@ impl Inside for Shared {
     }
 
     fn acknowledged(&self, position: WalPosition) -> BoxFuture<'static, Result<(), String>> {
-        let durable = self.store.wait(position, self.options.ack);
-        Box::pin(async move { durable.await.map_err(|error| error.to_string()) })
+        let durable = self.store().map(|store| store.wait(position, self.options.ack));
+        Box::pin(async move {
+            let durable = durable.ok_or(LOADING)?;
+            durable.await.map_err(|error| error.to_string())
+        })
     }
 
     fn publish(&self, channel: &[u8], message: &[u8]) -> usize {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::commands::{self, SESSION_COMMANDS, SessionCommand};
 use super::facts::{self, Facts};
 use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
-use super::shared::{Client, Shared};
+use super::shared::{Client, LOADING, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
 
@@ -262,6 +262,9 @@ impl Session {
                  RESET are allowed in this context",
                 facts.name
             )));
+        }
+        if self.shared.store().is_none() && !facts.is("loading") {
+            return Err(Reply::Error(LOADING.into()));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ringwell_storage::keyspace::command::find;
-use ringwell_storage::keyspace::{Extract, Looks, Request};
+use ringwell_storage::keyspace::{Extract, Looks, Reply, Request};
 use ringwell_storage::store::{Ack, Executed, Store, Transaction};
 
 use super::commands::Settings;
@@ -20,7 +20,11 @@ use super::tally::{Rates, Tally};
 use super::waiting::Waiters;
 use super::write::Protocol;
 use crate::collect::process::Usage;
+use crate::opening::Opening;
 use tokio::sync::Notify;
+
+/// As Redis says it.
+pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
 /// A function that tells something about the node.
 pub type Gauge<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -187,7 +191,7 @@ impl Live {
 
 /// What all connections share.
 pub(super) struct Shared {
-    pub(super) store: Arc<Store>,
+    pub(super) opening: Arc<Opening>,
     pub(super) keymap: Arc<dyn Extract>,
     pub(super) options: RespOptions,
     pub(super) hub: Arc<Hub>,
@@ -218,14 +222,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        store: Arc<Store>,
+        opening: Arc<Opening>,
         keymap: Arc<dyn Extract>,
         options: RespOptions,
         port: u16,
     ) -> Shared {
         let started = (options.now)();
         Shared {
-            store,
+            opening,
             keymap,
             hub: Arc::clone(&options.hub),
             counters: Arc::clone(&options.counters),
@@ -247,6 +251,11 @@ impl Shared {
         }
     }
 
+    /// The store; nothing while its log is replayed.
+    pub(super) fn store(&self) -> Option<&Arc<Store>> {
+        self.opening.store()
+    }
+
     pub(super) fn now(&self) -> i64 {
         (self.options.now)()
     }
@@ -259,11 +268,15 @@ impl Shared {
         db: u8,
         args: &[&[u8]],
     ) -> Executed {
+        let Some(store) = self.store() else {
+            let reply = Reply::Error(LOADING.into());
+            return Executed { reply, position: None, derived_refused: 0 };
+        };
         let request = Request { db, args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
         let executed = match running {
             Some(running) => running.execute(&request, self.now(), &notifier),
-            None => self.store.execute(&request, self.now(), &notifier),
+            None => store.execute(&request, self.now(), &notifier),
         };
         notifier.publish(&self.hub);
         if executed.derived_refused > 0 {
@@ -275,7 +288,7 @@ impl Shared {
 
     /// Keys looked at since CONFIG RESETSTAT.
     pub(super) fn looks(&self) -> Looks {
-        let (now, before) = (self.store.looks(), *self.looks_before());
+        let (now, before) = (self.looks_ever(), *self.looks_before());
         Looks {
             hits: now.hits.saturating_sub(before.hits),
             misses: now.misses.saturating_sub(before.misses),
@@ -286,7 +299,11 @@ impl Shared {
     /// Counts everything from zero again.
     pub(super) fn reset_counters(&self) {
         self.counters.reset();
-        *self.looks_before() = self.store.looks();
+        *self.looks_before() = self.looks_ever();
+    }
+
+    fn looks_ever(&self) -> Looks {
+        self.store().map(|store| store.looks()).unwrap_or_default()
     }
 
     fn looks_before(&self) -> MutexGuard<'_, Looks> {

@@ -118,7 +118,9 @@ impl Shared {
         let args: Vec<&[u8]> = waiter.args.iter().map(|arg| &**arg).collect();
         let request = Request { db: waiter.db, args: &args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
-        let executed = self.store.execute(&request, self.now(), &notifier);
+        // Nobody waits before the store is open.
+        let store = self.store()?;
+        let executed = store.execute(&request, self.now(), &notifier);
         notifier.publish(&self.hub);
         match executed.reply {
             Reply::Null | Reply::NullArray => None,
@@ -129,7 +131,7 @@ impl Shared {
             }
             // A key of another kind wakes nobody, but an element that has nowhere to go does.
             Reply::Error(_) => {
-                let ready = self.store.with_keyspace(|keyspace| has_source(keyspace, waiter));
+                let ready = store.with_keyspace(|keyspace| has_source(keyspace, waiter));
                 ready.then_some((executed.reply, executed.position))
             }
             reply => Some((reply, executed.position)),

@@ -301,6 +301,15 @@ impl Source {
         }
     }
 
+    /// Encoded bytes, timestamps that are shared left out.
+    fn byte_len(&self) -> u64 {
+        match self {
+            Source::Block(_, chunk, _) => u64::from(chunk.values.1),
+            Source::Sealed(chunk) => chunk.values.len() as u64,
+            Source::Open(samples) => 16 * samples.len() as u64,
+        }
+    }
+
     fn read(&self, times: &Times, out: &mut SampleBuf) -> Result<(), ReadError> {
         match self {
             Source::Block(block, chunk, masks) if masks.touch(chunk.min_t, chunk.max_t) => {
@@ -328,6 +337,7 @@ pub(crate) struct Pieces {
     range: TimeRange,
     pieces: Vec<Piece>,
     times: Arc<Times>,
+    bytes_read: u64,
 }
 
 impl Pieces {
@@ -335,7 +345,7 @@ impl Pieces {
         pieces.retain(|p| p.min_t <= range.end() && range.start() <= p.max_t);
         // The last is taken first.
         pieces.sort_by_key(|p| std::cmp::Reverse((p.min_t, p.rank)));
-        Pieces { range, pieces, times }
+        Pieces { range, pieces, times, bytes_read: 0 }
     }
 }
 
@@ -344,6 +354,7 @@ impl Cursor for Pieces {
         let Some(first) = self.pieces.pop() else {
             return Ok(false);
         };
+        self.bytes_read += first.source.byte_len();
         let mut end = first.max_t;
         if self.pieces.last().is_none_or(|next| next.min_t > end) {
             if self.range.start() <= first.min_t && end <= self.range.end() {
@@ -356,10 +367,15 @@ impl Cursor for Pieces {
         let mut run = vec![first];
         while let Some(next) = self.pieces.pop_if(|p| p.min_t <= end) {
             end = end.max(next.max_t);
+            self.bytes_read += next.source.byte_len();
             run.push(next);
         }
         merge(&run, self.range, &self.times, out)?;
         Ok(true)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     fn ahead(&self) -> Option<TimeRange> {
@@ -374,6 +390,7 @@ impl Cursor for Pieces {
         let (Some(_), Some(next)) = (self.ahead(), self.pieces.last()) else { return Ok(None) };
         let (first_t, last_t) = (next.min_t, next.max_t);
         let Some(stats) = next.source.stats()? else { return Ok(None) };
+        self.bytes_read += next.source.byte_len();
         self.pieces.pop();
         Ok(Some(Summary { first_t, last_t, stats }))
     }

@@ -30,7 +30,7 @@ use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
 use crate::space::Space;
-use crate::wal::{Held, KeysRecord, Log, LogOptions, ShardBatch};
+use crate::wal::{Held, KeysRecord, Log, LogOptions, Progress, ShardBatch};
 
 pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
@@ -78,6 +78,8 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// What pages of the blocks' indexes may take in memory, all blocks together.
     pub index_cache_bytes: usize,
+    /// Where others can see how far an opening is.
+    pub progress: Arc<Progress>,
 }
 
 impl Default for Options {
@@ -99,6 +101,7 @@ impl Default for Options {
             min_free_disk: 0,
             reserve_bytes: 0,
             index_cache_bytes: 32 << 20,
+            progress: Arc::default(),
         }
     }
 }
@@ -230,7 +233,7 @@ impl Store {
         let pages = Arc::new(PageCache::new(options.index_cache_bytes));
         let mut recovering = Recovering::begin(disk, &pages, head)?;
         recovering.contents.exemplars.resize(options.exemplars);
-        let (recovered, log) = recovering.finish(options.log)?;
+        let (recovered, log) = recovering.finish(options.log, &options.progress)?;
         let Recovering { disk, manifest, head, contents, blocks, tombstones, report } = recovered;
         for shard in 0..SHARDS {
             head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));

@@ -35,6 +35,7 @@ mod prometheus_clients;
 mod pushes;
 mod query_api;
 mod remote_read;
+mod replay;
 mod rules;
 mod state;
 mod streams;

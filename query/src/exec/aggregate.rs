@@ -138,6 +138,14 @@ impl Job<'_> {
         let mut folds: Vec<Option<F>> = vec![None; count];
         let mut collected: Vec<Vec<&Arc<FloatHistogram>>> = Vec::new();
         for row in members.iter().filter_map(|i| self.rows.get(*i)) {
+            if let Some(floats) = row.column.floats() {
+                for (slot, value) in folds.iter_mut().zip(floats) {
+                    if let Some(value) = value {
+                        slot.get_or_insert_default().add(value);
+                    }
+                }
+                continue;
+            }
             for (i, slot) in folds.iter_mut().enumerate() {
                 match row.column.get(i) {
                     Cell::None => {}

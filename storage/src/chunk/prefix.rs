@@ -80,16 +80,11 @@ pub(super) fn decode(
     let lengths = get_lengths(reader)?;
     let table = table_of(&lengths).ok_or_else(|| reader.error("not a prefix code"))?;
     let mut bits = BitReader::new(reader.prefixed()?);
-    for _ in 0..n {
-        let (class, length) = table[bits.peek(MOST_BITS) as usize];
-        bits.skip(u32::from(length));
-        let (start, plain) = numbers_of(usize::from(class));
-        let low = bits.peek(plain);
-        bits.skip(plain);
-        let number = start + low;
+    out.extend((0..n).map(|_| {
+        let number = bits.number(&table);
         let distance = if zigzag { unzigzag(number) } else { number.cast_signed() };
-        out.push(base.wrapping_add(distance));
-    }
+        base.wrapping_add(distance)
+    }));
     if bits.at > bits.bytes.len() * 8 {
         return Err(reader.error("a coded column ends too early"));
     }
@@ -191,8 +186,19 @@ fn codes_of(lengths: &[u8]) -> Vec<u64> {
     codes
 }
 
-/// Class and length for every [`MOST_BITS`] bits; `None` if the lengths are those of no code.
-fn table_of(lengths: &[u8]) -> Option<Vec<(u16, u8)>> {
+/// What the next [`MOST_BITS`] bits begin with.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The least number of the class.
+    start: u64,
+    /// Bits of its code.
+    length: u8,
+    /// Plain bits behind it.
+    plain: u8,
+}
+
+/// An entry for every [`MOST_BITS`] bits; `None` if the lengths are those of no code.
+fn table_of(lengths: &[u8]) -> Option<Box<[Entry; 1 << MOST_BITS]>> {
     let room =
         |length: &u8| if *length == 0 { 0 } else { 1_u64 << (MOST_BITS - u32::from(*length)) };
     let used: u64 = lengths.iter().map(room).sum();
@@ -200,13 +206,15 @@ fn table_of(lengths: &[u8]) -> Option<Vec<(u16, u8)>> {
     if used != 1 << MOST_BITS && !alone {
         return None;
     }
-    let mut table = vec![(0, 1); 1 << MOST_BITS];
+    let mut table = Box::new([Entry { start: 0, length: 1, plain: 0 }; 1 << MOST_BITS]);
     for (class, (code, length)) in codes_of(lengths).iter().zip(lengths).enumerate() {
         let length = *length;
         if length > 0 {
             let step = 1_usize << length;
+            let (start, plain) = numbers_of(class);
+            let entry = Entry { start, length, plain: plain as u8 };
             let slots = table.iter_mut().skip(*code as usize).step_by(step);
-            slots.for_each(|slot| *slot = (class as u16, length));
+            slots.for_each(|slot| *slot = entry);
         }
     }
     Some(table)
@@ -290,23 +298,44 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, at: 0 }
     }
 
-    fn peek(&self, bits: u32) -> u64 {
-        let start = self.at / 8;
-        let word = match self.bytes.get(start..).and_then(|rest| rest.first_chunk::<16>()) {
-            Some(word) => u128::from_le_bytes(*word),
-            None => {
-                let mut word = [0; 16];
-                let rest = self.bytes.get(start..).unwrap_or(&[]);
-                word[..rest.len()].copy_from_slice(rest);
-                u128::from_le_bytes(word)
-            }
+    /// The next number: a code, which says how many plain bits follow.
+    #[inline]
+    fn number(&mut self, table: &[Entry; 1 << MOST_BITS]) -> u64 {
+        let word = self.word(self.at);
+        let Entry { start, length, plain } = table[word as usize % table.len()];
+        let (length, plain) = (u32::from(length), u32::from(plain));
+        let low = if length + plain <= WHOLE_BITS {
+            word >> length
+        } else {
+            self.word(self.at + length as usize) & low_bits(WHOLE_BITS)
+                | self.word(self.at + (length + WHOLE_BITS) as usize) << WHOLE_BITS
         };
-        (word >> (self.at % 8)) as u64 & ((1_u128 << bits) - 1) as u64
+        self.at += (length + plain) as usize;
+        start + (low & low_bits(plain))
     }
 
-    fn skip(&mut self, bits: u32) {
-        self.at += bits as usize;
+    /// The bits from a place on, [`WHOLE_BITS`] of them at least.
+    #[inline]
+    fn word(&self, at: usize) -> u64 {
+        let start = at / 8;
+        let word = match self.bytes.get(start..).and_then(|rest| rest.first_chunk::<8>()) {
+            Some(word) => u64::from_le_bytes(*word),
+            None => {
+                let mut word = [0; 8];
+                let rest = self.bytes.get(start..).unwrap_or(&[]);
+                word[..rest.len()].copy_from_slice(rest);
+                u64::from_le_bytes(word)
+            }
+        };
+        word >> (at % 8)
     }
+}
+
+/// So many bits are in the eight bytes where they begin, wherever that is in the first.
+const WHOLE_BITS: u32 = 56;
+
+fn low_bits(bits: u32) -> u64 {
+    (1 << bits) - 1
 }
 
 #[cfg(test)]

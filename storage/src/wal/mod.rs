@@ -17,7 +17,7 @@ pub(crate) use commit::Held;
 pub use commit::{Ack, Durable, Log, LogOptions};
 pub(crate) use file::DIR as DIRECTORY;
 pub use record::{FloatRow, KeysRecord, NewSeries, OtherRow, Record, ShardBatch};
-pub use replay::{OpenLogError, Recovered};
+pub use replay::{OpenLogError, Progress, Recovered};
 
 use crate::model::WalPosition;
 

@@ -1,6 +1,7 @@
 //! Reading the log back at start: every record from a position on, then the verdict on its tail.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::chain::ReadChains;
 use super::file::{DIR, segment_path, segments};
@@ -63,6 +64,33 @@ pub struct Recovered {
     pub lost_rows: u64,
 }
 
+/// How far reading back is, for those who look on from other threads.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Progress {
+    /// Bytes of the log that are to be read; 0 before that is known.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of them that were read and applied.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn advance(&self, bytes: usize) {
+        self.done.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
 impl Log {
     /// Reads every record at or above `from`, in order, cuts a torn tail, and begins a new segment.
     pub fn open(
@@ -70,9 +98,10 @@ impl Log {
         options: LogOptions,
         from: WalPosition,
         epoch: u32,
+        progress: &Progress,
         visit: &mut dyn FnMut(Logged<Record>),
     ) -> Result<(Log, Recovered), OpenLogError> {
-        let (reading, oldest) = read(&**disk, from, true, visit)?;
+        let (reading, oldest) = read(&**disk, from, true, progress, visit)?;
         reading.secure(&**disk, oldest)?;
         let log = Log::start(Arc::clone(disk), options, WalPosition(reading.end), epoch)?;
         Ok((log, Recovered { end: WalPosition(reading.end), ..reading.recovered }))
@@ -80,18 +109,20 @@ impl Log {
 
     /// Reads and checks what an opening would, and changes nothing.
     pub(crate) fn check(disk: &dyn Disk, from: WalPosition) -> Result<Recovered, OpenLogError> {
-        let (reading, _) = read(disk, from, false, &mut |_| {})?;
+        let nobody = Progress::default();
+        let (reading, _) = read(disk, from, false, &nobody, &mut |_| {})?;
         Ok(Recovered { end: WalPosition(reading.end), ..reading.recovered })
     }
 }
 
 /// Reads the log from `from` on and, if `cut`, cuts a torn tail; gives the base of the oldest segment read.
-fn read(
+fn read<'a>(
     disk: &dyn Disk,
     from: WalPosition,
     cut: bool,
+    progress: &'a Progress,
     visit: &mut dyn FnMut(Logged<Record>),
-) -> Result<(Reading, u64), OpenLogError> {
+) -> Result<(Reading<'a>, u64), OpenLogError> {
     let bases = segments(disk)?;
     let first = match bases.iter().rposition(|base| *base <= from.0) {
         Some(first) => first,
@@ -101,11 +132,15 @@ fn read(
     let mut reading = Reading {
         from,
         cut,
+        progress,
         end: from.0,
         durable: from.0,
         chains: ReadChains::default(),
         recovered: Recovered::default(),
     };
+    for base in bases.iter().skip(first) {
+        progress.expect(disk.open(&segment_path(*base))?.size()?);
+    }
     for (i, base) in bases.iter().enumerate().skip(first) {
         if i > first && *base != reading.end {
             // The segment before lost its end, or one is missing between.
@@ -125,10 +160,11 @@ fn read(
     Ok((reading, bases.get(first).copied().unwrap_or(0)))
 }
 
-struct Reading {
+struct Reading<'a> {
     from: WalPosition,
     /// Whether a torn tail is cut.
     cut: bool,
+    progress: &'a Progress,
     /// Where the last good group ended.
     end: u64,
     /// Highest `durable end` seen; a checkpoint synced the log up to where reading begins.
@@ -137,7 +173,7 @@ struct Reading {
     recovered: Recovered,
 }
 
-impl Reading {
+impl Reading<'_> {
     /// Reads one segment; `Some(position)` where its groups end before the file does.
     fn segment(
         &mut self,
@@ -162,12 +198,15 @@ impl Reading {
         while at < bytes.len() {
             let Some(group) = check_group(&bytes[at..], WalPosition(self.end), Some(header.epoch))
             else {
+                // What follows is filling, or a torn tail.
+                self.progress.advance(bytes.len() - at);
                 self.recovered.bytes += at as u64;
                 return Ok(Some(self.end));
             };
             self.durable = self.durable.max(group.durable_end.0);
             self.records(&file, at, group.records, visit)?;
             at += GROUP_HEADER + group.records.len();
+            self.progress.advance(GROUP_HEADER + group.records.len());
             self.end = base + (at - SEGMENT_HEADER) as u64;
         }
         self.recovered.bytes += bytes.len() as u64;
