@@ -12,7 +12,12 @@
 //! The highest bit of the estimate says that it is out of date. How runs are split and joined is visible
 //! in the bytes, so it is as Redis does it.
 
+mod estimate;
+mod sparse;
+
 use std::borrow::Cow;
+
+use sparse::{MAX_VALUE, Run};
 
 /// Bits of a hash that choose the register, and those that are left.
 const INDEX_BITS: u32 = 14;
@@ -25,13 +30,7 @@ const SPARSE: u8 = 1;
 const DENSE_BYTES: usize = REGISTERS * 6 / 8;
 /// A sparse counter that would be longer becomes dense (Redis's `hll-sparse-max-bytes`).
 const MAX_SPARSE: usize = 3000;
-/// The largest register, and the longest run of registers above 0, that a sparse counter can hold.
-const MAX_SPARSE_VALUE: u8 = 32;
-const MAX_RUN: usize = 4;
-const MAX_SHORT_ZEROS: usize = 64;
 const SEED: u64 = 0xadc8_3b19;
-/// 0.5 / ln 2.
-const ALPHA: f64 = 0.721_347_520_444_481_7;
 
 /// Why a string is no counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,15 +53,6 @@ pub(super) struct HyperLogLog {
 enum Registers {
     Sparse(Vec<Run>),
     Dense(Vec<u8>),
-}
-
-/// So many registers of one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Run {
-    Zeros(usize),
-    /// The same in the longer form.
-    ManyZeros(usize),
-    Values(u8, usize),
 }
 
 /// How many elements a counter has seen.
@@ -92,7 +82,7 @@ impl HyperLogLog {
             DENSE if registers.len() == DENSE_BYTES => {
                 Registers::Dense((0..REGISTERS).map(|at| packed(registers, at)).collect())
             }
-            SPARSE => Registers::Sparse(runs(registers).ok_or(HyperLogLogError::Damaged)?),
+            SPARSE => Registers::Sparse(sparse::runs(registers).ok_or(HyperLogLogError::Damaged)?),
             _ => return Err(HyperLogLogError::Other),
         };
         Ok(HyperLogLog { estimate: u64::from_le_bytes(estimate), registers })
@@ -201,11 +191,11 @@ impl HyperLogLog {
                 }
                 _ => false,
             },
-            Registers::Sparse(_) if value > MAX_SPARSE_VALUE => {
+            Registers::Sparse(_) if value > MAX_VALUE => {
                 self.make_dense();
                 return self.raise(index, value);
             }
-            Registers::Sparse(runs) => match raise(runs, index, value) {
+            Registers::Sparse(runs) => match sparse::raise(runs, index, value) {
                 Some(raised) => raised,
                 None => {
                     self.make_dense();
@@ -225,118 +215,7 @@ impl HyperLogLog {
         self.visit(&mut |_, value| {
             having.iter_mut().skip(value.into()).take(1).for_each(|n| *n += 1)
         });
-        let share = |value: usize| f64::from(having.get(value).copied().unwrap_or(0));
-        let all = REGISTERS as f64;
-        let mut z = all * tau((all - share(HASH_BITS + 1)) / all);
-        for value in (1..=HASH_BITS).rev() {
-            z += share(value);
-            z *= 0.5;
-        }
-        z += all * sigma(share(0) / all);
-        (ALPHA * all * all / z).round() as u64
-    }
-}
-
-impl Run {
-    fn len(self) -> usize {
-        match self {
-            Run::Zeros(len) | Run::ManyZeros(len) | Run::Values(_, len) => len,
-        }
-    }
-
-    fn value(self) -> u8 {
-        match self {
-            Run::Zeros(_) | Run::ManyZeros(_) => 0,
-            Run::Values(value, _) => value,
-        }
-    }
-
-    fn zeros(len: usize) -> Run {
-        if len > MAX_SHORT_ZEROS { Run::ManyZeros(len) } else { Run::Zeros(len) }
-    }
-
-    /// This run's value for another number of registers.
-    fn cut(self, len: usize) -> Run {
-        match self {
-            Run::Values(value, _) => Run::Values(value, len),
-            _ => Run::zeros(len),
-        }
-    }
-
-    fn put(self, out: &mut Vec<u8>) {
-        match self {
-            Run::Zeros(len) => out.push((len - 1) as u8),
-            Run::ManyZeros(len) => {
-                out.extend_from_slice(&(0x4000 | (len - 1) as u16).to_be_bytes())
-            }
-            Run::Values(value, len) => out.push(0x80 | (value - 1) << 2 | (len - 1) as u8),
-        }
-    }
-
-    fn bytes(self) -> usize {
-        if matches!(self, Run::ManyZeros(_)) { 2 } else { 1 }
-    }
-}
-
-/// The runs of a sparse counter; `None` if they are not those of all registers.
-fn runs(mut bytes: &[u8]) -> Option<Vec<Run>> {
-    let (mut runs, mut registers) = (Vec::new(), 0);
-    while let [first, rest @ ..] = bytes {
-        bytes = rest;
-        let run = match first {
-            0x80.. => Run::Values((first >> 2 & 0x1f) + 1, usize::from(first & 3) + 1),
-            0x40.. => {
-                let (low, rest) = rest.split_first()?;
-                bytes = rest;
-                Run::ManyZeros((usize::from(first & 0x3f) << 8 | usize::from(*low)) + 1)
-            }
-            short => Run::Zeros(usize::from(*short) + 1),
-        };
-        registers += run.len();
-        runs.push(run);
-    }
-    (registers == REGISTERS).then_some(runs)
-}
-
-/// Lets a register of runs be at least so much; `None` if they would become too long.
-fn raise(runs: &mut Vec<Run>, index: usize, value: u8) -> Option<bool> {
-    let (mut at, mut first) = (0, 0);
-    while let Some(run) = runs.get(at).filter(|run| index >= first + run.len()) {
-        first += run.len();
-        at += 1;
-    }
-    let run = *runs.get(at)?;
-    if run.value() >= value {
-        return Some(false);
-    }
-    let mut parts = Vec::with_capacity(3);
-    let (before, behind) = (index - first, first + run.len() - 1 - index);
-    parts.extend((before > 0).then(|| run.cut(before)));
-    parts.push(Run::Values(value, 1));
-    parts.extend((behind > 0).then(|| run.cut(behind)));
-    let bytes = |runs: &[Run]| runs.iter().map(|run| run.bytes()).sum::<usize>();
-    if bytes(&parts) > run.bytes()
-        && HEADER + bytes(runs) - run.bytes() + bytes(&parts) > MAX_SPARSE
-    {
-        return None;
-    }
-    runs.splice(at..=at, parts);
-    join(runs, at.saturating_sub(1));
-    Some(true)
-}
-
-/// Joins runs of one value that stand side by side, looking at five from a place on.
-fn join(runs: &mut Vec<Run>, mut at: usize) {
-    const LOOKS: usize = 5;
-    for _ in 0..LOOKS {
-        match (runs.get(at).copied(), runs.get(at + 1).copied()) {
-            (Some(Run::Values(a, left)), Some(Run::Values(b, right)))
-                if a == b && left + right <= MAX_RUN =>
-            {
-                runs.splice(at..=at + 1, [Run::Values(a, left + right)]);
-            }
-            _ => at += 1,
-        }
+        estimate::of(&having)
     }
 }
 
@@ -346,38 +225,6 @@ fn packed(bytes: &[u8], at: usize) -> u8 {
     let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or(0));
     let both = byte(bit / 8) | byte(bit / 8 + 1) << 8;
     (both >> (bit % 8) & 0x3f) as u8
-}
-
-fn tau(mut x: f64) -> f64 {
-    if x == 0.0 || x == 1.0 {
-        return 0.0;
-    }
-    let (mut y, mut z) = (1.0, 1.0 - x);
-    loop {
-        x = x.sqrt();
-        let before = z;
-        y *= 0.5;
-        z -= (1.0 - x).powi(2) * y;
-        if z == before {
-            return z / 3.0;
-        }
-    }
-}
-
-fn sigma(mut x: f64) -> f64 {
-    if x == 1.0 {
-        return f64::INFINITY;
-    }
-    let (mut y, mut z) = (1.0, x);
-    loop {
-        x *= x;
-        let before = z;
-        z += x * y;
-        y += y;
-        if z == before {
-            return z;
-        }
-    }
 }
 
 /// MurmurHash64A.

@@ -4,6 +4,7 @@
 //! effects there and gives the reply; it changes nothing.
 
 mod algebra;
+mod bitfield;
 mod bits;
 mod blocking;
 mod dump;
@@ -86,8 +87,8 @@ pub static COMMANDS: &[Command] = &{
     [
         command("append", 3, W, string::append, "Appends to a string."),
         command("bitcount", -2, R, bits::bitcount, "Counts the bits that are set."),
-        command("bitfield", -2, W, bits::bitfield, "Reads and changes numbers of some bits."),
-        command("bitfield_ro", -2, R, bits::bitfield_ro, "Reads numbers of some bits."),
+        command("bitfield", -2, W, bitfield::bitfield, "Reads and changes numbers of some bits."),
+        command("bitfield_ro", -2, R, bitfield::bitfield_ro, "Reads numbers of some bits."),
         reading(command("bitop", -4, W, bits::bitop, "Combines strings bit by bit.")),
         command("bitpos", -3, R, bits::bitpos, "Finds the first bit that is set or not."),
         waiting(command("blmove", 6, W, blocking::blmove, "Moves an element, waiting for it.")),
