@@ -30,7 +30,9 @@ use crate::ingest::events::{Events, Waiting};
 use crate::ingest::keymap::{self, Keymap, Rules, keep};
 use crate::ingest::recent::RecentKeys;
 use crate::mcp::Tools;
+use crate::mirror::redis::Mirror;
 use crate::opening::Opening;
+use crate::replication::Primary;
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
 use crate::{clock, demo, listen, resp, self_metrics, telemetry};
@@ -120,7 +122,12 @@ fn live(
 }
 
 /// Syncs when someone waits for it, and as often as the sync modes say.
-fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce() + Send + 'static {
+fn committer(
+    config: &Config,
+    store: &Arc<Store>,
+    primary: &Arc<Primary>,
+    end: Shutdown,
+) -> impl FnOnce() + Send + 'static {
     let every = [config.samples_sync, config.keys_sync]
         .into_iter()
         .filter_map(|mode| match mode {
@@ -128,7 +135,7 @@ fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce(
             Sync::Commit | Sync::Off => None,
         })
         .min();
-    let store = Arc::clone(store);
+    let (store, primary) = (Arc::clone(store), Arc::clone(primary));
     move || {
         let mut last = Instant::now();
         let mut failed = false;
@@ -142,7 +149,10 @@ fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce(
             }
             last = Instant::now();
             match store.sync() {
-                Ok(_) => failed = false,
+                Ok(_) => {
+                    failed = false;
+                    primary.synced();
+                }
                 Err(error) if !failed => {
                     failed = true;
                     tracing::error!(%error, "the log cannot be synced; nothing is acknowledged");
@@ -201,6 +211,7 @@ struct Front {
     recent: Arc<RecentKeys>,
     keymap: Arc<Keymap>,
     counters: Arc<resp::Counters>,
+    primary: Arc<Primary>,
     events: Arc<Events>,
     overheard: Waiting,
 }
@@ -211,7 +222,12 @@ impl Front {
         let recent = Arc::new(RecentKeys::default());
         let keymap = Arc::new(Keymap::with_options(Arc::clone(&recent), keymap_options(config)));
         let counters = Arc::default();
-        let options = resp_options(config, Arc::clone(&counters));
+        let primary = Primary::new(Arc::clone(&opening), config.replication.clone());
+        let primary = Arc::new(primary);
+        let options = resp::RespOptions {
+            primary: Some(Arc::clone(&primary)),
+            ..resp_options(config, Arc::clone(&counters))
+        };
         let hub = Arc::clone(&options.hub);
         let extract = Arc::<Keymap>::clone(&keymap);
         let face = Face::new(Arc::clone(&opening), extract, options, about.redis.port());
@@ -220,7 +236,7 @@ impl Front {
         hub.overhear(move |channel, message| overhears.overhear(channel, message));
         let gate = Arc::new(Gate::new(config, about, &opening, shutdown));
         let config = Arc::clone(config);
-        Front { config, opening, gate, face, recent, keymap, counters, events, overheard }
+        Front { config, opening, gate, face, recent, keymap, counters, primary, events, overheard }
     }
 
     /// Serves both faces until the stop.
@@ -262,7 +278,8 @@ impl Open {
         let (end, threads_end) = shutdown::channel();
         let mut threads = Threads::default();
         let config = &front.config;
-        threads.start("committer", committer(config, &store, threads_end.clone()))?;
+        threads
+            .start("committer", committer(config, &store, &front.primary, threads_end.clone()))?;
         threads.start("maintenance", maintenance(&store, &front.keymap, threads_end))?;
         let handles = Arc::new(handles(&front, &store, shutdown));
         self_metrics::register(&handles, &handles.keymap);
@@ -288,6 +305,7 @@ impl Open {
         front.gate.open(http::routes(&handles, tools.route(config.limits.body)));
         // What was published while the log was replayed waits here.
         tokio::spawn(Arc::clone(&front.events).run(front.overheard, shutdown.clone()));
+        follow(&front.primary, config, &handles, shutdown);
         if config.demo {
             tokio::spawn(demo_fleet(&handles, shutdown.clone()));
         }
@@ -300,6 +318,21 @@ impl Open {
         self.store.unpark();
         self.threads.join();
         self.store.close(clock::now_ms()).context("closing the store")
+    }
+}
+
+/// Starts what other servers are fed by.
+fn follow(primary: &Arc<Primary>, config: &Config, handles: &Handles, shutdown: &Shutdown) {
+    let stop = shutdown.clone();
+    tokio::spawn(Arc::clone(primary).run(async move { stop.raised().await }));
+    let followed = Arc::clone(primary);
+    handles.registry.register(move |out| followed.gather(out));
+    for options in &config.mirrors {
+        let mirror = Arc::new(Mirror::new(options.clone(), Arc::clone(&handles.store)));
+        let told = Arc::clone(&mirror);
+        handles.registry.register(move |out| told.gather(out));
+        let stop = shutdown.clone();
+        tokio::spawn(mirror.run(async move { stop.raised().await }));
     }
 }
 

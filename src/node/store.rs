@@ -8,6 +8,7 @@ use anyhow::Context;
 use ringwell_storage::catalog::{Catalog, MemoryCatalog, SledCatalog};
 use ringwell_storage::compaction::Retention;
 use ringwell_storage::disk::OsDisk;
+use ringwell_storage::feed::Identity;
 use ringwell_storage::store::{Options, Store, StoreLimits};
 use ringwell_storage::wal::Progress;
 
@@ -50,6 +51,8 @@ pub(super) fn open(
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,
         index_cache_bytes: config.limits.index_cache,
+        follow_bytes: config.replication_backlog,
+        stream_name: random_name(),
         progress,
         ..Options::default()
     };
@@ -58,6 +61,17 @@ pub(super) fn open(
         .with_context(|| format!("cannot open the store in {}", dir.display()))?;
     report(&store, dir, started.elapsed());
     Ok(Arc::new(store))
+}
+
+/// A name that no opening of any store had.
+fn random_name() -> Identity {
+    use std::hash::{BuildHasher, RandomState};
+    let mut name = Identity::default();
+    for (part, piece) in name.chunks_mut(8).enumerate() {
+        let random = RandomState::new().hash_one((clock::now_ms(), part));
+        piece.iter_mut().zip(random.to_le_bytes()).for_each(|(byte, random)| *byte = random);
+    }
+    name
 }
 
 /// The catalogue; one in memory where the directory cannot be used, for no answer depends on it.

@@ -23,6 +23,7 @@ use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
 use super::shared::{Client, LOADING, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
+use crate::replication::{Handshake, Wanted};
 
 /// Databases a connection can select.
 pub(super) const DATABASES: i64 = ringwell_storage::keyspace::DATABASES as i64;
@@ -46,8 +47,14 @@ pub(super) struct Session {
     pub(super) blocked: Option<Blocked>,
     /// What CLIENT REPLY says.
     pub(super) silence: Silence,
+    /// What it said of itself as a replica.
+    pub(super) handshake: Handshake,
+    /// Set when it is to be fed as a replica from here on.
+    pub(super) follows: Option<Wanted>,
     /// Where the log ends for all commands since it was last taken.
     written: Option<WalPosition>,
+    /// The offset at which replicas have the last command that changed something.
+    pub(super) fed: u64,
 }
 
 /// A wait for a key.
@@ -143,7 +150,10 @@ impl Session {
             hung_up: false,
             blocked: None,
             silence: Silence::No,
+            handshake: Handshake::default(),
+            follows: None,
             written: None,
+            fed: 0,
         }
     }
 
@@ -328,6 +338,7 @@ impl Session {
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
         let executed = shared.execute(self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
+        self.fed = self.fed.max(executed.offset);
         (executed.reply, executed.position.is_some())
     }
 
@@ -335,7 +346,8 @@ impl Session {
         let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let deadline = if ms > 0 { Instant::now().checked_add(time) } else { None };
         let request = Request { db: self.client.db, args };
-        let args = self.shared.store().with_keyspace(|ks| as_waiting(ks, command, &request));
+        let Some(store) = self.shared.store() else { return };
+        let args = store.with_keyspace(|ks| as_waiting(ks, command, &request));
         let woken = self.shared.waiters.wait(self.client.id, self.client.db, args);
         self.client.blocked = true;
         self.blocked = Some(Blocked { woken, deadline });
@@ -354,6 +366,10 @@ impl Session {
         let reply = match woken {
             Woken::Answered(reply, position) => {
                 self.written = self.written.max(position);
+                // Not below where replicas have it, which is all that is asked for.
+                if position.is_some() {
+                    self.fed = self.shared.primary.offset();
+                }
                 reply
             }
             Woken::TimedOut => Reply::NullArray,

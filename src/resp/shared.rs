@@ -21,6 +21,7 @@ use super::waiting::Waiters;
 use super::write::Protocol;
 use crate::collect::process::Usage;
 use crate::opening::Opening;
+use crate::replication::Primary;
 use tokio::sync::Notify;
 
 /// As Redis says it.
@@ -54,6 +55,8 @@ pub struct RespOptions {
     pub settings: Arc<Settings>,
     /// What is counted; the node keeps the other end to show it.
     pub counters: Arc<Counters>,
+    /// Who follows this node; the node keeps the other end to tell it of syncs.
+    pub primary: Option<Arc<Primary>>,
 }
 
 impl Default for RespOptions {
@@ -70,6 +73,7 @@ impl Default for RespOptions {
             hub: Arc::default(),
             settings: Arc::default(),
             counters: Arc::default(),
+            primary: None,
         }
     }
 }
@@ -199,6 +203,8 @@ pub(super) struct Shared {
     pub(super) started: i64,
     pub(super) port: u16,
     pub(super) run_id: String,
+    /// Who follows this node.
+    pub(super) primary: Arc<Primary>,
     /// Who waits for a key.
     pub(super) waiters: Waiters,
     /// What CONFIG SET has set.
@@ -228,6 +234,9 @@ impl Shared {
         port: u16,
     ) -> Shared {
         let started = (options.now)();
+        let primary = options.primary.clone();
+        let primary = primary
+            .unwrap_or_else(|| Arc::new(Primary::new(Arc::clone(&opening), Default::default())));
         Shared {
             opening,
             keymap,
@@ -238,6 +247,7 @@ impl Shared {
             started,
             port,
             run_id: run_id(started, port),
+            primary,
             waiters: Waiters::default(),
             looks_before: Mutex::default(),
             saves: Saves::new(started),
@@ -270,7 +280,7 @@ impl Shared {
     ) -> Executed {
         let Some(store) = self.store() else {
             let reply = Reply::Error(LOADING.into());
-            return Executed { reply, position: None, derived_refused: 0 };
+            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
         };
         let request = Request { db, args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);

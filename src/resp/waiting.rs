@@ -125,7 +125,7 @@ impl Shared {
         match executed.reply {
             Reply::Null | Reply::NullArray => None,
             Reply::Error(_) if reads_as_group(waiter) => {
-                let gone = self.store().with_keyspace(|keyspace| lacks_stream(keyspace, waiter));
+                let gone = store.with_keyspace(|keyspace| lacks_stream(keyspace, waiter));
                 let why = if gone { STREAM_GONE } else { GROUP_GONE };
                 Some((Reply::Error(why.to_owned()), executed.position))
             }

@@ -121,6 +121,10 @@ impl Recovering {
         if let Some(error) = failed {
             return Err(error);
         }
+        if found.gaps > 0 {
+            self.contents.keys.stream.forget();
+        }
+        self.contents.keys.stream.opened();
         self.report.records = found.records;
         self.report.bytes = found.bytes;
         self.report.torn = found.torn;
@@ -149,6 +153,7 @@ fn replay(
                     reason: e.to_string(),
                 })?;
                 keys.keyspace.apply(&effects);
+                keys.stream.advance(position, &effects, false);
                 keys.applied = WalPosition(position.0 + 1);
             }
             for batch in record.batches {

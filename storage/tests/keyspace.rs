@@ -212,21 +212,21 @@ fn effects_have_the_documented_bytes() {
 fn effects_on_what_is_there_have_the_documented_bytes() {
     let golden: &[(&[&str], &str, &[u8])] = &[
         (&["RPUSH l a b c"], "LSET l 1 xy", b"\x01\x0e\x01\x06\0\0\0\x01l\x01\x02xy"),
-        (&["RPUSH l a b c"], "LINSERT l AFTER a n", b"\x01\x0f\x01\x05\0\0\0\x01l\x01\x01n"),
-        (&["RPUSH l a b c", "RPUSH l a"], "LREM l 0 a", b"\x01\x10\x01\x15\0\0\0\x01l\x02\x08\0\0\0\0\0\0\0\0\x08\x03\0\0\0\0\0\0\0"),
+        (&["RPUSH l a b c"], "LINSERT l AFTER a n", b"\x01\x0f\x01\x08\0\0\0\x01l\x01\x01n\x01\x01a"),
+        (&["RPUSH l a b c", "RPUSH l a"], "LREM l 0 a", b"\x01\x10\x01\x1f\0\0\0\x01l\0\0\0\0\0\0\0\0\x01a\x02\x08\0\0\0\0\0\0\0\0\x08\x03\0\0\0\0\0\0\0"),
         (&[], "ZADD z 1.5 m", b"\x01\x11\x01\x0e\0\0\0\x01z\x01\x08\0\0\0\0\0\0\xf8?\x01m"),
         (&["ZADD z 1 m"], "ZREM z m x", b"\x01\x12\x01\x05\0\0\0\x01z\x01\x01m"),
         (&["SET k v"], "COPY k t DB 2", b"\x01\x13\x01\x05\0\0\0\x01k\x02\x01t"),
         (&[], "SWAPDB 1 3", b"\x01\x14\x01\x01\0\0\0\x03"),
         (&[], "XADD s 5-1 f v", b"\x01\x15\x01\x17\0\0\0\x01s\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\x01\x01f\x01v"),
-        (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XTRIM s MAXLEN 1", b"\x01\x16\x01\x03\0\0\0\x01s\x01"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XTRIM s MAXLEN 1", b"\x01\x16\x01\x13\0\0\0\x01s\x01\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0"),
         (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XDEL s 6 7", b"\x01\x17\x01\x14\0\0\0\x01s\x01\x10\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0"),
-        (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XSETID s 9-9 ENTRIESADDED 7 MAXDELETEDID 2", b"\x01\x18\x01*\0\0\0\x01s\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0"),
-        (&[], "XGROUP CREATE s g 3 MKSTREAM ENTRIESREAD 2", b"\x01\x18\x01*\0\0\0\x01s\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x19\x01\x1c\0\0\0\x01s\x01g\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XSETID s 9-9 ENTRIESADDED 7 MAXDELETEDID 2", b"\x01\x18\x01+\0\0\0\x01s\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0"),
+        (&[], "XGROUP CREATE s g 3 MKSTREAM ENTRIESREAD 2", b"\x01\x18\x01+\0\0\0\x01s\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x19\x01\x1d\0\0\0\x01s\x01g\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01"),
         (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1"], "XGROUP DESTROY s g", b"\x01\x1a\x01\x04\0\0\0\x01s\x01g"),
         (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1"], "XGROUP CREATECONSUMER s g w", b"\x01\x1b\x01\x0e\0\0\0\x01s\x01g\x01w\x07\0\0\0\0\0\0\0"),
         (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1", "XGROUP CREATECONSUMER s g w"], "XGROUP DELCONSUMER s g w", b"\x01\x1c\x01\x06\0\0\0\x01s\x01g\x01w"),
-        (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1"], "XREADGROUP GROUP g w STREAMS s >", b"\x01\x1b\x01\x0e\0\0\0\x01s\x01g\x01w\x07\0\0\0\0\0\0\0\x19\x01\x1c\0\0\0\x01s\x01g\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x1d\x01(\0\0\0\x01s\x01g\x01w\x01 \0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1"], "XREADGROUP GROUP g w STREAMS s >", b"\x01\x1b\x01\x0e\0\0\0\x01s\x01g\x01w\x07\0\0\0\0\0\0\0\x19\x01\x1d\0\0\0\x01s\x01g\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\x1d\x01(\0\0\0\x01s\x01g\x01w\x01 \0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"),
         (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1", "XREADGROUP GROUP g w STREAMS s >"], "XACK s g 6-0", b"\x01\x1e\x01\x16\0\0\0\x01s\x01g\x01\x10\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0"),
     ];
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();

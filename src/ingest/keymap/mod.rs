@@ -228,6 +228,11 @@ impl Extract for Keymap {
                 | Effect::Expire { .. }
                 | Effect::Persist { .. }
                 | Effect::Mark { .. } => {}
+                Effect::Begin
+                | Effect::End
+                | Effect::Ping
+                | Effect::Ask
+                | Effect::Identity { .. } => {}
             }
             let new = std::mem::take(&mut sink.new);
             if let (Some(key), false) = (key, new.is_empty()) {
@@ -265,5 +270,6 @@ fn key_of<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::Copy { key, .. }
         | Effect::Mark { key, .. } => Some(key),
         Effect::FlushDb | Effect::FlushAll | Effect::SwapDb { .. } => None,
+        Effect::Begin | Effect::End | Effect::Ping | Effect::Ask | Effect::Identity { .. } => None,
     }
 }

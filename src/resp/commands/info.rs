@@ -172,6 +172,10 @@ fn stats(shared: &Shared, out: &mut String) {
     line(out, format_args!("instantaneous_input_kbps:{:.2}", read / 1024.0));
     line(out, format_args!("instantaneous_output_kbps:{:.2}", written / 1024.0));
     line(out, format_args!("rejected_connections:{}", load(&counters.refused)));
+    let followed = shared.primary.counters();
+    line(out, format_args!("sync_full:{}", load(&followed.full)));
+    line(out, format_args!("sync_partial_ok:{}", load(&followed.partial)));
+    line(out, format_args!("sync_partial_err:{}", load(&followed.refused)));
     line(out, format_args!("expired_keys:{}", looks.expired));
     line(out, format_args!("evicted_keys:0"));
     line(out, format_args!("evicted_clients:0"));
@@ -191,12 +195,9 @@ fn stats(shared: &Shared, out: &mut String) {
 }
 
 fn replication(shared: &Shared, out: &mut String) {
-    line(out, format_args!("role:master"));
-    line(out, format_args!("connected_slaves:0"));
-    line(out, format_args!("master_failover_state:no-failover"));
-    line(out, format_args!("master_replid:{}", shared.run_id));
-    line(out, format_args!("master_repl_offset:0"));
-    line(out, format_args!("repl_backlog_active:0"));
+    for told in shared.primary.info(&shared.run_id, shared.now()) {
+        line(out, format_args!("{told}"));
+    }
 }
 
 fn cpu(shared: &Shared, out: &mut String) {

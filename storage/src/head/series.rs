@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::chunk::{Columns, HeadChunk};
-use crate::model::{Labels, Sample, SampleBuf, SeriesId, Timestamp, Value};
+use crate::model::{Labels, Sample, SampleBuf, SeriesId, TimeRange, Timestamp, Value};
 
 /// A late sample waits in the side buffer until so many have come.
 const SIDE_CAPACITY: usize = 128;
@@ -147,13 +147,29 @@ impl MemSeries {
         Captured { sealed: self.sealed.clone(), side, ring: self.ring.clone() }
     }
 
-    /// Oldest and newest time held, if any sample is.
-    pub(crate) fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
-        let sealed = self.sealed.iter().map(|c| (c.min_t, c.max_t));
-        let ends = |first: Option<Timestamp>, last: Option<Timestamp>| Some((first?, last?));
-        let ring = ends(self.ring.t.first().copied(), self.ring.t.last().copied());
-        let side = ends(self.side.first().map(|s| s.t), self.side.last().map(|s| s.t));
-        sealed.chain(ring).chain(side).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    /// For a reader who looks at a range only: whatever has a sample in it.
+    pub(crate) fn capture_in(&self, range: TimeRange) -> Captured {
+        let inside = |c: &&Arc<HeadChunk>| c.min_t <= range.end() && range.start() <= c.max_t;
+        let mut side = SampleBuf::default();
+        let late = self.side.iter().filter(|s| range.contains(s.t));
+        late.cloned().for_each(|s| side.push(s));
+        let open = self.ring.t.first().is_some_and(|t| *t <= range.end())
+            && self.ring.t.last().is_some_and(|t| range.start() <= *t);
+        Captured {
+            sealed: self.sealed.iter().filter(inside).cloned().collect(),
+            side,
+            ring: if open { self.ring.clone() } else { SampleBuf::default() },
+        }
+    }
+
+    /// Whether a run of its samples lies in a range, wholly or in part; the newest are asked first.
+    pub(crate) fn touches(&self, range: TimeRange) -> bool {
+        let ends =
+            |first: Timestamp, last: Timestamp| first <= range.end() && range.start() <= last;
+        let ring = self.ring.t.first().zip(self.ring.t.last());
+        ring.is_some_and(|(first, last)| ends(*first, *last))
+            || self.side.iter().any(|s| range.contains(s.t))
+            || self.sealed.iter().rev().any(|c| ends(c.min_t, c.max_t))
     }
 
     /// Seals every open sample below `before`, so that a cut can take whole chunks.

@@ -84,6 +84,27 @@ impl View {
         out.push(END);
     }
 
+    /// Databases with how many keys they have and which.
+    pub(super) fn tables(
+        &self,
+    ) -> impl Iterator<Item = (u8, usize, impl Iterator<Item = (&Bytes, &Entry)>)> {
+        let numbered = (0_u8..).zip(&self.databases);
+        numbered.map(|(number, (keys, _))| (number, keys.len(), keys.iter()))
+    }
+
+    /// The keys of a database, in no order.
+    pub fn names(&self, db: u8) -> Vec<Bytes> {
+        let database = self.databases.get(usize::from(db));
+        database.map_or_else(Vec::new, |(keys, _)| {
+            keys.iter().map(|(name, _)| Bytes::clone(name)).collect()
+        })
+    }
+
+    /// A key's entry, whether it has expired or not.
+    pub fn entry(&self, db: u8, key: &[u8]) -> Option<&Entry> {
+        self.databases.get(usize::from(db))?.0.get(key)
+    }
+
     /// How many keys there are in all.
     pub fn keys(&self) -> usize {
         self.databases.iter().map(|(keys, _)| keys.len()).sum()

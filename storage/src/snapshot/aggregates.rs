@@ -72,7 +72,7 @@ fn sources(
     if rolled.is_empty() {
         return Ok(None);
     }
-    for captured in series.capture() {
+    for captured in series.capture(inside).iter() {
         let open = [&captured.side, &captured.ring].into_iter();
         let open = open.filter_map(|s| Some((*s.t.first()?, *s.t.last()?)));
         let sealed = captured.sealed.iter().map(|c| (c.min_t, c.max_t));

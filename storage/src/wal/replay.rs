@@ -62,6 +62,8 @@ pub struct Recovered {
     pub end: WalPosition,
     /// Rows above `from` that lean on what a repair found lost.
     pub lost_rows: u64,
+    /// Gaps above `from`, where a repair could not read.
+    pub gaps: u64,
 }
 
 /// How far reading back is, for those who look on from other threads.
@@ -224,7 +226,7 @@ impl Reading<'_> {
         let end = WalPosition(self.end + (GROUP_HEADER + records.len()) as u64);
         while !reader.is_empty() {
             let position = self.end + (GROUP_HEADER + reader.offset()) as u64;
-            let lost = self.chains.lost_rows;
+            let (lost, gaps) = (self.chains.lost_rows, self.chains.gaps);
             let record = get_record(&mut reader, &mut self.chains);
             let record = record.map_err(|e| OpenLogError::Damaged {
                 file: file.to_owned(),
@@ -235,6 +237,7 @@ impl Reading<'_> {
                 continue;
             }
             self.recovered.lost_rows += self.chains.lost_rows - lost;
+            self.recovered.gaps += self.chains.gaps - gaps;
             if let Some(record) = record {
                 self.recovered.records += 1;
                 visit(Logged::new(WalPosition(position), end, record));

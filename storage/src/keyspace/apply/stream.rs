@@ -39,12 +39,12 @@ fn change(value: &mut Value, effect: StreamEffect<'_>) {
                 stream.append(id, &pairs.collect::<Vec<_>>());
             }
         }
-        StreamEffect::Trim { count } => stream.trim(count),
+        StreamEffect::Trim { count, .. } => stream.trim(count),
         StreamEffect::Delete { ids } => ids.for_each(|id| stream.delete(id)),
-        StreamEffect::Set { last, max_deleted, added } => {
+        StreamEffect::Set { last, max_deleted, added, .. } => {
             (stream.last, stream.max_deleted, stream.added) = (last, max_deleted, added);
         }
-        StreamEffect::GroupSet { group, last, read } => {
+        StreamEffect::GroupSet { group, last, read, .. } => {
             let group = match stream.group_mut(group) {
                 Some(group) => group,
                 None => Arc::make_mut(stream.groups.entry(group.into()).or_default()),

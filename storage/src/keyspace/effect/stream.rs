@@ -33,6 +33,8 @@ pub enum StreamEffect<'a> {
     Trim {
         /// How many.
         count: u64,
+        /// The oldest that stays, if any does; for followers that cannot count.
+        first: Option<StreamId>,
     },
     /// Entries go.
     Delete {
@@ -47,6 +49,8 @@ pub enum StreamEffect<'a> {
         max_deleted: StreamId,
         /// How many entries were ever added.
         added: u64,
+        /// Whether this makes the stream, for a group that is to come.
+        new: bool,
     },
     /// A group comes or reads on from elsewhere.
     GroupSet {
@@ -56,6 +60,8 @@ pub enum StreamEffect<'a> {
         last: StreamId,
         /// How many it has read, if that is known.
         read: Option<u64>,
+        /// Whether it comes.
+        new: bool,
     },
     /// A group goes.
     GroupRemove {
@@ -152,10 +158,11 @@ impl Effects {
     }
 
     /// The oldest entries of a stream go.
-    pub fn stream_trim(&mut self, db: u8, key: &[u8], count: u64) {
+    pub fn stream_trim(&mut self, db: u8, key: &[u8], count: u64, first: Option<StreamId>) {
         self.put(TRIM, db, |out| {
             put_bytes(out, key);
             put_varint(out, count);
+            put_id(out, first.unwrap_or(StreamId::ZERO));
         });
     }
 
@@ -176,11 +183,27 @@ impl Effects {
         max_deleted: StreamId,
         added: u64,
     ) {
+        self.put_stream_set(db, key, (last, max_deleted, added), false);
+    }
+
+    /// An empty stream comes, for a group that is to come.
+    pub fn stream_new(&mut self, db: u8, key: &[u8]) {
+        self.put_stream_set(db, key, (StreamId::ZERO, StreamId::ZERO, 0), true);
+    }
+
+    fn put_stream_set(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        (last, max_deleted, added): (StreamId, StreamId, u64),
+        new: bool,
+    ) {
         self.put(SET, db, |out| {
             put_bytes(out, key);
             put_id(out, last);
             put_id(out, max_deleted);
             out.extend_from_slice(&added.to_le_bytes());
+            out.push(u8::from(new));
         });
     }
 
@@ -192,7 +215,7 @@ impl Effects {
         });
     }
 
-    /// A group comes or reads on from elsewhere.
+    /// A group reads on from elsewhere.
     pub fn group_set(
         &mut self,
         db: u8,
@@ -201,11 +224,34 @@ impl Effects {
         last: StreamId,
         read: Option<u64>,
     ) {
+        self.put_group(db, (key, group), (last, read), false);
+    }
+
+    /// A group comes.
+    pub fn group_new(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        group: &[u8],
+        last: StreamId,
+        read: Option<u64>,
+    ) {
+        self.put_group(db, (key, group), (last, read), true);
+    }
+
+    fn put_group(
+        &mut self,
+        db: u8,
+        (key, group): (&[u8], &[u8]),
+        (last, read): (StreamId, Option<u64>),
+        new: bool,
+    ) {
         self.put(GROUP_SET, db, |out| {
             put_bytes(out, key);
             put_bytes(out, group);
             put_id(out, last);
             out.extend_from_slice(&read.unwrap_or(UNKNOWN).to_le_bytes());
+            out.push(u8::from(new));
         });
     }
 
@@ -284,13 +330,22 @@ pub(super) fn read<'a>(
 ) -> Result<Option<StreamEffect<'a>>, FormatError> {
     Ok(Some(match kind {
         ADD => StreamEffect::Add { id: id(body)?, pairs: strings(body, 2)? },
-        TRIM => StreamEffect::Trim { count: body.varint()? },
+        TRIM => StreamEffect::Trim {
+            count: body.varint()?,
+            first: Some(id(body)?).filter(|id| *id != StreamId::ZERO),
+        },
         DELETE => StreamEffect::Delete { ids: ids(body)? },
-        SET => StreamEffect::Set { last: id(body)?, max_deleted: id(body)?, added: body.u64()? },
+        SET => StreamEffect::Set {
+            last: id(body)?,
+            max_deleted: id(body)?,
+            added: body.u64()?,
+            new: flag(body)?,
+        },
         GROUP_SET => StreamEffect::GroupSet {
             group: body.bytes()?,
             last: id(body)?,
             read: Some(body.u64()?).filter(|read| *read != UNKNOWN),
+            new: flag(body)?,
         },
         GROUP_REMOVE => StreamEffect::GroupRemove { group: body.bytes()? },
         SEEN => {
@@ -319,6 +374,14 @@ pub(super) fn read<'a>(
 /// Whether a kind is one of these.
 pub(super) fn is_kind(kind: u8) -> bool {
     (ADD..=PUT).contains(&kind)
+}
+
+fn flag(body: &mut Reader<'_>) -> Result<bool, FormatError> {
+    let offset = body.offset();
+    match body.u8()? {
+        flag @ 0..=1 => Ok(flag == 1),
+        found => Err(FormatError::Unknown { what: "flag", found: found.into(), offset }),
+    }
 }
 
 fn id(body: &mut Reader<'_>) -> Result<StreamId, FormatError> {

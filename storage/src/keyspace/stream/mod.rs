@@ -126,6 +126,20 @@ impl Stream {
         node.is_some_and(|node| node.items().any(|item| item.id == id && !item.deleted()))
     }
 
+    /// The number of the entry that has so many before it.
+    pub(crate) fn nth(&self, before: u64) -> Option<StreamId> {
+        let mut left = before;
+        for node in &self.nodes {
+            let live = node.live();
+            if left < live {
+                let mut items = node.items().filter(|item| !item.deleted());
+                return items.nth(usize::try_from(left).ok()?).map(|item| item.id);
+            }
+            left -= live;
+        }
+        None
+    }
+
     /// The highest number that is not deleted.
     pub(crate) fn top(&self) -> StreamId {
         self.edge(self.nodes.iter().rev(), true)

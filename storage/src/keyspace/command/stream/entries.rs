@@ -152,7 +152,8 @@ pub(in super::super) fn xadd(cx: &mut Context<'_>) -> Outcome {
     if let Some(trim) = asked.trim {
         let gone = stream.excess(trim, asked.approximate, asked.limit, Some((id, pairs)));
         if gone > 0 {
-            cx.effects.stream_trim(cx.db, key, gone);
+            let first = stream.nth(gone).or((gone == stream.len()).then_some(id));
+            cx.effects.stream_trim(cx.db, key, gone, first);
         }
     }
     Ok(spelled(id))
@@ -167,7 +168,7 @@ pub(in super::super) fn xtrim(cx: &mut Context<'_>) -> Outcome {
     };
     let gone = stream.excess(trim, asked.approximate, asked.limit, None);
     if gone > 0 {
-        cx.effects.stream_trim(cx.db, key, gone);
+        cx.effects.stream_trim(cx.db, key, gone, stream.nth(gone));
     }
     Ok(Reply::Integer(gone.cast_signed()))
 }

@@ -138,9 +138,9 @@ fn create(
         return Err(Refusal::Plain("BUSYGROUP Consumer Group name already exists"));
     }
     if stream.is_none() {
-        cx.effects.stream_set(cx.db, key, StreamId::ZERO, StreamId::ZERO, 0);
+        cx.effects.stream_new(cx.db, key);
     }
-    cx.effects.group_set(cx.db, key, name, last, options.read);
+    cx.effects.group_new(cx.db, key, name, last, options.read);
     Ok(Reply::OK)
 }
 
