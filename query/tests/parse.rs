@@ -85,6 +85,7 @@ const ERRORS: &[(&str, &str)] = &[
         "1:11: parse error: \"or\" between label matchers is not part of PromQL; use the \"or\" operator between two selectors",
     ),
     ("\n  foo ! bar", "2:7: parse error: unexpected character after '!': ' '"),
+    ("foo}", "1:4: parse error: unexpected character: '}'"),
     ("bool", "1:1: parse error: unexpected <bool>"),
     ("on{}", "1:1: parse error: unexpected <on>"),
     (

@@ -81,8 +81,7 @@ impl Lexer<'_> {
                 self.braces = true;
                 Token::LeftBrace
             }
-            '}' if !self.braces => return Err(self.fault(start, "unexpected right brace '}'")),
-            '}' => {
+            '}' if self.braces => {
                 self.braces = false;
                 Token::RightBrace
             }

@@ -32,11 +32,7 @@ impl<'a> Parser<'a> {
 
     pub(super) fn whole(&mut self) -> Parsed<Expr> {
         if self.peek() == &Token::End {
-            let text = "no expression found in input";
-            return Err(match self.input {
-                "" => ParseError::nowhere(text),
-                _ => ParseError::at(Span::default(), text),
-            });
+            return Err(ParseError::at(Span::default(), "no expression found in input"));
         }
         let expr = self.expression(0)?;
         if self.peek() != &Token::End {
