@@ -273,6 +273,10 @@ impl Session {
                 facts.name
             )));
         }
+        if self.shared.options.read_only && facts.is("write") {
+            let refusal = "READONLY You can't write against a read only replica.";
+            return Err(Reply::Error(refusal.into()));
+        }
         if self.shared.store().is_none() && !facts.is("loading") {
             return Err(Reply::Error(LOADING.into()));
         }
