@@ -201,6 +201,7 @@ fn maintenance(
                 tracing::warn!(%error, "expiry and held state could not be written");
             }
             maintain(&store, due, &end);
+            crate::memory::give_back();
         }
     }
 }
