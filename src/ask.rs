@@ -167,9 +167,10 @@ fn table(answer: &Value) -> String {
 /// A plan in lines, what each operator took on its right.
 fn plan_table(answer: &Value) -> String {
     let operators = answer.pointer("/data/operators").and_then(Value::as_array);
-    let rows: Vec<[String; 5]> = operators.into_iter().flatten().map(plan_row).collect();
-    let ran = rows.iter().any(|row| !row[4].is_empty());
-    let heads = ["operator", "series", "values", "samples read", "time"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = operators.into_iter().flatten().map(plan_row).collect();
+    let ran = rows.iter().any(|row| !row[6].is_empty());
+    let heads = ["operator", "series", "values", "bytes", "decoded", "bytes read", "time"];
+    let heads = heads.map(str::to_owned);
     let width = |at: usize| {
         let cells = std::iter::once(&heads).chain(&rows);
         cells.map(|row| row[at].chars().count()).max().unwrap_or(0)
@@ -189,14 +190,16 @@ fn plan_table(answer: &Value) -> String {
     out
 }
 
-fn plan_row(operator: &Value) -> [String; 5] {
+fn plan_row(operator: &Value) -> [String; 7] {
     let depth = operator.get("depth").and_then(Value::as_u64).unwrap_or(0);
     let indent = "  ".repeat(usize::try_from(depth).unwrap_or(0));
     let text = operator.get("operator").and_then(Value::as_str).unwrap_or_default();
     let count = |key: &str| operator.get(key).map_or_else(String::new, Value::to_string);
     let seconds = operator.get("seconds").and_then(Value::as_f64);
     let time = seconds.map_or_else(String::new, |s| format!("{:.3} ms", s * 1000.0));
-    [format!("{indent}{text}"), count("series"), count("values"), count("samplesRead"), time]
+    let counts = ["series", "values", "bytes", "samplesDecoded", "bytesRead"].map(count);
+    let [series, values, bytes, decoded, bytes_read] = counts;
+    [format!("{indent}{text}"), series, values, bytes, decoded, bytes_read, time]
 }
 
 fn cell(value: &Value) -> String {
@@ -227,12 +230,12 @@ mod tests {
     #[test]
     fn plans_as_lines() {
         let plan = r#"{"data":{"operators":[
-            {"depth":0,"operator":"call rate","series":2,"values":10,"samplesRead":100,"seconds":0.0015},
+            {"depth":0,"operator":"call rate","series":2,"values":10,"bytes":90,"samplesDecoded":100,"bytesRead":130,"seconds":0.0015},
             {"depth":1,"operator":"window 5m #0 {}"}]}}"#;
         assert_eq!(
             plan_table(&serde_json::from_str(plan).unwrap()),
-            "operator           series  values  samples read      time\n\
-             call rate               2      10           100  1.500 ms\n  window 5m #0 {}\n"
+            "operator           series  values  bytes  decoded  bytes read      time\n\
+             call rate               2      10     90      100         130  1.500 ms\n  window 5m #0 {}\n"
         );
         let plan = r#"{"data":{"operators":[{"depth":0,"operator":"negate"},{"depth":1,"operator":"number 1"}]}}"#;
         let lines = plan_table(&serde_json::from_str(plan).unwrap());

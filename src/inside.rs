@@ -13,6 +13,10 @@ pub trait Inside: Send + Sync {
     /// Runs a data command; one that would wait for a key is refused.
     fn call(&self, args: &[&[u8]]) -> Called;
 
+    /// Runs a command of a Redis that this node follows: what has expired is there until that one says that it
+    /// is gone.
+    fn follow(&self, db: u8, args: &[&[u8]]) -> Called;
+
     /// Resolves when what is written up to here may be acknowledged; an error says why it may not.
     fn acknowledged(&self, position: WalPosition) -> BoxFuture<'static, Result<(), String>>;
 
@@ -82,7 +86,7 @@ pub fn strings(reply: &Reply) -> Vec<Vec<u8>> {
         Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => {
             replies.iter().flat_map(strings).collect()
         }
-        Reply::Map(pairs) | Reply::Pairs(pairs) => {
+        Reply::Map(pairs) | Reply::Pairs(pairs) | Reply::Keyed(pairs) => {
             pairs.iter().flat_map(|(a, b)| strings(a).into_iter().chain(strings(b))).collect()
         }
         Reply::Verbatim(text) => vec![text.clone().into_bytes()],

@@ -1,37 +1,38 @@
 //! The life of a node.
 //!
-//! Start: the disk and its lock; the store, which replays its log; the threads that sync and
-//! maintain; the collectors; the listeners; ready. Stop is the reverse: no new connections, what
-//! is in flight finishes, the collectors and threads end, the log is synced, a checkpoint is left.
+//! Start: the disk and its lock; the listeners; the store, which replays its log while the faces say so
+//! and let writes and queries wait; the threads that sync and maintain; the collectors; ready. Stop is the
+//! reverse: no new connections, what is in flight finishes, the collectors and threads end, the log is
+//! synced, a checkpoint is left.
+
+mod store;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ringwell_query::{Engine, EngineOptions};
-use ringwell_storage::catalog::{Catalog, MemoryCatalog, SledCatalog};
-use ringwell_storage::compaction::Retention;
 use ringwell_storage::disk::OsDisk;
-use ringwell_storage::store::{Options, Store, StoreLimits};
+use ringwell_storage::store::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 
 use crate::blocking::Pool;
 use crate::collect::{Collector, host, process};
 use crate::config::{Config, Sync};
-use crate::http::{About, Asker, DemoSwitch, Handles, Journal, Server};
+use crate::http::{self, About, Asker, DemoSwitch, Gate, Handles, Journal, Server};
 use crate::ingest::Ingest;
 use crate::ingest::ack_of;
-use crate::ingest::events::Events;
+use crate::ingest::events::{Events, Waiting};
 use crate::ingest::keymap::{self, Keymap, Rules, keep};
 use crate::ingest::recent::RecentKeys;
-use crate::inside::Inside;
 use crate::mcp::Tools;
+use crate::mirror::redis::Mirror;
+use crate::opening::Opening;
+use crate::replication::{Following, Primary};
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
 use crate::{clock, demo, listen, resp, self_metrics, telemetry};
@@ -49,105 +50,84 @@ const GLANCE: Duration = Duration::from_millis(100);
 pub fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(&config.log_level, config.log_json).map_err(anyhow::Error::msg)?;
     let config = Arc::new(config);
-    let store = open_store(&config)?;
+    let disk = store::take_disk(&config)?;
     let runtime = Runtime::new().context("cannot start the async runtime")?;
     let (trigger, shutdown) = shutdown::channel();
-    // The threads outlive the faces: requests in flight wait for the log to be synced.
-    let (threads_trigger, threads_end) = shutdown::channel();
-    let recent = Arc::new(RecentKeys::default());
-    let keymap = Arc::new(Keymap::with_options(Arc::clone(&recent), keymap_options(&config)));
-
-    let mut threads = Threads::default();
-    threads.start("committer", committer(&config, &store, threads_end.clone()))?;
-    threads.start("maintenance", maintenance(&store, &keymap, threads_end))?;
-    let served =
-        serve(&runtime, &config, &store, keymap, recent, &mut threads, &trigger, &shutdown);
-
+    let served = live(&runtime, &config, disk, &trigger, &shutdown);
     trigger.stop();
-    threads_trigger.stop();
-    // What queries are still running is not waited for; they only read.
+    // What queries are still running is not waited for; they only read. Nor is a replay.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    store.unpark();
-    threads.join();
-    store.close(clock::now_ms()).context("closing the store")?;
-    if served.is_ok() {
+    if let Some(open) = served? {
+        open.close()?;
         tracing::info!("stopped; everything is on the disk");
     }
-    served
+    Ok(())
 }
 
-fn open_store(config: &Config) -> anyhow::Result<Arc<Store>> {
-    let dir = &config.data_dir;
-    let disk = OsDisk::open(dir).with_context(|| {
-        format!(
-            "cannot use the data directory {} (--data-dir); is another node running on it?",
-            dir.display()
-        )
-    })?;
-    let options = Options {
-        retention: config.retention.map(millis),
-        max_future: config.retention.map(|_| millis(config.limits.max_future)),
-        limits: StoreLimits {
-            series: config.limits.series,
-            metric_series: config.limits.metric_series,
-            label_values: config.limits.label_values,
-            labels: config.limits.labels,
-            name_bytes: config.limits.label_name,
-            value_bytes: config.limits.label_value,
-        },
-        keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
-        exemplars: config.limits.exemplars,
-        metadata_bytes: config.limits.metadata,
-        min_free_disk: config.limits.min_free_disk,
-        reserve_bytes: config.limits.disk_reserve,
-        index_cache_bytes: config.limits.index_cache,
-        ..Options::default()
+/// Opens the faces, then the store behind them, and serves until the stop. Nothing comes of it if the stop
+/// came while the log was replayed: then nothing was written.
+fn live(
+    runtime: &Runtime,
+    config: &Arc<Config>,
+    disk: OsDisk,
+    trigger: &Trigger,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Open>> {
+    let _inside = runtime.enter();
+    let http = listen::bind("HTTP", config.http_listen, "--http-listen")?;
+    let redis = listen::bind("Redis", config.redis_listen, "--redis-listen")?;
+    let about = About {
+        hostname: host::name(),
+        http: http.local_addr()?,
+        redis: redis.local_addr()?,
+        started: clock::now_ms(),
     };
-    let started = Instant::now();
-    let store = Store::open_with(Arc::new(disk), open_catalog(dir), options, clock::now_ms())
-        .with_context(|| format!("cannot open the store in {}", dir.display()))?;
-    report(&store, dir, started.elapsed());
-    Ok(Arc::new(store))
-}
-
-/// The catalogue; one in memory where the directory cannot be used, for no answer depends on it.
-fn open_catalog(dir: &Path) -> Box<dyn Catalog> {
-    match SledCatalog::open(&dir.join("catalog")) {
-        Ok(catalog) => Box::new(catalog),
+    // Before the world hears of the node: from now on a signal is a graceful stop.
+    let mut signals = Signals::take().context("cannot take over signals")?;
+    let front = Front::new(config, about, shutdown);
+    say_where(&front.gate.about);
+    let serving = front.serve(http, redis, shutdown);
+    let (at, progress) = (Arc::clone(config), Arc::clone(front.opening.progress()));
+    let opened = tokio::task::spawn_blocking(move || store::open(&at, disk, progress));
+    let open = runtime.block_on(async {
+        tokio::select! {
+            opened = opened => Some(opened),
+            signal = signals.asked() => {
+                tracing::info!(signal, "stopping before the log was replayed");
+                None
+            }
+        }
+    });
+    let open = match open {
+        None => None,
+        Some(store) => {
+            Some(Open::start(store.context("opening the store failed")??, front, shutdown)?)
+        }
+    };
+    if open.is_some() {
+        say_ready();
+        let signal = runtime.block_on(signals.asked());
+        tracing::info!(signal, "stopping");
+    }
+    trigger.stop();
+    let drained = runtime.block_on(serving.drained());
+    match drained {
+        Ok(()) => Ok(open),
         Err(error) => {
-            tracing::warn!(%error, "the catalogue is kept in memory");
-            Box::<MemoryCatalog>::default()
+            // What was acknowledged is on the disk as its mode says; the rest is as after a kill.
+            open.map(Open::close).transpose()?;
+            Err(error)
         }
     }
 }
 
-/// Says what opening found, loudly where something was lost or refused.
-fn report(store: &Store, dir: &Path, took: Duration) {
-    let found = store.report();
-    tracing::info!(
-        dir = %dir.display(), records = found.records, bytes = found.bytes,
-        millis = took.as_millis() as u64, "store open, log replayed"
-    );
-    if let Some((at, reason)) = &found.torn {
-        tracing::warn!(at, reason, "the log's torn end was cut; nothing synced lay there");
-    }
-    if let Some(what) = &found.mended {
-        tracing::warn!(what, "the other copy was taken, and both are whole again");
-    }
-    if found.lost_samples > 0 {
-        let samples = found.lost_samples;
-        tracing::error!(
-            samples,
-            "samples of the log cannot be read: a repair lost what they lean on"
-        );
-    }
-    for reason in &found.refused_blocks {
-        tracing::error!(reason, "a block is damaged and set aside; the rest is served");
-    }
-}
-
 /// Syncs when someone waits for it, and as often as the sync modes say.
-fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce() + Send + 'static {
+fn committer(
+    config: &Config,
+    store: &Arc<Store>,
+    primary: &Arc<Primary>,
+    end: Shutdown,
+) -> impl FnOnce() + Send + 'static {
     let every = [config.samples_sync, config.keys_sync]
         .into_iter()
         .filter_map(|mode| match mode {
@@ -155,7 +135,7 @@ fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce(
             Sync::Commit | Sync::Off => None,
         })
         .min();
-    let store = Arc::clone(store);
+    let (store, primary) = (Arc::clone(store), Arc::clone(primary));
     move || {
         let mut last = Instant::now();
         let mut failed = false;
@@ -169,7 +149,10 @@ fn committer(config: &Config, store: &Arc<Store>, end: Shutdown) -> impl FnOnce(
             }
             last = Instant::now();
             match store.sync() {
-                Ok(_) => failed = false,
+                Ok(_) => {
+                    failed = false;
+                    primary.synced();
+                }
                 Err(error) if !failed => {
                     failed = true;
                     tracing::error!(%error, "the log cannot be synced; nothing is acknowledged");
@@ -220,61 +203,148 @@ fn maintain(store: &Store, until: Instant, end: &Shutdown) {
     }
 }
 
-/// Opens the faces and serves until the stop.
-#[expect(clippy::too_many_arguments, reason = "it is the rest of `run`, in a file of its own size")]
-fn serve(
-    runtime: &Runtime,
-    config: &Arc<Config>,
-    store: &Arc<Store>,
-    keymap: Arc<Keymap>,
+/// What answers from the start on: the faces, and what of the node needs no store.
+struct Front {
+    config: Arc<Config>,
+    opening: Arc<Opening>,
+    gate: Arc<Gate>,
+    face: Face,
     recent: Arc<RecentKeys>,
-    threads: &mut Threads,
-    trigger: &Trigger,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
-    let _inside = runtime.enter();
-    let http = listen::bind("HTTP", config.http_listen, "--http-listen")?;
-    let redis = listen::bind("Redis", config.redis_listen, "--redis-listen")?;
-    let about = About {
-        hostname: host::name(),
-        http: http.local_addr()?,
-        redis: redis.local_addr()?,
-        started: clock::now_ms(),
-    };
-    let counters = Arc::default();
-    let options = resp_options(config, Arc::clone(&counters));
-    let hub = Arc::clone(&options.hub);
-    let extract = Arc::<Keymap>::clone(&keymap);
-    let face = Face::new(Arc::clone(store), extract, options, about.redis.port());
-    let keys = KeyHandles { recent, keymap, inside: face.inside(), counters };
-    let handles = Arc::new(handles(config, store, keys, about.clone(), shutdown));
-    self_metrics::register(&handles, &handles.keymap);
-    runtime.spawn(keep::run(
-        Arc::clone(&handles.keymap),
-        face.inside(),
-        Arc::clone(store),
-        shutdown.clone(),
-    ));
-    let (events, waiting) = Events::new(face.inside(), config.events.clone());
-    let tools = Tools::new(face.inside(), Arc::new(Asker(Arc::clone(&handles))));
-    self_metrics::register_events(&handles, &events, &tools);
-    let overhears = Arc::clone(&events);
-    hub.overhear(move |channel, message| overhears.overhear(channel, message));
-    runtime.spawn(events.run(waiting, shutdown.clone()));
-    if let Some(every) = config.collect {
-        let collector = Collector::new(
-            Arc::clone(&handles.registry),
-            Arc::clone(&handles.ingest),
-            about.hostname.clone(),
-            instance(&about),
-        );
-        let shutdown = shutdown.clone();
-        threads.start("collector", move || collector.run(every, || shutdown.is_raised()))?;
+    keymap: Arc<Keymap>,
+    counters: Arc<resp::Counters>,
+    primary: Arc<Primary>,
+    events: Arc<Events>,
+    overheard: Waiting,
+}
+
+impl Front {
+    fn new(config: &Arc<Config>, about: About, shutdown: &Shutdown) -> Front {
+        let opening = Arc::<Opening>::default();
+        let recent = Arc::new(RecentKeys::default());
+        let keymap = Arc::new(Keymap::with_options(Arc::clone(&recent), keymap_options(config)));
+        let counters = Arc::default();
+        let primary = Primary::new(Arc::clone(&opening), config.replication.clone());
+        let primary = Arc::new(primary);
+        let options = resp::RespOptions {
+            primary: Some(Arc::clone(&primary)),
+            ..resp_options(config, Arc::clone(&counters))
+        };
+        let hub = Arc::clone(&options.hub);
+        let extract = Arc::<Keymap>::clone(&keymap);
+        let face = Face::new(Arc::clone(&opening), extract, options, about.redis.port());
+        let (events, overheard) = Events::new(face.inside(), config.events.clone());
+        let overhears = Arc::clone(&events);
+        hub.overhear(move |channel, message| overhears.overhear(channel, message));
+        let gate = Arc::new(Gate::new(config, about, &opening, shutdown));
+        let config = Arc::clone(config);
+        Front { config, opening, gate, face, recent, keymap, counters, primary, events, overheard }
     }
-    // Before the world hears that the node is ready: from now on a signal is a graceful stop.
-    let signals = Signals::take().context("cannot take over signals")?;
-    say(&about);
-    runtime.block_on(faces(handles, http, redis, face, &tools, signals, trigger, shutdown))
+
+    /// Serves both faces until the stop.
+    fn serve(&self, http: TcpListener, redis: TcpListener, shutdown: &Shutdown) -> Serving {
+        let stop = shutdown.clone();
+        Serving {
+            http: tokio::spawn(Server::new(http, &self.gate).serve(shutdown.clone())),
+            redis: tokio::spawn(self.face.clone().serve(redis, async move { stop.raised().await })),
+        }
+    }
+}
+
+/// The faces at work.
+struct Serving {
+    http: tokio::task::JoinHandle<()>,
+    redis: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Serving {
+    /// Waits until what is in flight is answered.
+    async fn drained(self) -> anyhow::Result<()> {
+        let (http, redis) = tokio::join!(self.http, self.redis);
+        http.context("the HTTP face failed")?;
+        redis.context("the Redis face failed")?.context("the Redis face failed")
+    }
+}
+
+/// An open store and the threads that work on it. They outlive the faces: requests in flight wait for the
+/// log to be synced.
+struct Open {
+    store: Arc<Store>,
+    threads: Threads,
+    end: Trigger,
+}
+
+impl Open {
+    /// Starts what needs the store, and lets in who waits for it.
+    fn start(store: Arc<Store>, front: Front, shutdown: &Shutdown) -> anyhow::Result<Open> {
+        let (end, threads_end) = shutdown::channel();
+        let mut threads = Threads::default();
+        let config = &front.config;
+        threads
+            .start("committer", committer(config, &store, &front.primary, threads_end.clone()))?;
+        threads.start("maintenance", maintenance(&store, &front.keymap, threads_end))?;
+        let handles = Arc::new(handles(&front, &store, shutdown));
+        self_metrics::register(&handles, &handles.keymap);
+        tokio::spawn(keep::run(
+            Arc::clone(&handles.keymap),
+            front.face.inside(),
+            Arc::clone(&store),
+            shutdown.clone(),
+        ));
+        let tools = Tools::new(front.face.inside(), Arc::new(Asker(Arc::clone(&handles))));
+        self_metrics::register_events(&handles, &front.events, &tools);
+        if let Some(every) = config.collect {
+            let collector = Collector::new(
+                Arc::clone(&handles.registry),
+                Arc::clone(&handles.ingest),
+                handles.about.hostname.clone(),
+                instance(&handles.about),
+            );
+            let shutdown = shutdown.clone();
+            threads.start("collector", move || collector.run(every, || shutdown.is_raised()))?;
+        }
+        front.opening.open(Arc::clone(&store));
+        front.gate.open(http::routes(&handles, tools.route(config.limits.body)));
+        // What was published while the log was replayed waits here.
+        tokio::spawn(Arc::clone(&front.events).run(front.overheard, shutdown.clone()));
+        follow(&front.primary, config, &handles, shutdown);
+        if config.demo {
+            tokio::spawn(demo_fleet(&handles, shutdown.clone()));
+        }
+        Ok(Open { store, threads, end })
+    }
+
+    /// Ends the threads, syncs the log and leaves a checkpoint.
+    fn close(self) -> anyhow::Result<()> {
+        self.end.stop();
+        self.store.unpark();
+        self.threads.join();
+        self.store.close(clock::now_ms()).context("closing the store")
+    }
+}
+
+/// Starts what other servers are fed by.
+fn follow(primary: &Arc<Primary>, config: &Config, handles: &Handles, shutdown: &Shutdown) {
+    let stop = shutdown.clone();
+    tokio::spawn(Arc::clone(primary).run(async move { stop.raised().await }));
+    let followed = Arc::clone(primary);
+    handles.registry.register(move |out| followed.gather(out));
+    if let Some(source) = &config.replica_of {
+        let file = config.data_dir.join("incoming.rdb");
+        let (inside, store) = (Arc::clone(&handles.inside), Arc::clone(&handles.store));
+        let port = handles.about.redis.port();
+        let following = Arc::new(Following::new(source.clone(), port, inside, store, file));
+        let told = Arc::clone(&following);
+        handles.registry.register(move |out| told.gather(out));
+        let stop = shutdown.clone();
+        tokio::spawn(following.run(async move { stop.raised().await }));
+    }
+    for options in &config.mirrors {
+        let mirror = Arc::new(Mirror::new(options.clone(), Arc::clone(&handles.store)));
+        let told = Arc::clone(&mirror);
+        handles.registry.register(move |out| told.gather(out));
+        let stop = shutdown.clone();
+        tokio::spawn(mirror.run(async move { stop.raised().await }));
+    }
 }
 
 /// How the node's own series name it: an address of all interfaces would name nobody.
@@ -287,41 +357,22 @@ fn instance(about: &About) -> String {
 }
 
 /// Tells whoever started the node where it answers. That nobody reads it is no reason to stop.
-fn say(about: &About) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(
-        out,
-        "http listening on http://{}\nredis listening on redis://{}\nready",
+fn say_where(about: &About) {
+    say(&format!(
+        "http listening on http://{}\nredis listening on redis://{}",
         about.http, about.redis
-    );
-    let _ = out.flush();
+    ));
 }
 
-#[expect(clippy::too_many_arguments, reason = "both faces and what they are made of")]
-/// Serves both faces until the system asks to stop, then lets them drain.
-async fn faces(
-    handles: Arc<Handles>,
-    http: TcpListener,
-    redis: TcpListener,
-    face: Face,
-    tools: &Arc<Tools>,
-    signals: Signals,
-    trigger: &Trigger,
-    shutdown: &Shutdown,
-) -> anyhow::Result<()> {
-    let mcp = tools.route(handles.config.limits.body);
-    let http = tokio::spawn(Server::new(http, &handles, mcp).serve(shutdown.clone()));
-    let stop = shutdown.clone();
-    let redis = tokio::spawn(face.serve(redis, async move { stop.raised().await }));
-    if handles.config.demo {
-        tokio::spawn(demo_fleet(&handles, shutdown.clone()));
-    }
-    let signal = signals.asked().await;
-    tracing::info!(signal, "stopping");
-    trigger.stop();
-    let (http, redis) = tokio::join!(http, redis);
-    http.context("the HTTP face failed")?;
-    redis.context("the Redis face failed")?.context("the Redis face failed")
+/// Tells that everything is served.
+fn say_ready() {
+    say("ready");
+}
+
+fn say(lines: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{lines}");
+    let _ = out.flush();
 }
 
 /// The simulated fleet, which pushes to the node's own port until it is switched off.
@@ -368,6 +419,7 @@ fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOpt
         },
         output_limit: limits.redis_output,
         debug: config.redis_debug,
+        read_only: config.replica_of.is_some(),
         ack: ack_of(config.keys_sync),
         now: Arc::new(clock::now_ms),
         usage: Arc::new(process::Usage::now),
@@ -380,21 +432,8 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What of the handles is about keys.
-struct KeyHandles {
-    recent: Arc<RecentKeys>,
-    keymap: Arc<Keymap>,
-    inside: Arc<dyn Inside>,
-    counters: Arc<resp::Counters>,
-}
-
-fn handles(
-    config: &Arc<Config>,
-    store: &Arc<Store>,
-    keys: KeyHandles,
-    about: About,
-    shutdown: &Shutdown,
-) -> Handles {
+fn handles(front: &Front, store: &Arc<Store>, shutdown: &Shutdown) -> Handles {
+    let Front { config, gate, .. } = front;
     let limits = &config.limits;
     for (name, reason) in &config.features.idle {
         tracing::info!(feature = name, "--enable-feature changes nothing: {reason}");
@@ -425,18 +464,18 @@ fn handles(
         pool: Arc::new(Pool::new(limits.query_concurrency, limits.query_queue)),
         exports: Arc::new(Pool::new(EXPORTS, limits.query_queue)),
         journal: Arc::new(journal),
-        registry: Arc::default(),
+        registry: Arc::clone(&gate.registry),
         demo: Arc::new(DemoSwitch::new(config.demo)),
-        metrics: Arc::default(),
-        redis: keys.counters,
-        keymap: keys.keymap,
-        inside: keys.inside,
-        connections: Arc::new(Semaphore::new(limits.http_connections.min(Semaphore::MAX_PERMITS))),
+        metrics: Arc::clone(&gate.metrics),
+        redis: Arc::clone(&front.counters),
+        keymap: Arc::clone(&front.keymap),
+        inside: front.face.inside(),
+        connections: Arc::clone(&gate.connections),
         config: Arc::clone(config),
         store: Arc::clone(store),
         shutdown: shutdown.clone(),
-        recent: keys.recent,
-        about,
+        recent: Arc::clone(&front.recent),
+        about: gate.about.clone(),
     }
 }
 

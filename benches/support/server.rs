@@ -97,7 +97,22 @@ impl Server {
         (server, started.elapsed())
     }
 
+    /// Kills it where it stands; its directory stays.
+    #[allow(dead_code, reason = "not every bench kills")]
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        self.dir
+    }
+
     fn start_in(kind: &Kind, dir: tempfile::TempDir) -> Server {
+        let server = Server::spawn_in(kind, dir);
+        server.await_ready();
+        server
+    }
+
+    /// Starts it on a directory, and does not wait for it.
+    pub(crate) fn spawn_in(kind: &Kind, dir: tempfile::TempDir) -> Server {
         let port = free_port();
         let mut command = pinned(&kind.binary);
         arguments(kind.name, &mut command, dir.path(), port);
@@ -111,13 +126,29 @@ impl Server {
             .env_remove("RINGWELL_BENCH_WORKLOAD")
             .env_remove("RINGWELL_BENCH_CONNECTIONS")
             .env_remove("RINGWELL_BENCH_RUNS")
+            .env_remove("RINGWELL_BENCH_KEEP")
+            .env_remove("RINGWELL_BENCH_CORES")
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap_or_else(|e| panic!("{}: {e}", kind.name));
-        let server = Server { name: kind.name, child, port, dir };
-        server.await_ready();
-        server
+        Server { name: kind.name, child, port, dir }
+    }
+
+    /// What it wrote to stderr.
+    #[allow(dead_code, reason = "not every bench reads it")]
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// Waits until it takes connections.
+    #[allow(dead_code, reason = "not every bench is in a hurry")]
+    pub(crate) fn await_connect(&self) {
+        let started = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(30), "no connection:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -186,8 +217,7 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let log = std::fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default();
-        panic!("{} does not answer:\n{log}", self.name);
+        panic!("{} does not answer:\n{}", self.name, self.log());
     }
 }
 
@@ -227,7 +257,8 @@ fn arguments(name: &str, command: &mut Command, dir: &Path, port: u16) {
 fn pinned(binary: &Path) -> Command {
     if Path::new("/usr/bin/taskset").exists() {
         let mut command = Command::new("/usr/bin/taskset");
-        command.args(["-c", "1"]).arg(binary);
+        let cores = std::env::var("RINGWELL_BENCH_CORES").unwrap_or_else(|_| "1".to_owned());
+        command.args(["-c", &cores]).arg(binary);
         return command;
     }
     Command::new(binary)

@@ -168,10 +168,15 @@ pub struct MatrixSeries {
 pub struct QueryStats {
     /// Samples the query looked at, those in several windows as often.
     pub queryable: u64,
-    /// The same for each step, with its time; only where it was asked for.
-    pub queryable_per_step: Vec<(i64, u64)>,
-    /// Samples read from storage.
+    /// Samples each selector looked at, each once.
     pub samples_read: u64,
+    /// Both for each step, with its time, a sample read where it is looked at first; only where it was
+    /// asked for.
+    pub per_step: Vec<StepStats>,
+    /// Samples decoded, some of which may lie outside of what was asked.
+    pub samples_decoded: u64,
+    /// Encoded bytes these and statistics came from.
+    pub bytes_read: u64,
     /// Samples that statistics of chunks stood for, so that nobody had to read them.
     pub samples_summarised: u64,
     /// Samples that rows of roll-ups stood for.
@@ -180,6 +185,17 @@ pub struct QueryStats {
     pub peak_samples: u64,
     /// Steps evaluated.
     pub steps: u64,
+}
+
+/// What a query looked at for one step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepStats {
+    /// The step's time.
+    pub t: i64,
+    /// As [`QueryStats::queryable`].
+    pub queryable: u64,
+    /// As [`QueryStats::samples_read`].
+    pub samples_read: u64,
 }
 
 /// Runs queries.
@@ -239,10 +255,18 @@ impl Engine {
             None => Vec::new(),
             Some(observer) => operators(&plan, |node| observer.of(node)),
         };
+        let looked_at = ctx.budget.looked_at();
+        let per_step = ctx.budget.looked_at_per_step().into_iter().map(|(t, looked)| StepStats {
+            t,
+            queryable: looked.samples,
+            samples_read: looked.fresh,
+        });
         let stats = QueryStats {
-            queryable: ctx.budget.queryable(),
-            queryable_per_step: ctx.budget.queryable_per_step(),
-            samples_read: ctx.budget.samples_read(),
+            queryable: looked_at.samples,
+            samples_read: looked_at.fresh,
+            per_step: per_step.collect(),
+            samples_decoded: ctx.budget.samples_decoded(),
+            bytes_read: ctx.budget.bytes_read(),
             samples_summarised: ctx.budget.samples_summarised(),
             samples_rolled_up: ctx.budget.samples_rolled_up(),
             peak_samples: ctx.budget.peak(),

@@ -20,7 +20,7 @@ mod value;
 
 pub use engine::{
     Answer, AnswerValue, Detail, Engine, EngineOptions, MatrixSeries, Operator, Query, QueryStats,
-    VectorSample, When,
+    StepStats, VectorSample, When,
 };
 pub use error::{ErrorKind, QueryError};
 pub use exec::Observed;

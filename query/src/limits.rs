@@ -30,6 +30,34 @@ impl Interrupt for Uninterrupted {
     }
 }
 
+/// Samples that windows or steps looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Looked {
+    /// Those in several windows as often.
+    pub(crate) samples: u64,
+    /// Each once, where it was looked at first.
+    pub(crate) fresh: u64,
+}
+
+/// The same, counted from several threads.
+#[derive(Default)]
+struct Counted {
+    samples: AtomicU64,
+    fresh: AtomicU64,
+}
+
+impl Counted {
+    fn add(&self, looked: Looked) {
+        self.samples.fetch_add(looked.samples, Ordering::Relaxed);
+        self.fresh.fetch_add(looked.fresh, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Looked {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Looked { samples: load(&self.samples), fresh: load(&self.fresh) }
+    }
+}
+
 /// Counts samples against the limit.
 pub(crate) struct Budget<'a> {
     interrupt: &'a dyn Interrupt,
@@ -39,16 +67,18 @@ pub(crate) struct Budget<'a> {
     read: AtomicU64,
     summarised: AtomicU64,
     rolled_up: AtomicU64,
-    looked_at: AtomicU64,
+    bytes_read: AtomicU64,
+    looked_at: Counted,
     steps: Option<Steps>,
-    by_step: Vec<AtomicU64>,
+    by_step: Vec<Counted>,
 }
 
 impl Budget<'_> {
     /// With `steps`, what is looked at is also counted by step.
     pub(crate) fn new(interrupt: &dyn Interrupt, max: u64, steps: Option<Steps>) -> Budget<'_> {
         let zero = || AtomicU64::new(0);
-        let by_step = (0..steps.map_or(0, |steps| steps.count)).map(|_| zero()).collect();
+        let count = steps.map_or(0, |steps| steps.count);
+        let by_step = (0..count).map(|_| Counted::default()).collect();
         Budget {
             interrupt,
             max,
@@ -57,7 +87,8 @@ impl Budget<'_> {
             read: zero(),
             summarised: zero(),
             rolled_up: zero(),
-            looked_at: zero(),
+            bytes_read: zero(),
+            looked_at: Counted::default(),
             steps,
             by_step,
         }
@@ -70,13 +101,18 @@ impl Budget<'_> {
     }
 
     /// Samples an operator looks at over all its steps, and how many at which.
-    pub(crate) fn look_at(&self, all: u64, by_step: impl Iterator<Item = (usize, u64)>) {
-        for (step, count) in by_step {
+    pub(crate) fn look_at(&self, all: Looked, by_step: impl Iterator<Item = (usize, Looked)>) {
+        for (step, looked) in by_step {
             if let Some(counter) = self.by_step.get(step) {
-                counter.fetch_add(count, Ordering::Relaxed);
+                counter.add(looked);
             }
         }
-        self.looked_at.fetch_add(all, Ordering::Relaxed);
+        self.looked_at.add(all);
+    }
+
+    /// Encoded bytes that samples were read from.
+    pub(crate) fn read_bytes(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Samples that were read and are held now.
@@ -124,7 +160,7 @@ impl Budget<'_> {
         Err(QueryError { kind, message: message.to_owned() })
     }
 
-    pub(crate) fn samples_read(&self) -> u64 {
+    pub(crate) fn samples_decoded(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 
@@ -136,12 +172,16 @@ impl Budget<'_> {
         self.rolled_up.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn queryable(&self) -> u64 {
-        self.looked_at.load(Ordering::Relaxed)
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn queryable_per_step(&self) -> Vec<(i64, u64)> {
-        let counts = self.by_step.iter().map(|count| count.load(Ordering::Relaxed));
+    pub(crate) fn looked_at(&self) -> Looked {
+        self.looked_at.get()
+    }
+
+    pub(crate) fn looked_at_per_step(&self) -> Vec<(i64, Looked)> {
+        let counts = self.by_step.iter().map(Counted::get);
         self.steps.into_iter().flat_map(Steps::iter).zip(counts).collect()
     }
 

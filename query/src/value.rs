@@ -4,6 +4,14 @@ use std::sync::Arc;
 
 use ringwell_storage::model::{FloatHistogram, Labels};
 
+/// A histogram counts as so many samples as take its memory.
+pub(crate) fn weight_of(histogram: &FloatHistogram) -> usize {
+    histogram.byte_len().div_ceil(SAMPLE_BYTES)
+}
+
+/// Memory of a sample: its time and its value.
+pub(crate) const SAMPLE_BYTES: usize = 16;
+
 /// What one series has at one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cell<'a> {
@@ -71,6 +79,13 @@ impl Column {
         }
     }
 
+    /// The floats, cell by cell; `None` if there are histograms.
+    pub(crate) fn floats(&self) -> Option<impl Iterator<Item = Option<f64>> + '_> {
+        let cells = self.kinds.iter().zip(&self.floats);
+        let cells = cells.map(|(kind, float)| (*kind == FLOAT).then_some(*float));
+        self.histograms.is_empty().then_some(cells)
+    }
+
     pub(crate) fn set_float(&mut self, i: usize, value: f64) {
         if let (Some(kind), Some(float)) = (self.kinds.get_mut(i), self.floats.get_mut(i)) {
             *kind = FLOAT;
@@ -111,17 +126,26 @@ impl Column {
     }
 
     pub(crate) fn has_histograms(&self) -> bool {
-        self.kinds.contains(&HISTOGRAM)
-    }
-
-    /// Which cells hold something.
-    pub(crate) fn filled_places(&self) -> impl Iterator<Item = usize> + '_ {
-        self.kinds.iter().enumerate().filter(|(_, kind)| **kind != NONE).map(|(i, _)| i)
+        !self.histograms.is_empty() && self.kinds.contains(&HISTOGRAM)
     }
 
     /// How many cells hold something.
     pub(crate) fn filled(&self) -> usize {
         self.kinds.iter().filter(|k| **k != NONE).count()
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn byte_len(&self) -> usize {
+        let cells = self.kinds.len() + self.floats.len() * size_of::<f64>();
+        let slots = self.histograms.len() * size_of::<Option<Arc<FloatHistogram>>>();
+        let histograms = self.histograms.iter().flatten().map(|h| h.byte_len());
+        cells + slots + histograms.sum::<usize>()
+    }
+
+    /// What its cells count as in the budget.
+    pub(crate) fn weight(&self) -> usize {
+        let histograms = self.histograms.iter().flatten().map(|h| weight_of(h));
+        self.filled() + histograms.sum::<usize>()
     }
 
     /// The first cell in each of `count` places.

@@ -8,6 +8,7 @@ mod features;
 mod keymap_rules;
 mod knobs;
 mod limits;
+mod mirrors;
 mod raw;
 mod reference;
 mod units;
@@ -27,6 +28,7 @@ use ringwell_storage::compaction::Rule;
 
 use crate::ingest::events::{self, Derive};
 use crate::ingest::keymap;
+use crate::{mirror, replication};
 
 use units::{address, bytes, duration, list, rules, switch};
 
@@ -61,6 +63,14 @@ pub struct Config {
     pub samples_sync: Sync,
     /// When keys are synced.
     pub keys_sync: Sync,
+    /// A Redis that this node follows.
+    pub replica_of: Option<events::Source>,
+    /// Bytes of log kept for replicas.
+    pub replication_backlog: u64,
+    /// How replicas are dealt with.
+    pub replication: replication::Options,
+    /// Redis servers that keys are pushed to.
+    pub mirrors: Vec<mirror::redis::Options>,
     /// How often metrics are collected; `None` = never.
     pub collect: Option<Duration>,
     /// The operator's rules of the keymap.
@@ -146,6 +156,16 @@ impl Config {
             insecure_allow_open: read(settings, "auth.insecure_allow_open", switch)?,
             samples_sync: read(settings, "wal.sync", sync)?,
             keys_sync: read(settings, "wal.keys_sync", sync)?,
+            replica_of: read(settings, "replica_of", |text| {
+                let url = Some(text.trim()).filter(|text| !text.is_empty());
+                url.map(events::Source::read).transpose()
+            })?,
+            replication_backlog: read(settings, "replication.backlog", bytes)?,
+            replication: replication::Options {
+                ping: read(settings, "replication.ping", interval)?,
+                timeout: read(settings, "replication.timeout", interval)?,
+            },
+            mirrors: settings.mirrors().to_vec(),
             collect: read(settings, "collect.enabled", switch)?.then_some(read(
                 settings,
                 "collect.interval",

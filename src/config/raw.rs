@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::ConfigError;
 use super::keymap_rules;
 use super::knobs::{self, KNOBS, Kind, Knob};
+use super::mirrors;
 use crate::ingest::keymap::Rule;
 
 /// Where a setting comes from.
@@ -52,6 +53,7 @@ pub struct Setting {
 pub struct Settings {
     knobs: HashMap<&'static str, Setting>,
     keymap_rules: Vec<Rule>,
+    mirrors: Vec<crate::mirror::redis::Options>,
 }
 
 impl Settings {
@@ -66,6 +68,11 @@ impl Settings {
     /// The operator's rules of the keymap, in order.
     pub fn keymap_rules(&self) -> &[Rule] {
         &self.keymap_rules
+    }
+
+    /// The Redis servers that keys are pushed to.
+    pub fn mirrors(&self) -> &[crate::mirror::redis::Options] {
+        &self.mirrors
     }
 
     /// Takes a setting; one that is already there stays if it has more weight, which callers
@@ -135,9 +142,16 @@ impl Settings {
                 self.read_rules(path, text, value.get_ref(), place)?;
                 continue;
             }
+            if key == "mirror.redis" {
+                self.read_mirrors(path, text, value.get_ref(), place)?;
+                continue;
+            }
             if let DeValue::Table(inner) = value.get_ref() {
                 let prefix = format!("{key}.");
-                if key != "keymap" && !KNOBS.iter().any(|knob| knob.key.starts_with(&prefix)) {
+                if key != "keymap"
+                    && key != "mirror"
+                    && !KNOBS.iter().any(|knob| knob.key.starts_with(&prefix))
+                {
                     return Err(unknown(&key, &place));
                 }
                 self.read_table(path, text, &prefix, inner)?;
@@ -156,6 +170,33 @@ impl Settings {
 }
 
 impl Settings {
+    fn read_mirrors(
+        &mut self,
+        path: &Path,
+        text: &str,
+        value: &DeValue<'_>,
+        place: Place,
+    ) -> Result<(), ConfigError> {
+        let wrong = |place: Place, reason: &str| ConfigError::Value {
+            key: "mirror.redis".to_owned(),
+            text: String::new(),
+            place,
+            reason: reason.to_owned(),
+        };
+        let tables = "mirrors are tables, [[mirror.redis]]; see docs/replication.md";
+        let DeValue::Array(values) = value else { return Err(wrong(place, tables)) };
+        for (i, value) in values.iter().enumerate() {
+            let start = value.span().start;
+            let DeValue::Table(table) = value.get_ref() else { return Err(wrong(place, tables)) };
+            let mirror = mirrors::read(path, text, i + 1, table, start)?;
+            if self.mirrors.iter().any(|known| known.name == mirror.name) {
+                return Err(wrong(place, "two mirrors have the same name"));
+            }
+            self.mirrors.push(mirror);
+        }
+        Ok(())
+    }
+
     fn read_rules(
         &mut self,
         path: &Path,

@@ -11,7 +11,7 @@ use ringwell_storage::store::{DeleteError, Store};
 use serde_json::json;
 
 use super::error::{ApiError, Kind};
-use super::params::Params;
+use super::params::{Params, parse_bool};
 use super::{Handles, State, json as answers};
 use crate::blocking::Cancel;
 use crate::clock;
@@ -95,17 +95,14 @@ fn internal(message: String) -> ApiError {
 /// is a data directory of its own.
 pub(super) async fn snapshot(state: State, params: Params) -> Result<Response, ApiError> {
     enabled(&state)?;
-    match params.get("skip_head") {
-        "" | "0" | "f" | "F" | "false" | "False" | "FALSE" => {}
-        "1" | "t" | "T" | "true" | "True" | "TRUE" => {
-            return Err(ApiError::parameter("skip_head", "a snapshot always holds the head here"));
-        }
-        other => {
-            let reason = format!(
-                "unable to parse boolean: strconv.ParseBool: parsing {other:?}: invalid syntax"
-            );
-            return Err(ApiError::parameter("skip_head", reason));
-        }
+    let skip_head = match params.get("skip_head") {
+        "" => false,
+        text => parse_bool(text).map_err(|reason| {
+            ApiError::parameter("skip_head", format!("unable to parse boolean: {reason}"))
+        })?,
+    };
+    if skip_head {
+        return Err(ApiError::parameter("skip_head", "a snapshot always holds the head here"));
     }
     let (name, _) = take_snapshot(&state).await?;
     Ok(answers::success(&json!({ "name": name }).to_string(), &[], &[]))

@@ -16,20 +16,29 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
-use super::Handles;
+use super::About;
 use super::error::plain;
-use crate::config::Secret;
+use crate::config::{Config, Secret};
 
-pub(super) async fn door(
-    State(handles): State<Arc<Handles>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// What the door must know.
+#[derive(Clone)]
+pub(super) struct Door {
+    config: Arc<Config>,
+    about: Arc<About>,
+}
+
+impl Door {
+    pub(super) fn new(config: &Arc<Config>, about: &About) -> Door {
+        Door { config: Arc::clone(config), about: Arc::new(about.clone()) }
+    }
+}
+
+pub(super) async fn door(State(state): State<Door>, request: Request, next: Next) -> Response {
     let open = matches!(request.uri().path(), "/-/healthy" | "/-/ready");
     let names = Names {
-        allowed: &handles.config.allowed_hosts,
-        bound: handles.about.http,
-        hostname: &handles.about.hostname,
+        allowed: &state.config.allowed_hosts,
+        bound: state.about.http,
+        hostname: &state.about.hostname,
     };
     if let Err(refusal) = names.check(request.headers()) {
         return plain(StatusCode::FORBIDDEN, refusal);
@@ -40,7 +49,7 @@ pub(super) async fn door(
         // Browsers ask before they send the secret.
         StatusCode::NO_CONTENT.into_response()
     } else {
-        admit(&handles, open, request, next).await
+        admit(&state.config, open, request, next).await
     };
     if let Some(origin) = origin {
         share(response.headers_mut(), origin);
@@ -62,8 +71,8 @@ fn share(headers: &mut HeaderMap, origin: HeaderValue) {
 }
 
 /// Asks for the secret, where there is one.
-async fn admit(handles: &Handles, open: bool, request: Request, next: Next) -> Response {
-    if let Some(secret) = &handles.config.secret
+async fn admit(config: &Config, open: bool, request: Request, next: Next) -> Response {
+    if let Some(secret) = &config.secret
         && !open
         && !has_secret(request.headers(), secret)
     {

@@ -37,6 +37,8 @@ pub(super) async fn explain(state: State, params: Params) -> Result<Response, Ap
         let totals = json!({
             "seconds": started.elapsed().as_secs_f64(),
             "samplesRead": answer.stats.samples_read,
+            "samplesDecoded": answer.stats.samples_decoded,
+            "bytesRead": answer.stats.bytes_read,
             "samplesSummarised": answer.stats.samples_summarised,
             "samplesRolledUp": answer.stats.samples_rolled_up,
             "samplesQueryable": answer.stats.queryable,
@@ -63,7 +65,9 @@ fn told(operator: &Operator) -> Value {
     if let (Some(seen), Some(told)) = (&operator.observed, told.as_object_mut()) {
         told.insert("series".to_owned(), json!(seen.series));
         told.insert("values".to_owned(), json!(seen.values));
-        told.insert("samplesRead".to_owned(), json!(seen.samples_read));
+        told.insert("bytes".to_owned(), json!(seen.bytes));
+        told.insert("samplesDecoded".to_owned(), json!(seen.samples_decoded));
+        told.insert("bytesRead".to_owned(), json!(seen.bytes_read));
         told.insert("samplesSummarised".to_owned(), json!(seen.samples_summarised));
         told.insert("samplesRolledUp".to_owned(), json!(seen.samples_rolled_up));
         told.insert("seconds".to_owned(), json!(seen.time.as_secs_f64()));

@@ -205,6 +205,20 @@ pub(super) fn separate(out: &mut String, index: usize) {
 /// A string with what JSON wants escaped, and `<`, `>`, `&` as Prometheus escapes them.
 pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
+    if text.bytes().all(is_plain) {
+        out.push_str(text);
+    } else {
+        push_escaped(out, text);
+    }
+    out.push('"');
+}
+
+/// Whether a byte stands for itself; the line separators begin with `0xe2`, as other characters do.
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
+}
+
+fn push_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -218,7 +232,6 @@ pub(super) fn push_string(out: &mut String, text: &str) {
             c => out.push(c),
         }
     }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ pub(super) async fn values(
 }
 
 /// What is wrong with a selector is said without its parameter's name here, as Prometheus does.
-fn bare(mut error: ApiError) -> ApiError {
+pub(super) fn bare(mut error: ApiError) -> ApiError {
     if let Some(reason) = error.message.strip_prefix("invalid parameter \"match[]\": ") {
         error.message = reason.to_owned();
     }

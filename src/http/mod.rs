@@ -1,6 +1,7 @@
 //! The HTTP face: Prometheus's API, ours, and the web UI. Every route is on this screen.
 //!
-//! Before any route stands the door ([`auth`]): the Host allow-list, the Origin check, the secret.
+//! Before any route stands the door ([`auth`]): the Host allow-list, the Origin check, the secret. While the
+//! log is replayed [`gate`] stands before that.
 
 mod admin;
 mod auth;
@@ -9,6 +10,7 @@ mod exemplars;
 mod explain;
 mod export;
 mod federate;
+mod gate;
 mod journal;
 mod json;
 mod keys;
@@ -19,6 +21,7 @@ mod panel;
 mod params;
 mod query;
 mod remote_read;
+mod rules;
 mod server;
 mod status;
 mod syntax;
@@ -45,6 +48,7 @@ use crate::ingest::recent::RecentKeys;
 use crate::inside::Inside;
 use crate::metrics::Registry;
 
+pub use gate::Gate;
 pub use journal::Journal;
 pub use query::Asker;
 pub use server::{Server, ServerMetrics};
@@ -150,8 +154,8 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/targets/metadata", get(metadata::of_targets))
         .route("/api/v1/targets", get(status::targets))
-        .route("/api/v1/rules", get(status::rules))
-        .route("/api/v1/alerts", get(status::alerts))
+        .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/alertmanagers", get(status::alertmanagers))
         .route("/api/v1/scrape_pools", get(status::scrape_pools))
         .route("/api/v1/notifications", get(status::notifications))
@@ -190,7 +194,7 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .fallback(web::asset)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(Arc::clone(handles), auth::door))
-        .layer(from_fn_with_state(Arc::clone(handles), server::observe))
+        .layer(from_fn_with_state(auth::Door::new(&handles.config, &handles.about), auth::door))
+        .layer(from_fn_with_state(Arc::clone(&handles.metrics), server::observe))
         .with_state(Arc::clone(handles))
 }

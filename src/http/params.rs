@@ -8,6 +8,7 @@ use ringwell_storage::model::TimeRange;
 
 use super::Handles;
 use super::error::{ApiError, plain};
+use super::gate::Waited;
 use crate::clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,11 @@ const MAX_PARAMS: usize = 10_000;
 
 /// All parameters, those of the form first, as Go's `FormValue` has them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params {
+    pairs: Vec<(String, String)>,
+    /// How long the request waited for the store.
+    waited: Duration,
+}
 
 impl FromRequest<Arc<Handles>> for Params {
     type Rejection = Response;
@@ -29,7 +34,8 @@ impl FromRequest<Arc<Handles>> for Params {
         let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let is_form = content_type
             .is_some_and(|v| v.trim_start().starts_with("application/x-www-form-urlencoded"));
-        let mut params = Params::default();
+        let waited = head.extensions.get::<Waited>().map_or(Duration::ZERO, |waited| waited.0);
+        let mut params = Params { waited, ..Params::default() };
         if is_form {
             let form = read_form(body).await?;
             params.read(&form).map_err(IntoResponse::into_response)?;
@@ -49,13 +55,13 @@ async fn read_form(body: Body) -> Result<axum::body::Bytes, Response> {
 impl Params {
     /// Parameters that come from inside the node.
     pub(super) fn of(pairs: Vec<(String, String)>) -> Params {
-        Params(pairs)
+        Params { pairs, ..Params::default() }
     }
 
     fn read(&mut self, text: &[u8]) -> Result<(), ApiError> {
-        let room = MAX_PARAMS.saturating_sub(self.0.len());
+        let room = MAX_PARAMS.saturating_sub(self.pairs.len());
         let mut pairs = form_urlencoded::parse(text);
-        self.0.extend(pairs.by_ref().take(room).map(|(n, v)| (n.into_owned(), v.into_owned())));
+        self.pairs.extend(pairs.by_ref().take(room).map(|(n, v)| (n.into_owned(), v.into_owned())));
         match pairs.next() {
             None => Ok(()),
             Some(_) => {
@@ -67,12 +73,12 @@ impl Params {
 
     /// The first value of a parameter; empty if it is not there.
     pub(super) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+        self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
     /// All its values.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// A time that must be there.
@@ -106,10 +112,11 @@ impl Params {
         if self.get(name).is_empty() { Ok(None) } else { self.duration(name).map(Some) }
     }
 
-    /// How long a query may run.
+    /// How long a query may run from now on: what it waited for the store is gone.
     pub(super) fn timeout(&self, longest: Duration) -> Result<Duration, ApiError> {
         let asked = self.optional_duration("timeout")?.and_then(|ms| u64::try_from(ms).ok());
-        Ok(asked.map_or(longest, |ms| Duration::from_millis(ms).min(longest)))
+        let asked = asked.map_or(longest, |ms| Duration::from_millis(ms).min(longest));
+        Ok(asked.saturating_sub(self.waited))
     }
 
     /// How many results at most; 0 and absence mean all.
@@ -157,6 +164,15 @@ fn parse_duration(text: &str) -> Result<i64, String> {
     }
     ringwell_query::parse_duration(text)
         .map_err(|_| format!("cannot parse {text:?} to a valid duration"))
+}
+
+/// A boolean as Go spells it.
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
+        other => Err(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
+    }
 }
 
 /// Seconds in whole milliseconds, if they are a number in range.

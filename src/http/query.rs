@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::response::Response;
 use futures_util::future::BoxFuture;
-use ringwell_query::{Answer, AnswerValue, Detail, Query, QueryError, When};
+use ringwell_query::{Answer, AnswerValue, Detail, Query, QueryError, StepStats, When};
 use ringwell_storage::read::Queryable;
 
 use super::error::ApiError;
@@ -213,16 +213,21 @@ fn stats(answer: &Answer, seconds: f64) -> String {
         "samples": {
             "totalQueryableSamples": stats.queryable,
             "samplesRead": stats.samples_read,
+            "samplesDecoded": stats.samples_decoded,
+            "bytesRead": stats.bytes_read,
             "samplesSummarised": stats.samples_summarised,
             "samplesRolledUp": stats.samples_rolled_up,
             "peakSamples": stats.peak_samples,
         },
         "steps": stats.steps,
     });
-    if !stats.queryable_per_step.is_empty() {
-        let per_step = stats.queryable_per_step.iter();
-        let per_step: Vec<_> = per_step.map(|(t, n)| (*t as f64 / 1000.0, n)).collect();
-        told["samples"]["totalQueryableSamplesPerStep"] = serde_json::json!(per_step);
+    if !stats.per_step.is_empty() {
+        let of = |count: fn(&StepStats) -> u64| -> Vec<_> {
+            stats.per_step.iter().map(|step| (step.t as f64 / 1000.0, count(step))).collect()
+        };
+        let (queryable, read) = (of(|step| step.queryable), of(|step| step.samples_read));
+        told["samples"]["totalQueryableSamplesPerStep"] = serde_json::json!(queryable);
+        told["samples"]["samplesReadPerStep"] = serde_json::json!(read);
     }
     told.to_string()
 }

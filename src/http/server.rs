@@ -8,14 +8,12 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::MethodRouter;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
-use super::Handles;
+use super::Gate;
 use crate::metrics::{Counter, Families, Kind, Timings};
 use crate::shutdown::Shutdown;
 
@@ -66,13 +64,12 @@ impl ServerMetrics {
 
 /// Counts and times every request.
 pub(super) async fn observe(
-    State(handles): State<Arc<Handles>>,
+    State(metrics): State<Arc<ServerMetrics>>,
     request: Request,
     next: Next,
 ) -> Response {
     let started = Instant::now();
     let response = next.run(request).await;
-    let metrics = &handles.metrics;
     metrics.requests.observe(started.elapsed());
     let class = usize::from(response.status().as_u16() / 100).saturating_sub(1);
     if let Some(counter) = metrics.by_class.get(class) {
@@ -84,29 +81,15 @@ pub(super) async fn observe(
 /// The running face.
 pub struct Server {
     listener: TcpListener,
-    routes: Router,
-    connections: Arc<Semaphore>,
+    gate: Arc<Gate>,
     limit: u32,
-    head_time: Duration,
-    metrics: Arc<ServerMetrics>,
 }
 
 impl Server {
     /// A face on a bound listener.
-    pub fn new(
-        listener: TcpListener,
-        handles: &Arc<Handles>,
-        mcp: MethodRouter<Arc<Handles>>,
-    ) -> Server {
-        let limit = u32::try_from(handles.connections.available_permits()).unwrap_or(u32::MAX);
-        Server {
-            listener,
-            routes: super::routes(handles, mcp),
-            connections: Arc::clone(&handles.connections),
-            limit,
-            head_time: handles.config.limits.head_time,
-            metrics: Arc::clone(&handles.metrics),
-        }
+    pub fn new(listener: TcpListener, gate: &Arc<Gate>) -> Server {
+        let limit = u32::try_from(gate.connections.available_permits()).unwrap_or(u32::MAX);
+        Server { listener, gate: Arc::clone(gate), limit }
     }
 
     /// Serves until the stop, then waits for what is in flight.
@@ -117,24 +100,25 @@ impl Server {
                 accepted = self.accept() => accepted,
             };
             let Some((stream, permit)) = accepted else { continue };
-            self.metrics.connections.add(1);
-            let routes = self.routes.clone();
-            let (shutdown, head_time) = (shutdown.clone(), self.head_time);
+            self.gate.metrics.connections.add(1);
+            let routes = self.gate.routes();
+            let (shutdown, head_time) = (shutdown.clone(), self.gate.config.limits.head_time);
             tokio::spawn(async move {
                 serve_connection(stream, routes, head_time, shutdown).await;
                 drop(permit);
             });
         }
-        let Server { listener, connections, limit, .. } = self;
+        let Server { listener, gate, limit } = self;
         drop(listener);
-        if tokio::time::timeout(DRAIN_DEADLINE, connections.acquire_many(limit)).await.is_err() {
+        if tokio::time::timeout(DRAIN_DEADLINE, gate.connections.acquire_many(limit)).await.is_err()
+        {
             tracing::warn!("HTTP requests still in flight at the stop were cut off");
         }
     }
 
     /// The next connection, once there is room for it.
     async fn accept(&self) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.connections).acquire_owned().await.ok()?;
+        let permit = Arc::clone(&self.gate.connections).acquire_owned().await.ok()?;
         match self.listener.accept().await {
             Ok((stream, _)) => {
                 // Small answers should not wait for more to send; failing changes only latency.
@@ -142,7 +126,7 @@ impl Server {
                 Some((stream, permit))
             }
             Err(error) => {
-                self.metrics.accept_errors.add(1);
+                self.gate.metrics.accept_errors.add(1);
                 tracing::warn!(%error, "HTTP connection not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 None

@@ -6,8 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::error::{ApiError, plain};
-use super::params::Params;
+use super::error::plain;
 use super::{State, json as answers};
 use crate::clock;
 use crate::config::{KNOBS, Settings, printable};
@@ -81,7 +80,7 @@ pub(super) async fn alertmanagers() -> Response {
     success(&json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] }))
 }
 
-/// Listeners open when the log is replayed.
+/// Of the replay that is over; while it goes on [`super::gate`] answers.
 pub(super) async fn walreplay() -> Response {
     success(&json!({ "min": 0, "max": 0, "current": 0 }))
 }
@@ -101,19 +100,6 @@ pub(super) async fn lifecycle() -> Response {
     let text = "Lifecycle API is not enabled.";
     (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text)
         .into_response()
-}
-
-/// No rules exist.
-pub(super) async fn rules(params: Params) -> Result<Response, ApiError> {
-    match params.get("type").to_ascii_lowercase().as_str() {
-        "" | "alert" | "record" => Ok(success(&json!({ "groups": [] }))),
-        other => Err(ApiError::parameter("type", format!("not supported value {other:?}"))),
-    }
-}
-
-/// No rules exist, so nothing can fire.
-pub(super) async fn alerts() -> Response {
-    success(&json!({ "alerts": [] }))
 }
 
 pub(super) async fn node(state: State) -> Response {
@@ -142,8 +128,8 @@ pub(super) async fn healthy() -> Response {
     plain(StatusCode::OK, "Ringwell is healthy.")
 }
 
-/// Listeners open only when the store is, so who can ask this is served: until the stop, and as
-/// long as the log can be written.
+/// This answers from the time on when the store is open: until the stop, and as long as the log can be
+/// written.
 pub(super) async fn ready(state: State) -> Response {
     if state.shutdown.is_raised() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "Ringwell is stopping.");

@@ -21,6 +21,7 @@ use super::session::{Blocked, Session};
 use super::shared::Shared;
 use super::waiting::Woken;
 use super::write::write;
+use crate::replication::{Conversation, Wanted};
 use ringwell_storage::keyspace::Reply;
 
 /// Input is read in pieces of at least so many bytes.
@@ -140,7 +141,34 @@ impl Connection {
             if self.session.closing {
                 return self.stream.shutdown().await;
             }
+            if let Some(wanted) = self.session.follows.take() {
+                return self.become_replica(wanted, stop).await;
+            }
         }
+    }
+
+    /// Feeds a replica until either side ends it.
+    async fn become_replica(
+        &mut self,
+        wanted: Wanted,
+        mut stop: watch::Receiver<bool>,
+    ) -> std::io::Result<()> {
+        let client = &self.session.client;
+        let conversation = Conversation {
+            stream: &mut self.stream,
+            input: std::mem::take(&mut self.input),
+            peer: client.peer,
+            handshake: self.session.handshake.clone(),
+            wanted,
+        };
+        let kill = Arc::clone(&client.kill);
+        let end = async move {
+            tokio::select! {
+                () = kill.notified() => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        };
+        conversation.run(Arc::clone(&self.session.shared.primary), end).await
     }
 
     /// Gives the buffers back if nothing has arrived for a while.
@@ -183,7 +211,10 @@ impl Connection {
         let now = self.session.shared.now();
         self.session.client.live.active.store(now, Ordering::Relaxed);
         self.show_buffer();
-        while !self.session.closing && self.session.blocked.is_none() {
+        let takes = |session: &Session| {
+            !session.closing && session.blocked.is_none() && session.follows.is_none()
+        };
+        while takes(&self.session) {
             self.parser.set_authenticated(self.session.authenticated);
             match self.parser.advance(&self.input) {
                 Ok(false) => break,
@@ -255,16 +286,18 @@ impl Connection {
 
     /// Waits until what was written is safe, then sends the replies.
     async fn flush(&mut self) -> std::io::Result<()> {
-        if let Some(position) = self.session.take_written() {
-            let shared = &self.session.shared;
-            if let Err(error) = shared.store.wait(position, shared.options.ack).await {
-                // The replies promise what is not so: the connection ends instead of sending them.
-                tracing::error!(%error, "a write could not be made safe; closing its connection");
-                self.output.clear();
-                let reply = Reply::Error(format!("ERR {error}"));
-                write(&reply, self.session.protocol(), &mut self.output);
-                self.session.closing = true;
-            }
+        let shared = Arc::clone(&self.session.shared);
+        // Only an open store gives positions.
+        if let Some(position) = self.session.take_written()
+            && let Some(store) = shared.store()
+            && let Err(error) = store.wait(position, shared.options.ack).await
+        {
+            // The replies promise what is not so: the connection ends instead of sending them.
+            tracing::error!(%error, "a write could not be made safe; closing its connection");
+            self.output.clear();
+            let reply = Reply::Error(format!("ERR {error}"));
+            write(&reply, self.session.protocol(), &mut self.output);
+            self.session.closing = true;
         }
         if !self.output.is_empty() {
             let overflowed = overflowed(&self.session.subscriptions.inbox);

@@ -38,6 +38,8 @@ pub(super) enum Place {
     Range { first: usize, last: i8, step: usize },
     /// As many as the argument at `at` says, behind it.
     Counted { at: usize },
+    /// Behind a word that stands at `from` or later; `last` and `limit` as Redis has them.
+    Keyword { word: &'static str, from: usize, last: i8, limit: usize },
     /// Only the command itself knows.
     Unknown,
 }
@@ -145,6 +147,16 @@ const fn counted(flags: &'static str, at: usize) -> KeySpec {
     KeySpec { flags, place: Place::Counted { at } }
 }
 
+const fn behind(
+    flags: &'static str,
+    word: &'static str,
+    from: usize,
+    last: i8,
+    limit: usize,
+) -> KeySpec {
+    KeySpec { flags, place: Place::Keyword { word, from, last, limit } }
+}
+
 const fn unknown(flags: &'static str) -> KeySpec {
     KeySpec { flags, place: Place::Unknown }
 }
@@ -157,6 +169,11 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("auth", -2, "1.0.0", "connection", "noscript loading stale fast no_auth allow_busy", "@fast @connection", &[], ""),
     top("bgrewriteaof", 1, "1.0.0", "server", "admin noscript no_async_loading", "@admin @slow @dangerous", &[], ""),
     top("bgsave", -1, "1.0.0", "server", "admin noscript no_async_loading", "@admin @slow @dangerous", &[], ""),
+    top("bitcount", -2, "2.6.0", "bitmap", "readonly", "@read @bitmap @slow", &[at("RO access", 1)], ""),
+    top("bitfield", -2, "3.2.0", "bitmap", "write denyoom", "@write @bitmap @slow", &[at("RW access update variable_flags", 1)], ""),
+    top("bitfield_ro", -2, "6.0.0", "bitmap", "readonly fast", "@read @bitmap @fast", &[at("RO access", 1)], ""),
+    top("bitop", -4, "2.6.0", "bitmap", "write denyoom", "@write @bitmap @slow", &[at("OW update", 2), range("RO access", 3, -1, 1)], ""),
+    top("bitpos", -3, "2.8.7", "bitmap", "readonly", "@read @bitmap @slow", &[at("RO access", 1)], ""),
     top("blmove", 6, "6.2.0", "list", "write denyoom noscript blocking", "@write @list @slow @blocking", &[at("RW access delete", 1), at("RW insert", 2)], ""),
     top("blmpop", -5, "7.0.0", "list", "write blocking movablekeys", "@write @list @slow @blocking", &[counted("RW access delete", 2)], ""),
     top("blpop", -3, "2.0.0", "list", "write noscript blocking", "@write @list @slow @blocking", &[range("RW access delete", 1, -2, 1)], ""),
@@ -196,6 +213,12 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("geodist", -4, "3.2.0", "geo", "readonly", "@read @geo @slow", &[at("RO access", 1)], ""),
     top("geohash", -2, "3.2.0", "geo", "readonly", "@read @geo @slow", &[at("RO access", 1)], ""),
     top("geopos", -2, "3.2.0", "geo", "readonly", "@read @geo @slow", &[at("RO access", 1)], ""),
+    top("georadius", -6, "3.2.0", "geo", "write denyoom movablekeys", "@write @geo @slow", &[at("RO access", 1), behind("OW update", "STORE", 6, 0, 0), behind("OW update", "STOREDIST", 6, 0, 0)], ""),
+    top("georadius_ro", -6, "3.2.10", "geo", "readonly", "@read @geo @slow", &[at("RO access", 1)], ""),
+    top("georadiusbymember", -5, "3.2.0", "geo", "write denyoom movablekeys", "@write @geo @slow", &[at("RO access", 1), behind("OW update", "STORE", 5, 0, 0), behind("OW update", "STOREDIST", 5, 0, 0)], ""),
+    top("georadiusbymember_ro", -5, "3.2.10", "geo", "readonly", "@read @geo @slow", &[at("RO access", 1)], ""),
+    top("geosearch", -7, "6.2.0", "geo", "readonly", "@read @geo @slow", &[at("RO access", 1)], ""),
+    top("geosearchstore", -8, "6.2.0", "geo", "write denyoom", "@write @geo @slow", &[at("OW update", 1), at("RO access", 2)], ""),
     top("get", 2, "1.0.0", "string", "readonly fast", "@read @string @fast", &[at("RO access", 1)], ""),
     top("getbit", 3, "2.2.0", "bitmap", "readonly fast", "@read @bitmap @fast", &[at("RO access", 1)], ""),
     top("getdel", 2, "6.2.0", "string", "write fast", "@write @string @fast", &[at("RW access delete", 1)], ""),
@@ -253,9 +276,13 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("pexpire", -3, "2.6.0", "generic", "write fast", "@keyspace @write @fast", &[at("RW update", 1)], ""),
     top("pexpireat", -3, "2.6.0", "generic", "write fast", "@keyspace @write @fast", &[at("RW update", 1)], ""),
     top("pexpiretime", 2, "7.0.0", "generic", "readonly fast", "@keyspace @read @fast", &[at("RO access", 1)], ""),
+    top("pfadd", -2, "2.8.9", "hyperloglog", "write denyoom fast", "@write @hyperloglog @fast", &[at("RW insert", 1)], ""),
+    top("pfcount", -2, "2.8.9", "hyperloglog", "readonly", "@read @hyperloglog @slow", &[range("RW access", 1, -1, 1)], ""),
+    top("pfmerge", -2, "2.8.9", "hyperloglog", "write denyoom", "@write @hyperloglog @slow", &[at("RW access insert", 1), range("RO access", 2, -1, 1)], ""),
     top("ping", -1, "1.0.0", "connection", "fast", "@fast @connection", &[], "request_policy:all_shards response_policy:all_succeeded"),
     top("psetex", 4, "2.6.0", "string", "write denyoom", "@write @string @slow", &[at("OW update", 1)], ""),
     top("psubscribe", -2, "2.0.0", "pubsub", "pubsub noscript loading stale", "@pubsub @slow", &[], ""),
+    top("psync", -3, "2.8.0", "server", "admin noscript no_async_loading no_multi", "@admin @slow @dangerous", &[], ""),
     top("pttl", 2, "2.6.0", "generic", "readonly fast", "@keyspace @read @fast", &[at("RO access", 1)], "nondeterministic_output"),
     top("publish", 3, "2.0.0", "pubsub", "pubsub loading stale fast", "@pubsub @fast", &[], ""),
     top("pubsub", -2, "2.8.0", "pubsub", "", "@slow", &[], ""),
@@ -264,6 +291,7 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("randomkey", 1, "1.0.0", "generic", "readonly", "@keyspace @read @slow", &[], "request_policy:all_shards nondeterministic_output"),
     top("rename", 3, "1.0.0", "generic", "write", "@keyspace @write @slow", &[at("RW access delete", 1), at("OW update", 2)], ""),
     top("renamenx", 3, "1.0.0", "generic", "write fast", "@keyspace @write @fast", &[at("RW access delete", 1), at("OW insert", 2)], ""),
+    top("replconf", -1, "3.0.0", "server", "admin noscript loading stale allow_busy", "@admin @slow @dangerous", &[], ""),
     top("reset", 1, "6.2.0", "connection", "noscript loading stale fast no_auth allow_busy", "@fast @connection", &[], ""),
     top("restore", -4, "2.6.0", "generic", "write denyoom", "@keyspace @write @slow @dangerous", &[at("OW update", 1)], ""),
     top("role", 1, "2.8.12", "server", "noscript loading stale fast", "@admin @fast @dangerous", &[], ""),
@@ -308,6 +336,7 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("sunionstore", -3, "1.0.0", "set", "write denyoom", "@write @set @slow", &[at("OW update", 1), range("RO access", 2, -1, 1)], ""),
     top("sunsubscribe", -1, "7.0.0", "pubsub", "pubsub noscript loading stale", "@pubsub @slow", &[range("not_key", 1, -1, 1)], ""),
     top("swapdb", 3, "4.0.0", "server", "write fast", "@keyspace @write @fast @dangerous", &[], ""),
+    top("sync", 1, "1.0.0", "server", "admin noscript no_async_loading no_multi", "@admin @slow @dangerous", &[], ""),
     top("time", 1, "2.6.0", "server", "loading stale fast", "@fast", &[], "nondeterministic_output"),
     top("touch", -2, "3.2.1", "generic", "readonly fast", "@keyspace @read @fast", &[range("RO", 1, -1, 1)], "request_policy:multi_shard response_policy:agg_sum"),
     top("ttl", 2, "1.0.0", "generic", "readonly fast", "@keyspace @read @fast", &[at("RO access", 1)], "nondeterministic_output"),
@@ -317,6 +346,21 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("unwatch", 1, "2.2.0", "transactions", "noscript loading stale fast allow_busy", "@fast @transaction", &[], ""),
     top("wait", 3, "3.0.0", "generic", "noscript", "@slow @connection", &[], "request_policy:all_shards response_policy:agg_min"),
     top("watch", -2, "2.2.0", "transactions", "noscript loading stale fast allow_busy", "@fast @transaction", &[range("RO", 1, -1, 1)], ""),
+    top("xack", -4, "5.0.0", "stream", "write fast", "@write @stream @fast", &[at("RW update", 1)], ""),
+    top("xadd", -5, "5.0.0", "stream", "write denyoom fast", "@write @stream @fast", &[at("RW update", 1)], "nondeterministic_output"),
+    top("xautoclaim", -6, "6.2.0", "stream", "write fast", "@write @stream @fast", &[at("RW delete", 1)], "nondeterministic_output"),
+    top("xclaim", -6, "5.0.0", "stream", "write fast", "@write @stream @fast", &[at("RW update", 1)], "nondeterministic_output"),
+    top("xdel", -3, "5.0.0", "stream", "write fast", "@write @stream @fast", &[at("RW delete", 1)], ""),
+    top("xgroup", -2, "5.0.0", "stream", "", "@slow", &[], ""),
+    top("xinfo", -2, "5.0.0", "stream", "", "@slow", &[], ""),
+    top("xlen", 2, "5.0.0", "stream", "readonly fast", "@read @stream @fast", &[at("RO", 1)], ""),
+    top("xpending", -3, "5.0.0", "stream", "readonly", "@read @stream @slow", &[at("RO access", 1)], "nondeterministic_output"),
+    top("xrange", -4, "5.0.0", "stream", "readonly", "@read @stream @slow", &[at("RO access", 1)], ""),
+    top("xread", -4, "5.0.0", "stream", "readonly blocking movablekeys", "@read @stream @slow @blocking", &[behind("RO access", "STREAMS", 1, -1, 2)], ""),
+    top("xreadgroup", -7, "5.0.0", "stream", "write blocking movablekeys", "@write @stream @slow @blocking", &[behind("RO access", "STREAMS", 4, -1, 2)], ""),
+    top("xrevrange", -4, "5.0.0", "stream", "readonly", "@read @stream @slow", &[at("RO access", 1)], ""),
+    top("xsetid", -3, "5.0.0", "stream", "write denyoom fast", "@write @stream @fast", &[at("RW update", 1)], ""),
+    top("xtrim", -4, "5.0.0", "stream", "write", "@write @stream @slow", &[at("RW delete", 1)], "nondeterministic_output"),
     top("zadd", -4, "1.2.0", "sorted-set", "write denyoom fast", "@write @sortedset @fast", &[at("RW update", 1)], ""),
     top("zcard", 2, "1.2.0", "sorted-set", "readonly fast", "@read @sortedset @fast", &[at("RO", 1)], ""),
     top("zcount", 4, "2.0.0", "sorted-set", "readonly fast", "@read @sortedset @fast", &[at("RO access", 1)], ""),
@@ -466,6 +510,16 @@ pub(super) static SUBCOMMANDS: &[Facts] = &[
     sub("slowlog|help", 2, "Says what SLOWLOG can.", "6.2.0", "server", "loading stale", "@slow", &[], ""),
     sub("slowlog|len", 2, "Counts the slow commands kept.", "2.2.12", "server", "admin loading stale", "@admin @slow @dangerous", &[], "request_policy:all_nodes response_policy:agg_sum nondeterministic_output"),
     sub("slowlog|reset", 2, "Forgets slow commands.", "2.2.12", "server", "admin loading stale", "@admin @slow @dangerous", &[], "request_policy:all_nodes response_policy:all_succeeded"),
+    sub("xgroup|create", -5, "Makes a group.", "5.0.0", "stream", "write denyoom", "@write @stream @slow", &[at("RW insert", 2)], ""),
+    sub("xgroup|createconsumer", 5, "Makes a consumer.", "6.2.0", "stream", "write denyoom", "@write @stream @slow", &[at("RW insert", 2)], ""),
+    sub("xgroup|delconsumer", 5, "Removes a consumer.", "5.0.0", "stream", "write", "@write @stream @slow", &[at("RW delete", 2)], ""),
+    sub("xgroup|destroy", 4, "Removes a group.", "5.0.0", "stream", "write", "@write @stream @slow", &[at("RW delete", 2)], ""),
+    sub("xgroup|help", 2, "Says what XGROUP can.", "5.0.0", "stream", "loading stale", "@stream @slow", &[], ""),
+    sub("xgroup|setid", -5, "Lets a group read on from elsewhere.", "5.0.0", "stream", "write", "@write @stream @slow", &[at("RW update", 2)], ""),
+    sub("xinfo|consumers", 4, "Shows the consumers of a group.", "5.0.0", "stream", "readonly", "@read @stream @slow", &[at("RO access", 2)], "nondeterministic_output"),
+    sub("xinfo|groups", 3, "Shows the groups of a stream.", "5.0.0", "stream", "readonly", "@read @stream @slow", &[at("RO access", 2)], ""),
+    sub("xinfo|help", 2, "Says what XINFO can.", "5.0.0", "stream", "loading stale", "@stream @slow", &[], ""),
+    sub("xinfo|stream", -3, "Shows what is known of a stream.", "5.0.0", "stream", "readonly", "@read @stream @slow", &[at("RO access", 2)], ""),
 ];
 
 #[cfg(test)]
@@ -490,6 +544,10 @@ mod tests {
         }
         for command in DATA {
             let facts = &COMMANDS[find(command.name.as_bytes()).unwrap()];
+            // Of a family, each sub-command says so itself.
+            if !SUBCOMMANDS[super::family(command.name)].is_empty() {
+                continue;
+            }
             assert_eq!(facts.is("write"), command.writes, "{}", command.name);
         }
     }

@@ -26,7 +26,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ringwell_storage::keyspace::Extract;
-use ringwell_storage::store::Store;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -42,6 +41,7 @@ pub use write::{Protocol, write};
 use shared::Shared;
 
 use crate::inside::Inside;
+use crate::opening::Opening;
 
 /// How long connections may take to end when the node stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -55,14 +55,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Face(Arc<Shared>);
 
 impl Face {
-    /// A face on a store that will answer at this port.
+    /// A face on a store, open or not yet, that will answer at this port.
     pub fn new(
-        store: Arc<Store>,
+        opening: Arc<Opening>,
         keymap: Arc<dyn Extract>,
         options: RespOptions,
         port: u16,
     ) -> Face {
-        Face(Arc::new(Shared::new(store, keymap, options, port)))
+        Face(Arc::new(Shared::new(opening, keymap, options, port)))
     }
 
     /// For parts of the node that work with keys and channels themselves.
@@ -132,8 +132,9 @@ fn tell_expired(shared: &Shared) {
     if shared.settings.events() & commands::class(b'x') == 0 {
         return;
     }
+    let Some(store) = shared.store() else { return };
     let notifier = Notifier::of_expiry(&*shared.keymap, &shared.settings);
-    if let Err(error) = shared.store.tick(shared.now(), &notifier) {
+    if let Err(error) = store.tick(shared.now(), &notifier) {
         tracing::warn!(%error, "expiry could not be written");
     }
     notifier.publish(&shared.hub);

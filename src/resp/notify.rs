@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use ringwell_storage::keyspace::{
-    Derived, Effect, Effects, End, Extract, Keyspace, Request, Value,
+    Derived, Effect, Effects, End, Extract, Keyspace, Request, Stream, StreamEffect, Value,
 };
 
 use super::commands::{Settings, class};
@@ -98,17 +98,18 @@ fn note(
             events.push(Event { class, name: name.to_owned(), db, key: key.into() });
         };
         let before = |key: &[u8]| keyspace.entry(db, key);
-        if let Some(key) = made(&effect)
-            && before(key).is_none_or(|entry| entry.expired(now))
-        {
-            tell(b'n', "new", db, key);
+        if let Some(key) = made(&effect) {
+            let db = if let Effect::Copy { to_db, .. } = effect { to_db } else { db };
+            if keyspace.entry(db, key).is_none_or(|entry| entry.expired(now)) {
+                tell(b'n', "new", db, key);
+            }
         }
         match effect {
             Effect::Delete { key } if before(key).is_some_and(|entry| entry.expired(now)) => {
                 tell(b'x', "expired", db, key);
             }
             // What is overwritten or went elsewhere was not deleted.
-            Effect::Delete { .. } if moves(&command) => {}
+            Effect::Delete { key } if moves(&command) || remade(effects, db, key) => {}
             Effect::Delete { key } => tell(b'g', "del", db, key),
             Effect::Expire { key, .. } => tell(b'g', "expire", db, key),
             Effect::Persist { key } => tell(b'g', "persist", db, key),
@@ -123,6 +124,15 @@ fn note(
                     tell(b'g', "rename_to", to_db, to);
                 }
             },
+            Effect::Stream { key, effect } => {
+                let stream = match before(key).map(|entry| &entry.value) {
+                    Some(Value::Stream(stream)) => Some(&**stream),
+                    _ => None,
+                };
+                if let Some((class, name)) = to_stream(&command, stream, &effect) {
+                    tell(class, name, db, key);
+                }
+            }
             effect => {
                 if let Some((class, name, key)) = changed(&command, &effect) {
                     tell(class, name, db, key);
@@ -143,14 +153,54 @@ fn made<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::HashSet { key, .. }
         | Effect::SetAdd { key, .. }
         | Effect::ZSetAdd { key, .. } => Some(key),
+        Effect::Stream {
+            key,
+            effect: StreamEffect::Add { .. } | StreamEffect::Set { .. } | StreamEffect::Put { .. },
+        } => Some(key),
         Effect::Copy { to, .. } => Some(to),
         _ => None,
     }
 }
 
 fn moves(command: &str) -> bool {
-    command.ends_with("store")
-        || matches!(command, "rename" | "renamenx" | "move" | "sort" | "restore")
+    matches!(command, "rename" | "renamenx" | "move")
+}
+
+/// Whether a command that deletes a key makes it anew.
+fn remade(effects: &Effects, db: u8, key: &[u8]) -> bool {
+    effects.iter().any(|(made_in, effect)| made_in == db && made(&effect) == Some(key))
+}
+
+/// Class and name of what a command does to a stream, which was `before` if it was there.
+fn to_stream(
+    command: &str,
+    before: Option<&Stream>,
+    effect: &StreamEffect<'_>,
+) -> Option<(u8, &'static str)> {
+    let known = |group: &[u8]| before.is_some_and(|stream| stream.has_group(group));
+    let name = match *effect {
+        StreamEffect::Put { .. } => return Some((b'g', "restore")),
+        StreamEffect::Add { .. } => "xadd",
+        StreamEffect::Trim { .. } => "xtrim",
+        StreamEffect::Delete { .. } => "xdel",
+        StreamEffect::Set { .. } if command == "xsetid" => "xsetid",
+        StreamEffect::GroupSet { group, .. } if command == "xgroup" => {
+            if known(group) {
+                "xgroup-setid"
+            } else {
+                "xgroup-create"
+            }
+        }
+        StreamEffect::GroupRemove { .. } => "xgroup-destroy",
+        StreamEffect::Seen { group, consumer, .. }
+            if !before.is_some_and(|stream| stream.has_consumer(group, consumer)) =>
+        {
+            "xgroup-createconsumer"
+        }
+        StreamEffect::ConsumerRemove { .. } => "xgroup-delconsumer",
+        _ => return None,
+    };
+    Some((b't', name))
 }
 
 /// Class and name of what a command does to the insides of a key.
@@ -159,11 +209,14 @@ fn changed<'a>(command: &'a str, effect: &Effect<'a>) -> Option<(u8, &'a str, &'
         return made(effect).map(|key| (b'g', "restore", key));
     }
     Some(match *effect {
+        // It only notes what it has counted.
+        Effect::StringSet { .. } if command == "pfcount" => return None,
         Effect::StringSet { key, .. } => {
             let name = match command {
                 "incr" | "incrby" | "decr" | "decrby" => "incrby",
                 "incrbyfloat" | "append" | "setrange" => command,
-                "setbit" => "setbit",
+                "setbit" | "bitfield" => "setbit",
+                "pfadd" | "pfmerge" => "pfadd",
                 _ => "set",
             };
             (b'$', name, key)
@@ -189,6 +242,7 @@ fn changed<'a>(command: &'a str, effect: &Effect<'a>) -> Option<(u8, &'a str, &'
         Effect::ZSetAdd { key, .. } => {
             let name = match command {
                 "zincrby" => "zincr",
+                "georadius" | "georadiusbymember" => "georadiusstore",
                 name if name.ends_with("store") => name,
                 _ => "zadd",
             };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use super::shared::Shared;
+use super::shared::{LOADING, Shared};
 
 /// What is under way, and how the last of it ended.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Shared {
     /// Syncs the log and waits for it.
     pub(super) fn save(&self) -> Result<(), String> {
         let now = self.now();
-        self.store.sync().map_err(|error| error.to_string())?;
+        self.store().ok_or(LOADING)?.sync().map_err(|error| error.to_string())?;
         self.saves.last.fetch_max(now, Ordering::Relaxed);
         Ok(())
     }
@@ -75,6 +75,11 @@ impl Shared {
         begun
     }
 
+    fn rewrite(&self) -> Result<(), String> {
+        let taken = self.store().ok_or(LOADING)?.checkpoint(self.now());
+        taken.map(drop).map_err(|error| error.to_string())
+    }
+
     /// Has a checkpoint taken by another thread, so that the log before it can go; false if that is
     /// under way.
     pub(super) fn rewrite_in_background(self: &Arc<Self>) -> bool {
@@ -82,8 +87,7 @@ impl Shared {
         if begun {
             let shared = Arc::clone(self);
             tokio::task::spawn_blocking(move || {
-                let outcome = shared.store.checkpoint(shared.now());
-                shared.saves.rewrite.end(&outcome);
+                shared.saves.rewrite.end(&shared.rewrite());
             });
         }
         begun

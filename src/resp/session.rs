@@ -9,8 +9,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use ringwell_storage::keyspace::command::{Command, QUOTED, error, find, quote, timeout, unknown};
-use ringwell_storage::keyspace::{Bytes, Entry, Reply};
+use ringwell_storage::keyspace::command::{
+    Command, QUOTED, as_waiting, error, find, quote, unknown, waits,
+};
+use ringwell_storage::keyspace::{Bytes, Entry, Reply, Request};
 use ringwell_storage::model::WalPosition;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -18,9 +20,10 @@ use tokio::time::Instant;
 use super::commands::{self, SESSION_COMMANDS, SessionCommand};
 use super::facts::{self, Facts};
 use super::hub::{Inbox, Mailbox, Message, Topic, mailbox};
-use super::shared::{Client, Shared};
+use super::shared::{Client, LOADING, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
+use crate::replication::{Handshake, Wanted};
 
 /// Databases a connection can select.
 pub(super) const DATABASES: i64 = ringwell_storage::keyspace::DATABASES as i64;
@@ -44,8 +47,14 @@ pub(super) struct Session {
     pub(super) blocked: Option<Blocked>,
     /// What CLIENT REPLY says.
     pub(super) silence: Silence,
+    /// What it said of itself as a replica.
+    pub(super) handshake: Handshake,
+    /// Set when it is to be fed as a replica from here on.
+    pub(super) follows: Option<Wanted>,
     /// Where the log ends for all commands since it was last taken.
     written: Option<WalPosition>,
+    /// The offset at which replicas have the last command that changed something.
+    pub(super) fed: u64,
 }
 
 /// A wait for a key.
@@ -141,7 +150,10 @@ impl Session {
             hung_up: false,
             blocked: None,
             silence: Silence::No,
+            handshake: Handshake::default(),
+            follows: None,
             written: None,
+            fed: 0,
         }
     }
 
@@ -261,6 +273,13 @@ impl Session {
                 facts.name
             )));
         }
+        if self.shared.options.read_only && facts.is("write") {
+            let refusal = "READONLY You can't write against a read only replica.";
+            return Err(Reply::Error(refusal.into()));
+        }
+        if self.shared.store().is_none() && !facts.is("loading") {
+            return Err(Reply::Error(LOADING.into()));
+        }
         Ok(())
     }
 
@@ -295,11 +314,12 @@ impl Session {
         if in_transaction {
             return Some(self.execute(&shared, args).0);
         }
-        if command.blocks {
+        let waits = waits(command, args);
+        if let Some(ms) = waits {
             let _alone = shared.exclusive.write();
             let (reply, changed) = self.execute(&shared, args);
             if matches!(reply, Reply::Null | Reply::NullArray) {
-                self.wait_for_key(command, args);
+                self.wait_for_key(command, args, ms);
                 return None;
             }
             if changed && shared.waiters.count() > 0 {
@@ -313,7 +333,7 @@ impl Session {
         };
         if changed && shared.waiters.count() > 0 {
             let _alone = shared.exclusive.write();
-            shared.serve_waiters((command.name != "swapdb").then_some(args));
+            shared.serve_waiters((!anywhere(command)).then_some(args));
         }
         Some(reply)
     }
@@ -322,15 +342,17 @@ impl Session {
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
         let executed = shared.execute(self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
+        self.fed = self.fed.max(executed.offset);
         (executed.reply, executed.position.is_some())
     }
 
-    fn wait_for_key(&mut self, command: &Command, args: &[&[u8]]) {
-        // BLMPOP and BZMPOP name the time first, the others last.
-        let text = if command.name.ends_with("mpop") { args.get(1) } else { args.last() };
-        let ms = timeout(text.copied().unwrap_or_default()).unwrap_or(0);
+    fn wait_for_key(&mut self, command: &Command, args: &[&[u8]], ms: i64) {
         let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let deadline = if ms > 0 { Instant::now().checked_add(time) } else { None };
+        let request = Request { db: self.client.db, args };
+        // Nobody waits before the store is open.
+        let Some(store) = self.shared.store() else { return };
+        let args = store.with_keyspace(|ks| as_waiting(ks, command, &request));
         let woken = self.shared.waiters.wait(self.client.id, self.client.db, args);
         self.client.blocked = true;
         self.blocked = Some(Blocked { woken, deadline });
@@ -349,6 +371,10 @@ impl Session {
         let reply = match woken {
             Woken::Answered(reply, position) => {
                 self.written = self.written.max(position);
+                // Not below where replicas have it, which is all that is asked for.
+                if position.is_some() {
+                    self.fed = self.shared.primary.offset();
+                }
                 reply
             }
             Woken::TimedOut => Reply::NullArray,
@@ -531,6 +557,11 @@ fn lookup(args: &[&[u8]]) -> Result<Found, Reply> {
     };
     let slot = facts::COMMANDS.len() + below.start + at;
     Ok(Found { slot, facts: subs.get(at).unwrap_or(row), ..found })
+}
+
+/// Whether a command changes keys it does not name.
+fn anywhere(command: &Command) -> bool {
+    matches!(command.name, "swapdb" | "flushdb" | "flushall")
 }
 
 /// Whether a line is the start or a header of an HTTP request, as browsers can be made to send.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ringwell_storage::keyspace::command::find;
-use ringwell_storage::keyspace::{Extract, Looks, Request};
+use ringwell_storage::keyspace::{Extract, Looks, Reply, Request};
 use ringwell_storage::store::{Ack, Executed, Store, Transaction};
 
 use super::commands::Settings;
@@ -20,7 +20,12 @@ use super::tally::{Rates, Tally};
 use super::waiting::Waiters;
 use super::write::Protocol;
 use crate::collect::process::Usage;
+use crate::opening::Opening;
+use crate::replication::Primary;
 use tokio::sync::Notify;
+
+/// As Redis says it.
+pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
 /// A function that tells something about the node.
 pub type Gauge<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -50,6 +55,10 @@ pub struct RespOptions {
     pub settings: Arc<Settings>,
     /// What is counted; the node keeps the other end to show it.
     pub counters: Arc<Counters>,
+    /// Whether clients may only read, because the node follows another.
+    pub read_only: bool,
+    /// Who follows this node; the node keeps the other end to tell it of syncs.
+    pub primary: Option<Arc<Primary>>,
 }
 
 impl Default for RespOptions {
@@ -66,6 +75,8 @@ impl Default for RespOptions {
             hub: Arc::default(),
             settings: Arc::default(),
             counters: Arc::default(),
+            read_only: false,
+            primary: None,
         }
     }
 }
@@ -187,7 +198,7 @@ impl Live {
 
 /// What all connections share.
 pub(super) struct Shared {
-    pub(super) store: Arc<Store>,
+    pub(super) opening: Arc<Opening>,
     pub(super) keymap: Arc<dyn Extract>,
     pub(super) options: RespOptions,
     pub(super) hub: Arc<Hub>,
@@ -195,6 +206,8 @@ pub(super) struct Shared {
     pub(super) started: i64,
     pub(super) port: u16,
     pub(super) run_id: String,
+    /// Who follows this node.
+    pub(super) primary: Arc<Primary>,
     /// Who waits for a key.
     pub(super) waiters: Waiters,
     /// What CONFIG SET has set.
@@ -218,14 +231,17 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        store: Arc<Store>,
+        opening: Arc<Opening>,
         keymap: Arc<dyn Extract>,
         options: RespOptions,
         port: u16,
     ) -> Shared {
         let started = (options.now)();
+        let primary = options.primary.clone();
+        let primary = primary
+            .unwrap_or_else(|| Arc::new(Primary::new(Arc::clone(&opening), Default::default())));
         Shared {
-            store,
+            opening,
             keymap,
             hub: Arc::clone(&options.hub),
             counters: Arc::clone(&options.counters),
@@ -234,6 +250,7 @@ impl Shared {
             started,
             port,
             run_id: run_id(started, port),
+            primary,
             waiters: Waiters::default(),
             looks_before: Mutex::default(),
             saves: Saves::new(started),
@@ -245,6 +262,11 @@ impl Shared {
             clients: Mutex::default(),
             next_id: AtomicU64::new(1),
         }
+    }
+
+    /// The store; nothing while its log is replayed.
+    pub(super) fn store(&self) -> Option<&Arc<Store>> {
+        self.opening.store()
     }
 
     pub(super) fn now(&self) -> i64 {
@@ -259,12 +281,31 @@ impl Shared {
         db: u8,
         args: &[&[u8]],
     ) -> Executed {
+        let Some(store) = self.store() else {
+            let reply = Reply::Error(LOADING.into());
+            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
+        };
         let request = Request { db, args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
         let executed = match running {
             Some(running) => running.execute(&request, self.now(), &notifier),
-            None => self.store.execute(&request, self.now(), &notifier),
+            None => store.execute(&request, self.now(), &notifier),
         };
+        self.told(notifier, executed)
+    }
+
+    /// Runs a command of a Redis that this node follows.
+    pub(super) fn execute_following(&self, db: u8, args: &[&[u8]]) -> Executed {
+        let Some(store) = self.store() else {
+            let reply = Reply::Error(LOADING.into());
+            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
+        };
+        let notifier = Notifier::new(&*self.keymap, &self.settings);
+        let executed = store.execute_following(&Request { db, args }, self.now(), &notifier);
+        self.told(notifier, executed)
+    }
+
+    fn told(&self, notifier: Notifier<'_>, executed: Executed) -> Executed {
         notifier.publish(&self.hub);
         if executed.derived_refused > 0 {
             let counter = &self.counters.derived_refused;
@@ -275,7 +316,7 @@ impl Shared {
 
     /// Keys looked at since CONFIG RESETSTAT.
     pub(super) fn looks(&self) -> Looks {
-        let (now, before) = (self.store.looks(), *self.looks_before());
+        let (now, before) = (self.looks_ever(), *self.looks_before());
         Looks {
             hits: now.hits.saturating_sub(before.hits),
             misses: now.misses.saturating_sub(before.misses),
@@ -286,7 +327,11 @@ impl Shared {
     /// Counts everything from zero again.
     pub(super) fn reset_counters(&self) {
         self.counters.reset();
-        *self.looks_before() = self.store.looks();
+        *self.looks_before() = self.looks_ever();
+    }
+
+    fn looks_ever(&self) -> Looks {
+        self.store().map(|store| store.looks()).unwrap_or_default()
     }
 
     fn looks_before(&self) -> MutexGuard<'_, Looks> {

@@ -48,9 +48,13 @@ impl Waiters {
     }
 
     /// Lets a client wait until its command has something to answer.
-    pub(super) fn wait(&self, client: u64, db: u8, args: &[&[u8]]) -> oneshot::Receiver<Woken> {
+    pub(super) fn wait(
+        &self,
+        client: u64,
+        db: u8,
+        args: Vec<Box<[u8]>>,
+    ) -> oneshot::Receiver<Woken> {
         let (answer, receiver) = oneshot::channel();
-        let args = args.iter().map(|arg| Box::from(*arg)).collect();
         self.lock().push_back(Waiter { client, db, args, answer });
         self.count.fetch_add(1, Ordering::SeqCst);
         receiver
@@ -114,18 +118,42 @@ impl Shared {
         let args: Vec<&[u8]> = waiter.args.iter().map(|arg| &**arg).collect();
         let request = Request { db: waiter.db, args: &args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
-        let executed = self.store.execute(&request, self.now(), &notifier);
+        // Nobody waits before the store is open.
+        let store = self.store()?;
+        let executed = store.execute(&request, self.now(), &notifier);
         notifier.publish(&self.hub);
         match executed.reply {
             Reply::Null | Reply::NullArray => None,
+            Reply::Error(_) if reads_as_group(waiter) => {
+                let gone = store.with_keyspace(|keyspace| lacks_stream(keyspace, waiter));
+                let why = if gone { STREAM_GONE } else { GROUP_GONE };
+                Some((Reply::Error(why.to_owned()), executed.position))
+            }
             // A key of another kind wakes nobody, but an element that has nowhere to go does.
             Reply::Error(_) => {
-                let ready = self.store.with_keyspace(|keyspace| has_source(keyspace, waiter));
+                let ready = store.with_keyspace(|keyspace| has_source(keyspace, waiter));
                 ready.then_some((executed.reply, executed.position))
             }
             reply => Some((reply, executed.position)),
         }
     }
+}
+
+const STREAM_GONE: &str = "UNBLOCKED the stream key no longer exists";
+const GROUP_GONE: &str = "NOGROUP the consumer group this client was blocked on no longer exists";
+
+fn reads_as_group(waiter: &Waiter) -> bool {
+    waiter.args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"xreadgroup"))
+}
+
+/// Whether a key that XREADGROUP waits for is no stream.
+fn lacks_stream(keyspace: &Keyspace, waiter: &Waiter) -> bool {
+    let streams = waiter.args.iter().position(|arg| arg.eq_ignore_ascii_case(b"streams"));
+    let rest = waiter.args.get(streams.map_or(usize::MAX, |at| at + 1)..).unwrap_or_default();
+    rest.iter().take(rest.len() / 2).any(|key| {
+        let entry = keyspace.entry(waiter.db, key);
+        !entry.is_some_and(|entry| matches!(entry.value, Value::Stream(_)))
+    })
 }
 
 /// Whether what BLMOVE or BRPOPLPUSH takes from is there.

@@ -49,6 +49,16 @@ pub fn write(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
                 write(second, protocol, out);
             }
         }
+        Reply::Keyed(pairs) => {
+            length(if resp3 { b'%' } else { b'*' }, pairs.len(), out);
+            for (key, value) in pairs {
+                if !resp3 {
+                    length(b'*', 2, out);
+                }
+                write(key, protocol, out);
+                write(value, protocol, out);
+            }
+        }
         Reply::Set(items) => items_of(if resp3 { b'~' } else { b'*' }, items, protocol, out),
         Reply::Push(items) => items_of(if resp3 { b'>' } else { b'*' }, items, protocol, out),
         Reply::Double(value) if resp3 => line(b',', double(*value).as_bytes(), out),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::disk::{Disk, DiskError, read_all};
 use crate::exemplars::Ring;
+use crate::feed::Stream;
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS, Sealer};
 use crate::keyspace::{Keyspace, Looks, View};
 use crate::metadata::Book;
@@ -20,6 +21,7 @@ const TAG_SHARD: u32 = 1;
 const TAG_KEYSPACE: u32 = 2;
 const TAG_EXEMPLARS: u32 = 4;
 const TAG_METADATA: u32 = 5;
+const TAG_STREAM: u32 = 6;
 
 /// Why a checkpoint is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,8 @@ pub(crate) struct Keys {
     pub(crate) applied: WalPosition,
     /// What commands looked at since the store was opened.
     pub(crate) looks: Looks,
+    /// What followers are fed, up to the same position.
+    pub(crate) stream: Stream,
 }
 
 /// What a checkpoint holds beside the head.
@@ -61,6 +65,7 @@ impl Default for Contents {
                 keyspace: Keyspace::new(),
                 applied: WalPosition(0),
                 looks: Looks::default(),
+                stream: Stream::default(),
             },
             exemplars: Ring::default(),
             metadata: Book::default(),
@@ -68,8 +73,9 @@ impl Default for Contents {
     }
 }
 
-/// Exemplars and metadata, encoded; empty where there are none.
+/// Exemplars, metadata and the place of the stream, encoded; empty where there are none.
 pub(crate) struct Beside {
+    pub(crate) stream: Vec<u8>,
     pub(crate) exemplars: Vec<u8>,
     pub(crate) metadata: Vec<u8>,
 }
@@ -99,7 +105,11 @@ pub(crate) fn write(
     put_varint(&mut section, applied.0);
     view.encode(&mut section);
     put_section(&mut out, TAG_KEYSPACE, &section);
-    for (tag, section) in [(TAG_EXEMPLARS, &beside.exemplars), (TAG_METADATA, &beside.metadata)] {
+    for (tag, section) in [
+        (TAG_EXEMPLARS, &beside.exemplars),
+        (TAG_METADATA, &beside.metadata),
+        (TAG_STREAM, &beside.stream),
+    ] {
         if !section.is_empty() {
             put_section(&mut out, tag, section);
         }
@@ -157,6 +167,10 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Contents
             }
             TAG_METADATA => {
                 found.metadata = Book::decode(&mut Reader::new(section))
+                    .map_err(|e| damaged(start + e.offset, e.what))?;
+            }
+            TAG_STREAM => {
+                found.keys.stream = Stream::decode(&mut Reader::new(section))
                     .map_err(|e| damaged(start + e.offset, e.what))?;
             }
             _ => return Err(damaged(at, "section of a newer release")),

@@ -13,6 +13,7 @@ pub mod compaction;
 mod delete;
 pub mod disk;
 pub mod exemplars;
+pub mod feed;
 pub mod head;
 pub mod index;
 pub mod inspect;

@@ -352,9 +352,19 @@ pub(crate) fn publish(
         if let Some(old) = old.filter(|_| !planted(Mutant::CheckpointRemovedEarly)) {
             store.disk.remove(&checkpoint::path_of(old.number))?;
         }
-        store.log.trim(live.position)?;
+        trim_log(store, live.position)?;
         drop_idle_series(store, live.position);
     }
+    Ok(())
+}
+
+/// Removes the log below a position, but for what is kept for those who follow.
+fn trim_log(store: &Store, position: WalPosition) -> Result<(), MaintainError> {
+    let followed = lock(&store.keys).stream.is_used() && !store.space.is_tight();
+    let kept = if followed { store.options.follow_bytes } else { 0 };
+    store.log.trim(WalPosition(position.0.saturating_sub(kept)))?;
+    let oldest = store.log.oldest()?;
+    lock(&store.keys).stream.trim(oldest);
     Ok(())
 }
 
@@ -384,9 +394,13 @@ fn write_checkpoint(
 ) -> Result<(Checkpointed, u64), MaintainError> {
     let position = store.log.end();
     let number = state.manifest.checkpoint.map_or(1, |c| c.number + 1);
-    let (view, applied) = {
+    let (view, applied, stream) = {
         let keys = lock(&store.keys);
-        (keys.keyspace.freeze(), keys.applied)
+        let mut stream = Vec::new();
+        if keys.stream.is_used() {
+            keys.stream.encode(&mut stream);
+        }
+        (keys.keyspace.freeze(), keys.applied, stream)
     };
     let mut in_blocks = moved_chunks(state);
     in_blocks.extend(moving.iter().flat_map(|m| &m.chunks).map(Arc::as_ptr));
@@ -394,6 +408,7 @@ fn write_checkpoint(
     let beside = checkpoint::Beside {
         exemplars: lock(&store.exemplars).encode(),
         metadata: lock(&store.metadata).encode(),
+        stream,
     };
     let bytes = checkpoint::write(disk, number, &store.head, (view, applied), &beside, &in_blocks)?;
     Ok((Checkpointed { number, position }, bytes))

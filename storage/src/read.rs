@@ -98,6 +98,11 @@ pub trait Cursor: Send {
     /// Appends the next run (about a chunk) to `out`; false when there are no more.
     fn next(&mut self, out: &mut SampleBuf) -> Result<bool, ReadError>;
 
+    /// How many encoded bytes what it has told so far came from.
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+
     /// Where the next run lies, if statistics may stand for it: all of it is wanted, nothing else is
     /// as old, nothing of it is deleted.
     fn ahead(&self) -> Option<TimeRange> {

@@ -11,7 +11,7 @@ use crate::keyspace::Effects;
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
 use crate::mutants::{Mutant, planted};
-use crate::wal::{Log, LogOptions, Logged, OpenLogError, Record, ShardBatch};
+use crate::wal::{Log, LogOptions, Logged, OpenLogError, Progress, Record, ShardBatch};
 
 /// Why a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,7 @@ impl Recovering {
     pub(crate) fn finish(
         mut self,
         options: LogOptions,
+        progress: &Progress,
     ) -> Result<(Recovering, Arc<Log>), OpenError> {
         let from = self.manifest.checkpoint.map_or(WalPosition(0), |c| c.position);
         let mut failed = None;
@@ -116,10 +117,14 @@ impl Recovering {
             }
         };
         let epoch = self.manifest.epoch;
-        let (log, found) = Log::open(&self.disk, options, from, epoch, &mut visit)?;
+        let (log, found) = Log::open(&self.disk, options, from, epoch, progress, &mut visit)?;
         if let Some(error) = failed {
             return Err(error);
         }
+        if found.gaps > 0 {
+            self.contents.keys.stream.forget();
+        }
+        self.contents.keys.stream.opened();
         self.report.records = found.records;
         self.report.bytes = found.bytes;
         self.report.torn = found.torn;
@@ -148,6 +153,7 @@ fn replay(
                     reason: e.to_string(),
                 })?;
                 keys.keyspace.apply(&effects);
+                keys.stream.advance(position, &effects, false);
                 keys.applied = WalPosition(position.0 + 1);
             }
             for batch in record.batches {

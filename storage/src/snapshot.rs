@@ -5,6 +5,7 @@ mod times;
 
 pub(crate) use times::{Decoded, Times};
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
@@ -53,8 +54,7 @@ impl StoreSnapshot {
             let locked = self.head.lock(shard);
             for slot in locked.postings.select(matchers) {
                 let Some(series) = locked.get(slot) else { continue };
-                let held = series.bounds().and_then(|(min, max)| TimeRange::new(min, max));
-                if held.is_some_and(|held| held.overlaps(range)) {
+                if series.touches(range) {
                     found.push(Found {
                         labels: series.labels.clone(),
                         lookback: series.lookback(),
@@ -110,7 +110,7 @@ impl Snapshot for StoreSnapshot {
             match selected.last_mut() {
                 Some(last) if last.labels == labels => last.add(part, lookback),
                 _ => {
-                    let mut series = StoreSeries::new(labels, self);
+                    let mut series = StoreSeries::new(labels, range, self);
                     series.add(part, lookback);
                     selected.push(series);
                 }
@@ -167,20 +167,23 @@ impl Snapshot for StoreSnapshot {
 /// A series and where its samples are. Holds its generation, so nothing it points to goes away.
 struct StoreSeries {
     labels: Labels,
+    /// What was selected; reads are mostly of this or of a part.
+    range: TimeRange,
     lookback: Option<Timestamp>,
     head: Arc<Head>,
     _generation: Arc<Generation>,
     times: Arc<Times>,
     in_head: Vec<(usize, u32, SeriesId)>,
     in_blocks: Vec<(Arc<Block>, u32, Arc<Masks>)>,
-    /// Taken at the first read, so that several reads agree.
+    /// Of what was selected; taken at the first read, so that several reads agree.
     captured: OnceLock<Vec<Captured>>,
 }
 
 impl StoreSeries {
-    fn new(labels: Labels, snapshot: &StoreSnapshot) -> StoreSeries {
+    fn new(labels: Labels, range: TimeRange, snapshot: &StoreSnapshot) -> StoreSeries {
         StoreSeries {
             labels,
+            range,
             lookback: None,
             head: Arc::clone(&snapshot.head),
             _generation: Arc::clone(&snapshot.generation),
@@ -199,14 +202,20 @@ impl StoreSeries {
         }
     }
 
-    fn capture(&self) -> &[Captured] {
-        self.captured.get_or_init(|| {
-            let take = |(shard, slot, id): &(usize, u32, SeriesId)| {
-                let locked = self.head.lock(*shard);
-                locked.get(*slot).filter(|s| s.id == *id).map(|s| s.capture())
-            };
-            self.in_head.iter().filter_map(take).collect()
-        })
+    /// What the head has in a range, and maybe more.
+    fn capture(&self, range: TimeRange) -> Cow<'_, [Captured]> {
+        if self.range.contains(range.start()) && self.range.contains(range.end()) {
+            return Cow::Borrowed(self.captured.get_or_init(|| self.captured_in(self.range)));
+        }
+        Cow::Owned(self.captured_in(range))
+    }
+
+    fn captured_in(&self, range: TimeRange) -> Vec<Captured> {
+        let take = |(shard, slot, id): &(usize, u32, SeriesId)| {
+            let locked = self.head.lock(*shard);
+            locked.get(*slot).filter(|s| s.id == *id).map(|s| s.capture_in(range))
+        };
+        self.in_head.iter().filter_map(take).collect()
     }
 }
 
@@ -228,7 +237,7 @@ impl Series for StoreSeries {
         for (block, number, masks) in &self.in_blocks {
             block_pieces(block, *number, masks, &mut pieces)?;
         }
-        for captured in self.capture() {
+        for captured in self.capture(range).iter() {
             pieces.reserve(captured.sealed.len() + 2);
             for (i, chunk) in (0..).zip(&captured.sealed) {
                 if chunk.max_t < range.start() || range.end() < chunk.min_t {
@@ -304,6 +313,16 @@ impl Source {
         }
     }
 
+    /// Encoded bytes, timestamps that are shared left out.
+    fn byte_len(&self) -> u64 {
+        match self {
+            Source::Block(_, chunk, _) => u64::from(chunk.values.1),
+            Source::Sealed(chunk) => chunk.values.len() as u64,
+            Source::Side(samples) => 16 * samples.len() as u64,
+            Source::Open(open) => open.bytes() as u64,
+        }
+    }
+
     fn read(&self, times: &Times, out: &mut SampleBuf) -> Result<(), ReadError> {
         match self {
             Source::Block(block, chunk, masks) if masks.touch(chunk.min_t, chunk.max_t) => {
@@ -335,6 +354,7 @@ pub(crate) struct Pieces {
     range: TimeRange,
     pieces: Vec<Piece>,
     times: Arc<Times>,
+    bytes_read: u64,
 }
 
 impl Pieces {
@@ -342,7 +362,7 @@ impl Pieces {
         pieces.retain(|p| p.min_t <= range.end() && range.start() <= p.max_t);
         // The last is taken first.
         pieces.sort_by_key(|p| std::cmp::Reverse((p.min_t, p.rank)));
-        Pieces { range, pieces, times }
+        Pieces { range, pieces, times, bytes_read: 0 }
     }
 }
 
@@ -351,6 +371,7 @@ impl Cursor for Pieces {
         let Some(first) = self.pieces.pop() else {
             return Ok(false);
         };
+        self.bytes_read += first.source.byte_len();
         let mut end = first.max_t;
         if self.pieces.last().is_none_or(|next| next.min_t > end) {
             if self.range.start() <= first.min_t && end <= self.range.end() {
@@ -363,10 +384,15 @@ impl Cursor for Pieces {
         let mut run = vec![first];
         while let Some(next) = self.pieces.pop_if(|p| p.min_t <= end) {
             end = end.max(next.max_t);
+            self.bytes_read += next.source.byte_len();
             run.push(next);
         }
         merge(&run, self.range, &self.times, out)?;
         Ok(true)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     fn ahead(&self) -> Option<TimeRange> {
@@ -381,6 +407,7 @@ impl Cursor for Pieces {
         let (Some(_), Some(next)) = (self.ahead(), self.pieces.last()) else { return Ok(None) };
         let (first_t, last_t) = (next.min_t, next.max_t);
         let Some(stats) = next.source.stats()? else { return Ok(None) };
+        self.bytes_read += next.source.byte_len();
         self.pieces.pop();
         Ok(Some(Summary { first_t, last_t, stats }))
     }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,10 +21,11 @@ use crate::checkpoint::Keys;
 use crate::compaction::Retention;
 use crate::disk::Disk;
 use crate::exemplars::Ring;
+use crate::feed::Identity;
 use crate::head::{
     Admitting, Aliases, Hash, Head, Limits, SHARDS, Shard, Spelling, Target, Window,
 };
-use crate::keyspace::{Derived, DerivedSample, Effects, Extract, Looks, Reply, Request};
+use crate::keyspace::{Derived, DerivedSample, Effects, Extract, IDENTITY, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
 use crate::metadata::Book;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
@@ -32,7 +33,7 @@ use crate::read::{Queryable, Snapshot};
 use crate::recover::Recovering;
 use crate::snapshot::{Generation, StoreSnapshot};
 use crate::space::Space;
-use crate::wal::{Held, KeysRecord, Log, LogOptions, ShardBatch};
+use crate::wal::{Held, KeysRecord, Log, LogOptions, Progress, ShardBatch};
 
 pub use crate::delete::DeleteError;
 pub use crate::head::Limits as StoreLimits;
@@ -80,6 +81,13 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// What pages of the blocks' indexes may take in memory, all blocks together.
     pub index_cache_bytes: usize,
+    /// Bytes of log kept below the checkpoint for those who follow, once somebody has.
+    pub follow_bytes: u64,
+    /// What this opening names the stream that followers are fed; no other opening, of no copy either, may
+    /// have had it.
+    pub stream_name: Identity,
+    /// Where others can see how far an opening is.
+    pub progress: Arc<Progress>,
 }
 
 impl Default for Options {
@@ -101,6 +109,9 @@ impl Default for Options {
             min_free_disk: 0,
             reserve_bytes: 0,
             index_cache_bytes: 32 << 20,
+            follow_bytes: 1 << 30,
+            stream_name: [0; IDENTITY],
+            progress: Arc::default(),
         }
     }
 }
@@ -119,7 +130,11 @@ pub struct Store {
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
     pub(crate) pages: Arc<PageCache>,
-    space: Space,
+    /// What this opening names the stream.
+    pub(crate) name: Identity,
+    /// Whether keys that expired are deleted.
+    expires: AtomicBool,
+    pub(crate) space: Space,
     report: Report,
 }
 
@@ -138,6 +153,8 @@ pub(crate) struct Counters {
 /// Commands that a crash keeps all or none of.
 pub struct Transaction {
     store: Arc<Store>,
+    /// Whether followers were told that it began.
+    begun: AtomicBool,
     _held: Held,
 }
 
@@ -149,7 +166,22 @@ impl Transaction {
         now: Timestamp,
         extract: &dyn Extract,
     ) -> Executed {
-        self.store.execute(request, now, extract)
+        self.store.execute_in(request, (now, now), extract, Some(&self.begun))
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.begun.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut keys = lock(&self.store.keys);
+        let mut effects = Effects::default();
+        effects.end();
+        // The log takes it before the next record, or that one brings it.
+        if self.store.append_effects(&mut keys, &effects).is_err() {
+            keys.stream.owes_end();
+        }
     }
 }
 
@@ -162,6 +194,9 @@ pub struct Executed {
     pub position: Option<WalPosition>,
     /// Derived samples that were refused; the command succeeds all the same.
     pub derived_refused: u64,
+    /// The offset at which the stream that followers are fed has it; 0 if it changed nothing, or nobody was
+    /// ever fed.
+    pub offset: u64,
 }
 
 /// Counters and gauges for the node's own metrics.
@@ -232,12 +267,15 @@ impl Store {
         let pages = Arc::new(PageCache::new(options.index_cache_bytes));
         let mut recovering = Recovering::begin(disk, &pages, head)?;
         recovering.contents.exemplars.resize(options.exemplars);
-        let (recovered, log) = recovering.finish(options.log)?;
+        let (recovered, log) = recovering.finish(options.log, &options.progress)?;
         let Recovering { disk, manifest, head, contents, blocks, tombstones, report } = recovered;
         for shard in 0..SHARDS {
             head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
         }
         head.taken_id(SeriesId(manifest.next_series.saturating_sub(1)));
+        let mut name = options.stream_name;
+        // Tests name all openings of a store alike.
+        name.iter_mut().zip(manifest.epoch.to_le_bytes()).for_each(|(byte, epoch)| *byte ^= epoch);
         let space = Space::open(&*disk, options.min_free_disk, options.reserve_bytes);
         Ok(Store {
             disk,
@@ -252,6 +290,8 @@ impl Store {
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
             pages,
+            name,
+            expires: AtomicBool::new(true),
             space,
             report,
         })
@@ -290,28 +330,67 @@ impl Store {
         now: Timestamp,
         extract: &dyn Extract,
     ) -> Executed {
+        self.execute_in(request, (now, now), extract, None)
+    }
+
+    /// Executes a command of another store that this one follows: what has expired is there until that one
+    /// says that it is gone.
+    pub fn execute_following(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        extract: &dyn Extract,
+    ) -> Executed {
+        self.execute_in(request, (0, now), extract, None)
+    }
+
+    /// Whether keys that expired are deleted by [`Store::tick`]; not where another store says when they go.
+    pub fn expire_keys(&self, on: bool) {
+        self.expires.store(on, Ordering::Relaxed);
+    }
+
+    /// The same within a transaction, where there is one; says there that followers know of it. What has
+    /// expired by `seen` is gone.
+    fn execute_in(
+        &self,
+        request: &Request<'_>,
+        (seen, now): (Timestamp, Timestamp),
+        extract: &dyn Extract,
+        transaction: Option<&AtomicBool>,
+    ) -> Executed {
         let mut keys = lock(&self.keys);
-        let decision = keys.keyspace.decide(request, now);
+        let decision = keys.keyspace.decide(request, seen);
         keys.looks.add(decision.looks);
         if decision.effects.is_empty() {
-            return Executed { reply: decision.reply, position: None, derived_refused: 0 };
+            return Executed {
+                reply: decision.reply,
+                position: None,
+                derived_refused: 0,
+                offset: 0,
+            };
         }
         if let Err(error) = self.space.admits()
             && !frees(request)
         {
             let reply = Reply::Error(format!("MISCONF {error}"));
-            return Executed { reply, position: None, derived_refused: 0 };
+            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
         }
         let mut derived = Derived::default();
         extract.extract(&keys.keyspace, request, &decision.effects, now, &mut derived);
-        match self.commit(&mut keys, decision.effects, &derived, now) {
+        let begins = keys.stream.is_used()
+            && transaction.is_some_and(|begun| !begun.load(Ordering::Relaxed));
+        match self.commit(&mut keys, decision.effects, &derived, begins, now) {
             Ok((position, derived_refused)) => {
+                if let Some(begun) = transaction.filter(|_| begins) {
+                    begun.store(true, Ordering::Relaxed);
+                }
                 self.counters.commands.fetch_add(1, Ordering::Relaxed);
-                Executed { reply: decision.reply, position: Some(position), derived_refused }
+                let (position, offset) = (Some(position), keys.stream.offset());
+                Executed { reply: decision.reply, position, derived_refused, offset }
             }
             Err(error) => {
                 let reply = Reply::Error(format!("MISCONF the log takes no writes: {error}"));
-                Executed { reply, position: None, derived_refused: 0 }
+                Executed { reply, position: None, derived_refused: 0, offset: 0 }
             }
         }
     }
@@ -322,7 +401,8 @@ impl Store {
         // Room is made now, while this still may write; whether it could be is asked again by each
         // command that changes something.
         let _ = self.log.admits();
-        Transaction { store: Arc::clone(self), _held: self.log.hold() }
+        let begun = AtomicBool::new(false);
+        Transaction { store: Arc::clone(self), begun, _held: self.log.hold() }
     }
 
     /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
@@ -330,7 +410,11 @@ impl Store {
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
         self.watch_space();
         let mut keys = lock(&self.keys);
-        let effects = keys.keyspace.due(now, EXPIRE_PER_TICK);
+        let expires = self.expires.load(Ordering::Relaxed);
+        let effects = match expires {
+            true => keys.keyspace.due(now, EXPIRE_PER_TICK),
+            false => Effects::default(),
+        };
         let mut derived = Derived::default();
         if !effects.is_empty() {
             let expiry = Request { db: 0, args: &[] };
@@ -345,7 +429,7 @@ impl Store {
             self.log.mark()?;
             return Ok(self.log.end());
         }
-        self.commit(&mut keys, effects, &derived, now).map(|(position, _)| position)
+        self.commit(&mut keys, effects, &derived, false, now).map(|(position, _)| position)
     }
 
     /// Resolves when the log is durable up to `position`, as `ack` asks.
@@ -573,10 +657,15 @@ impl Store {
         keys: &mut Keys,
         mut effects: Effects,
         derived: &Derived,
+        begins: bool,
         now: Timestamp,
     ) -> Result<(WalPosition, u64), AppendError> {
         self.log.admits()?;
         derived.marks.iter().for_each(|mark| effects.mark(mark));
+        let first = keys.stream.prefix(&self.name, begins);
+        if !first.is_empty() {
+            effects.put_before(&first);
+        }
         let (mut shards, batches, refused) = self.admit_derived(&derived.samples, now);
         let mut record = KeysRecord { effects: Vec::new(), batches };
         effects.encode(&mut record.effects);
@@ -586,6 +675,7 @@ impl Store {
             self.head.cardinality.release(created.iter());
         })?;
         keys.keyspace.apply(&effects);
+        keys.stream.advance(logged.position(), &effects, true);
         keys.applied = WalPosition(logged.position().0 + 1);
         for batch in logged.batches() {
             if let Some(shard) = shards.get_mut(&usize::from(batch.get().shard)) {

@@ -34,6 +34,11 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
+    /// All that is not read yet; it stays unread.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
     /// Whether all is read.
     pub fn is_empty(&self) -> bool {
         self.remaining() == 0

@@ -21,6 +21,7 @@ pub struct Node {
     child: Option<Child>,
     dir: TempDir,
     options: Options,
+    lines: Option<mpsc::Receiver<String>>,
     /// `127.0.0.1:PORT` of the HTTP face.
     pub http: String,
     /// `127.0.0.1:PORT` of the Redis face.
@@ -77,11 +78,16 @@ impl Options {
     }
 
     pub fn start(self) -> Node {
-        let dir = tempfile::tempdir().unwrap();
-        let mut node =
-            Node { child: None, dir, options: self, http: String::new(), redis: String::new() };
+        let mut node = self.stopped();
         node.restart();
         node
+    }
+
+    /// A node that is not started yet.
+    pub fn stopped(self) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let (http, redis) = (String::new(), String::new());
+        Node { child: None, dir, options: self, lines: None, http, redis }
     }
 }
 
@@ -110,8 +116,20 @@ impl Node {
         self.options.largest_file = None;
     }
 
+    /// Takes an argument away for the next start.
+    pub fn without(mut self, argument: &str) -> Node {
+        self.options.arguments.retain(|known| known != argument);
+        self
+    }
+
     /// Starts it again on its directory, with new ports.
     pub fn restart(&mut self) {
+        self.spawn();
+        self.await_ready();
+    }
+
+    /// Starts it and returns when its faces listen, before it is ready.
+    pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the node still runs");
         let log =
             std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
@@ -139,20 +157,22 @@ impl Node {
                 }
             }
         });
+        self.lines = Some(lines);
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = lines.recv_timeout(left).unwrap_or_else(|_| {
-                panic!("the node is not ready: {}", self.log());
-            });
-            if let Some(address) = line.strip_prefix("http listening on http://") {
-                self.http = address.to_owned();
-            } else if let Some(address) = line.strip_prefix("redis listening on redis://") {
-                self.redis = address.to_owned();
-            } else if line == "ready" {
-                return;
-            }
-        }
+        let (http, redis) = ("http listening on http://", "redis listening on redis://");
+        self.http = self.line(deadline).strip_prefix(http).unwrap().to_owned();
+        self.redis = self.line(deadline).strip_prefix(redis).unwrap().to_owned();
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn await_ready(&self) {
+        assert_eq!(self.line(Instant::now() + PATIENCE), "ready");
+    }
+
+    fn line(&self, deadline: Instant) -> String {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = self.lines.as_ref().unwrap().recv_timeout(left);
+        line.unwrap_or_else(|_| panic!("the node is not ready: {}", self.log()))
     }
 
     /// SIGKILL.

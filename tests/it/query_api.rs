@@ -63,7 +63,12 @@ fn plans_and_statistics_tell_what_a_query_took() {
     let rate = &ran["operators"][1];
     assert_eq!((&rate["series"], &rate["values"]), (&json!(2), &json!(6)));
     assert_eq!(ran["operators"][0]["series"], 1);
-    assert_eq!(rate["samplesRead"], ran["totals"]["samplesRead"]);
+    for (of_rate, total) in [("samplesDecoded", "samplesDecoded"), ("bytesRead", "bytesRead")] {
+        assert_eq!(rate[of_rate], ran["totals"][total]);
+        assert!(rate[of_rate].as_u64() > Some(0));
+    }
+    // A byte that tells what a cell holds, and a float, for each of two series and three steps.
+    assert_eq!(rate["bytes"], 2 * 3 * 9);
     // Windows at t-60 s, t-30 s and t; the last sample is a second older than t.
     assert_eq!(ran["totals"]["samplesQueryable"], 2 * (60 + 60 + 59));
     let all = [range.as_slice(), &[("stats", "all")]].concat();
@@ -71,6 +76,10 @@ fn plans_and_statistics_tell_what_a_query_took() {
     assert_eq!(stats["totalQueryableSamples"], 358);
     let per_step = stats["totalQueryableSamplesPerStep"].as_array().unwrap();
     assert_eq!(per_step.iter().map(|s| s[1].clone()).collect::<Vec<_>>(), [120, 120, 118]);
+    // Each once, where it is looked at first.
+    assert_eq!(stats["samplesRead"], 238);
+    let per_step = stats["samplesReadPerStep"].as_array().unwrap();
+    assert_eq!(per_step.iter().map(|s| s[1].clone()).collect::<Vec<_>>(), [120, 60, 58]);
     node.query("sum_over_time(c_total[10m:5ms])", t as f64 / 1000.0);
     node.wait_for("the slow query in the log", |node| {
         node.log().contains("slow query").then_some(())

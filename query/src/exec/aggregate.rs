@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ringwell_storage::model::{
-    FloatHistogram, Labels, METRIC_NAME, average_histograms, sum_histograms,
+    FloatHistogram, Label, Labels, METRIC_NAME, average_histograms, sum_histograms,
 };
 
 use super::aggregate_select::{self, Choose};
@@ -63,22 +63,30 @@ pub(super) struct Groups {
 impl Groups {
     fn new(rows: &[Row], aggregate: &Aggregate) -> Groups {
         let mut groups = Groups { labels: Vec::new(), members: Vec::new() };
-        let mut index: HashMap<Labels, usize> = HashMap::new();
+        let mut index: HashMap<String, usize> = HashMap::new();
         let names: Vec<&str> = aggregate.grouping.iter().map(String::as_str).collect();
+        let stays = |label: Label<'_>| {
+            let named = names.contains(&label.name);
+            if aggregate.without {
+                return !named && !super::answer::METRIC_LABELS.contains(&label.name);
+            }
+            named
+        };
+        // A label set is made once a group, not once a row.
+        let mut key = String::new();
         for (i, row) in rows.iter().enumerate() {
-            let labels = if aggregate.without {
-                row.labels.retain(|l| {
-                    !names.contains(&l.name) && !super::answer::METRIC_LABELS.contains(&l.name)
-                })
-            } else if names.is_empty() {
-                Labels::empty()
-            } else {
-                row.labels.keep(&names)
-            };
+            key.clear();
+            row.labels.encode_some(stays, &mut key);
             let next = groups.labels.len();
-            let at = *index.entry(labels.clone()).or_insert(next);
+            let at = match index.get(&key) {
+                Some(at) => *at,
+                None => {
+                    index.insert(key.clone(), next);
+                    next
+                }
+            };
             if at == next {
-                groups.labels.push((labels, false));
+                groups.labels.push((row.labels.retain(stays), false));
                 groups.members.push(Vec::new());
             }
             if let (Some(group), Some(members)) =
@@ -138,6 +146,14 @@ impl Job<'_> {
         let mut folds: Vec<Option<F>> = vec![None; count];
         let mut collected: Vec<Vec<&Arc<FloatHistogram>>> = Vec::new();
         for row in members.iter().filter_map(|i| self.rows.get(*i)) {
+            if let Some(floats) = row.column.floats() {
+                for (slot, value) in folds.iter_mut().zip(floats) {
+                    if let Some(value) = value {
+                        slot.get_or_insert_default().add(value);
+                    }
+                }
+                continue;
+            }
             for (i, slot) in folds.iter_mut().enumerate() {
                 match row.column.get(i) {
                     Cell::None => {}

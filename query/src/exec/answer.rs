@@ -82,7 +82,12 @@ pub(super) fn named(rows: Vec<Row>, apart: bool) -> Result<Vec<Row>, QueryError>
 }
 
 /// Drops names; rows with equal labels become one if no step has both.
-fn cleaned(rows: Vec<Row>) -> Result<Vec<Row>, QueryError> {
+fn cleaned(mut rows: Vec<Row>) -> Result<Vec<Row>, QueryError> {
+    let apart = |a: &Row, b: &Row| a.labels < b.labels;
+    if !rows.iter().any(|row| row.drop_name) && rows.is_sorted_by(apart) {
+        rows.retain(|row| !row.column.is_empty());
+        return Ok(rows);
+    }
     let mut out: Vec<Row> = Vec::with_capacity(rows.len());
     let mut index: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
     for mut row in rows {

@@ -11,6 +11,7 @@ use ringwell_storage::read::{Aggregate, Series, Summary};
 
 use super::Context;
 use super::range_call::{LookedAt, Windows};
+use super::samples::any_stale;
 use crate::error::QueryError;
 use crate::func::quick::{Fold, Folding, Greatest, Least, Sliding, Total};
 use crate::value::{Column, Steps};
@@ -122,6 +123,7 @@ impl Folded<'_> {
             ctx.budget.charge_read(buffer.len() - charged)?;
             charged = buffer.len();
         }
+        ctx.budget.read_bytes(cursor.bytes_read());
         sound &= buffer.h.iter().all(Option::is_none);
         elements.take(buffer);
         self.settled(ctx, elements, sound, charged)
@@ -194,11 +196,15 @@ impl Folded<'_> {
             if lo == hi {
                 continue;
             }
-            let count = match &counts {
-                None => (hi - lo) as u64,
-                Some(counts) => counts.get(hi).zip(counts.get(lo)).map_or(0, |(a, b)| a - b),
+            let (from, to) = match &counts {
+                None => (lo as u64, hi as u64),
+                Some(counts) => {
+                    let before = |i: usize| counts.get(i).copied().unwrap_or(0);
+                    (before(lo), before(hi))
+                }
             };
-            looked_at.add(bounds.step, count);
+            looked_at.add(bounds.step, from, to);
+            let count = to - from;
             let fold = match (counting, overlap) {
                 (true, _) => F::EMPTY,
                 (false, true) => sliding.over(lo, hi, |i| elements.at(i)),
@@ -234,7 +240,7 @@ impl Elements {
         if !self.more.is_empty() {
             self.more.resize(self.t.len(), SAMPLE);
         }
-        if !self.v.iter().any(|v| is_stale(*v)) {
+        if !any_stale(&self.v) {
             return;
         }
         let stale: Vec<bool> = self.v.iter().map(|v| is_stale(*v)).collect();

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use regex::Regex;
-use ringwell_storage::model::{Labels, METRIC_NAME};
+use ringwell_storage::model::{Labels, METRIC_NAME, compile_regex};
 
 use super::Context;
 use super::answer::merge;
@@ -13,8 +13,6 @@ use crate::error::QueryError;
 use crate::plan::Node;
 use crate::value::{Cell, Row, Steps};
 
-const REGEX_SIZE_LIMIT: usize = 1 << 20;
-
 pub(super) fn replace(
     ctx: &Context<'_>,
     args: &[Node],
@@ -22,14 +20,9 @@ pub(super) fn replace(
 ) -> Result<Vec<Row>, QueryError> {
     let text = |i: usize| args.get(i).map(text_of).unwrap_or_default();
     let (target, replacement, source, pattern) = (text(1), text(2).0, text(3).0, text(4).0);
-    let regex = regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_SIZE_LIMIT)
-        .build()
-        .map_err(|_| {
-            QueryError::execution(format!(
-                "invalid regular expression in label_replace(): {pattern}"
-            ))
-        })?;
+    let regex = compile_regex(&pattern).map_err(|_| {
+        QueryError::execution(format!("invalid regular expression in label_replace(): {pattern}"))
+    })?;
     let replacement = go_template(&replacement);
     let target = label_name(target, |name| {
         format!("invalid destination label name in label_replace(): {name}")

@@ -16,8 +16,12 @@ pub struct Observed {
     pub series: u64,
     /// Values it gave.
     pub values: u64,
-    /// Samples read from storage.
-    pub samples_read: u64,
+    /// Memory of what it gave.
+    pub bytes: u64,
+    /// Samples decoded.
+    pub samples_decoded: u64,
+    /// Encoded bytes these and statistics came from.
+    pub bytes_read: u64,
     /// Samples that statistics of chunks stood for.
     pub samples_summarised: u64,
     /// Samples that rows of roll-ups stood for.
@@ -37,22 +41,26 @@ impl Observer {
         budget: &Budget<'_>,
         work: impl FnOnce() -> Result<Evaluated, QueryError>,
     ) -> Result<Evaluated, QueryError> {
-        let (started, read) = (Instant::now(), budget.samples_read());
+        let (started, read) = (Instant::now(), budget.samples_decoded());
+        let bytes_read = budget.bytes_read();
         let (summarised, rolled_up) = (budget.samples_summarised(), budget.samples_rolled_up());
         let value = work()?;
-        let (series, values) = match &value {
-            Evaluated::Scalar(values) => (1, values.len() as u64),
-            Evaluated::Text(_) => (1, 1),
+        let (series, values, bytes) = match &value {
+            Evaluated::Scalar(values) => (1, values.len(), values.len() * size_of::<f64>()),
+            Evaluated::Text(text) => (1, 1, text.len()),
             Evaluated::Vector(rows) => {
-                let values = rows.iter().map(|row| row.column.filled() as u64).sum();
-                (rows.len() as u64, values)
+                let values = rows.iter().map(|row| row.column.filled()).sum();
+                let bytes = rows.iter().map(|row| row.column.byte_len()).sum();
+                (rows.len(), values, bytes)
             }
         };
         let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let note = notes.entry(key(node)).or_default();
-        note.series = note.series.max(series);
-        note.values += values;
-        note.samples_read += budget.samples_read() - read;
+        note.series = note.series.max(series as u64);
+        note.values += values as u64;
+        note.bytes += bytes as u64;
+        note.samples_decoded += budget.samples_decoded() - read;
+        note.bytes_read += budget.bytes_read() - bytes_read;
         note.samples_summarised += budget.samples_summarised() - summarised;
         note.samples_rolled_up += budget.samples_rolled_up() - rolled_up;
         note.time += started.elapsed();

@@ -4,6 +4,7 @@ use ringwell_storage::model::Labels;
 
 use super::call::{as_count, scalar_of};
 use super::fold::{Elements, Folded};
+use super::laid::Laid;
 use super::samples::{Reading, Samples};
 use super::training::Axes;
 use super::window::{Call, Out, Window};
@@ -11,8 +12,8 @@ use super::{Context, eval, parallel, scalar, vector};
 use crate::error::QueryError;
 use crate::func::RangeFn;
 use crate::func::quick::Quick;
-use crate::func::rate::{Changes, Kind, doubt};
-use crate::limits::over_budget;
+use crate::func::rate::{Kind, doubt, lost_in};
+use crate::limits::{Looked, over_budget};
 use crate::parse::Span;
 use crate::parse::expr::{Edges, ValueType};
 use crate::plan::{Node, Op, Shift, Subquery};
@@ -39,13 +40,13 @@ pub(super) struct Windows {
 }
 
 /// One window: which step, its ends, and the samples inside.
-pub(super) struct Bounds {
-    pub(super) step: usize,
+pub(crate) struct Bounds {
+    pub(crate) step: usize,
     t: i64,
-    from: i64,
-    to: i64,
-    pub(super) lo: usize,
-    pub(super) hi: usize,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) lo: usize,
+    pub(crate) hi: usize,
 }
 
 impl Windows {
@@ -167,9 +168,9 @@ impl RangeCall<'_> {
             Quick::Fold(fold) if plain => Some(Folded { fold, windows, steps }),
             _ => None,
         };
-        let work = |i: usize, scratch: &mut (Samples, Elements)| {
+        let work = |i: usize, scratch: &mut (Samples, Elements, Laid)| {
             let Some(series) = series.get(i) else { return Ok(None) };
-            let (samples, elements) = scratch;
+            let (samples, elements, laid) = scratch;
             let labels = series.labels();
             let row = |column: Option<Column>| {
                 let (labels, drop_name) = (labels.clone(), !self.keeps_name);
@@ -187,11 +188,12 @@ impl RangeCall<'_> {
             let floats = samples.h.is_empty() && samples.start.is_empty();
             let column = match self.quick {
                 Quick::Change(kind) if plain && floats => {
-                    changed(ctx, labels, samples, windows, kind, steps)?
+                    let change = Change { ctx, windows, kind, steps };
+                    change.of(labels, samples, laid)?
                 }
                 _ => self.slide(ctx, labels, samples, windows, scalars, reach, steps)?,
             };
-            ctx.budget.release(samples.len());
+            ctx.budget.release(samples.weight());
             Ok(row(column))
         };
         parallel::map(ctx, series.len(), steps.count * 4, work)
@@ -219,7 +221,7 @@ impl RangeCall<'_> {
             if lo == hi && windows.edges == Edges::Plain {
                 continue;
             }
-            looked_at.add(i, (hi - lo) as u64);
+            looked_at.add(i, lo as u64, hi as u64);
             work += hi - lo;
             if work > 1000 {
                 work = 0;
@@ -251,62 +253,83 @@ impl RangeCall<'_> {
         if column.is_empty() {
             return Ok(None);
         }
+        ctx.budget.charge(column.weight())?;
+        Ok(Some(column))
+    }
+}
+
+/// The change over each window of floats.
+struct Change<'a> {
+    ctx: &'a Context<'a>,
+    windows: &'a Windows,
+    kind: Kind,
+    steps: Steps,
+}
+
+impl Change<'_> {
+    /// Over one series; what is to be said of the metric is said once.
+    fn of(
+        &self,
+        labels: &Labels,
+        samples: &Samples,
+        laid: &mut Laid,
+    ) -> Result<Option<Column>, QueryError> {
+        let Change { ctx, windows, kind, steps } = *self;
+        let places = laid.over(&samples.t, windows, kind, steps);
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let mut column = Column::empty(steps.count);
+        let (values, drops) = (&samples.v, if kind.counter { samples.drops() } else { &[] });
+        for place in places {
+            let Some(layout) = &place.layout else { continue };
+            let (lo, hi) = (place.lo, place.hi);
+            let (Some(first), Some(last)) = (values.get(lo), values.get(hi - 1)) else { continue };
+            let mut total = last - first;
+            if !drops.is_empty() {
+                total += lost_in(samples, lo, hi);
+            }
+            column.set_float(place.step, total * layout.factor(kind, *first, total));
+        }
+        let mut looked_at = LookedAt::new(ctx.budget.counts_steps(steps));
+        places.iter().for_each(|p| looked_at.add(p.step, p.lo as u64, p.hi as u64));
+        looked_at.tell(ctx);
+        if column.is_empty() {
+            return Ok(None);
+        }
+        if kind.counter
+            && let Some(text) = doubt(labels.metric_name())
+        {
+            ctx.info(windows.span, text);
+        }
         ctx.budget.charge(column.filled())?;
         Ok(Some(column))
     }
 }
 
-/// The change over each window of floats; what is to be said of the metric is said once.
-fn changed(
-    ctx: &Context<'_>,
-    labels: &Labels,
-    samples: &Samples,
-    windows: &Windows,
-    kind: Kind,
-    steps: Steps,
-) -> Result<Option<Column>, QueryError> {
-    let mut column = Column::empty(steps.count);
-    let mut changes = Changes::default();
-    let mut looked_at = LookedAt::new(ctx.budget.counts_steps(steps));
-    for Bounds { step, from, to, lo, hi, .. } in windows.over(&samples.t, steps) {
-        if lo == hi {
-            continue;
-        }
-        looked_at.add(step, (hi - lo) as u64);
-        let window = Window { all: samples, lo, hi, from, to };
-        if let Some(value) = changes.over(&window, kind) {
-            column.set_float(step, value);
-        }
-    }
-    looked_at.tell(ctx);
-    if column.is_empty() {
-        return Ok(None);
-    }
-    if kind.counter
-        && let Some(text) = doubt(labels.metric_name())
-    {
-        ctx.info(windows.span, text);
-    }
-    ctx.budget.charge(column.filled())?;
-    Ok(Some(column))
-}
-
-/// Samples in windows, by step only where somebody asked.
+/// Samples in the windows of one series, by step only where somebody asked.
 pub(super) struct LookedAt {
-    all: u64,
+    all: Looked,
     wanted: bool,
-    by_step: Vec<(usize, u64)>,
+    by_step: Vec<(usize, Looked)>,
+    /// How many samples windows have reached so far.
+    reached: u64,
 }
 
 impl LookedAt {
     pub(super) fn new(wanted: bool) -> LookedAt {
-        LookedAt { all: 0, wanted, by_step: Vec::new() }
+        LookedAt { all: Looked::default(), wanted, by_step: Vec::new(), reached: 0 }
     }
 
-    pub(super) fn add(&mut self, step: usize, samples: u64) {
-        self.all += samples;
+    /// A window from one place among the samples to another; windows move on.
+    pub(super) fn add(&mut self, step: usize, from: u64, to: u64) {
+        let fresh = to.saturating_sub(from.max(self.reached));
+        self.reached = self.reached.max(to);
+        let looked = Looked { samples: to.saturating_sub(from), fresh };
+        self.all.samples += looked.samples;
+        self.all.fresh += fresh;
         if self.wanted {
-            self.by_step.push((step, samples));
+            self.by_step.push((step, looked));
         }
     }
 

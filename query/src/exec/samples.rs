@@ -10,7 +10,10 @@ use ringwell_storage::read::Series;
 
 use super::Context;
 use crate::error::QueryError;
-use crate::value::{Cell, Row, Steps};
+use crate::value::{Cell, Row, Steps, weight_of};
+
+/// Samples that are read between two looks at the budget.
+const CHARGE: usize = 1024;
 
 /// Samples in order of time. `h` and `start` are empty or as long as `t`.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +24,8 @@ pub(crate) struct Samples {
     pub(crate) start: Vec<i64>,
     /// What stands for time on the step axis; empty or as long as `t`.
     pub(crate) axis: Vec<f64>,
+    /// What its histograms count as in the budget.
+    heavy: usize,
     /// Found out by [`Samples::drops`].
     drops: OnceCell<Vec<usize>>,
 }
@@ -63,16 +68,28 @@ impl Samples {
         let Some(range) = TimeRange::new(reading.from, reading.to) else { return Ok(()) };
         let mut cursor = series.cursor(range)?;
         let mut before = 0;
-        while cursor.next(&mut buffer)? {
-            ctx.budget.charge_read(buffer.len() - before)?;
-            before = buffer.len();
+        loop {
+            let more = cursor.next(&mut buffer)?;
+            // A chunk of the head is too little to look at the clock for.
+            if !more || buffer.len() - before >= CHARGE {
+                ctx.budget.charge_read(buffer.len() - before)?;
+                before = buffer.len();
+            }
+            if !more {
+                break;
+            }
         }
+        ctx.budget.read_bytes(cursor.bytes_read());
         if !reading.starts {
             buffer.start.clear();
         }
         self.take(buffer, reading.keep_stale);
         // What is left out is no longer held.
         ctx.budget.release(before - self.len());
+        self.heavy = self.h.iter().flatten().map(|h| weight_of(h)).sum();
+        if self.heavy > 0 {
+            ctx.budget.charge(self.heavy)?;
+        }
         self.mark_resets(reading.stats);
         Ok(())
     }
@@ -124,12 +141,21 @@ impl Samples {
         self.t.len()
     }
 
+    /// What it counts as in the budget.
+    pub(crate) fn weight(&self) -> usize {
+        self.len() + self.heavy
+    }
+
     pub(crate) fn histogram(&self, i: usize) -> Option<&Arc<FloatHistogram>> {
         self.h.get(i).and_then(Option::as_ref)
     }
 
     fn take(&mut self, buffer: SampleBuf, keep_stale: bool) {
         let SampleBuf { t, v, h, start } = buffer;
+        if h.is_empty() && start.is_empty() && (keep_stale || !any_stale(&v)) {
+            (self.t, self.v) = (t, v);
+            return;
+        }
         let sum = |i: usize| h.get(i).and_then(Option::as_ref).map(|h| h.sum);
         let ends = |i: usize, v: f64| is_stale(sum(i).unwrap_or(v));
         let keep: Option<Vec<bool>> =
@@ -181,11 +207,26 @@ impl Samples {
     /// Where a float is lower than the one before; nowhere if there are histograms.
     pub(crate) fn drops(&self) -> &[usize] {
         self.drops.get_or_init(|| {
+            if !self.h.is_empty() || !any_drop(&self.v) {
+                return Vec::new();
+            }
             let pairs = self.v.iter().zip(self.v.iter().skip(1)).enumerate();
-            let drops = pairs.filter(|(_, (a, b))| b < a).map(|(i, _)| i + 1);
-            drops.filter(|_| self.h.is_empty()).collect()
+            pairs.filter(|(_, (a, b))| b < a).map(|(i, _)| i + 1).collect()
         })
     }
+}
+
+/// Whether there is any stale marker. Nothing depends on what came before, so that several are
+/// compared at once.
+pub(super) fn any_stale(values: &[f64]) -> bool {
+    values.chunks(64).any(|part| part.iter().fold(false, |any, v| any | is_stale(*v)))
+}
+
+/// Whether any value is lower than the one before.
+fn any_drop(values: &[f64]) -> bool {
+    let later = values.get(1..).unwrap_or_default();
+    let mut parts = values.chunks(64).zip(later.chunks(64));
+    parts.any(|(a, b)| a.iter().zip(b).fold(false, |any, (a, b)| any | (b < a)))
 }
 
 /// The items whose places are to be kept; all without a list.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ringwell_storage::model::{CounterReset, FloatHistogram, Labels, is_stale};
 use ringwell_storage::read::Series;
 
+use super::range_call::LookedAt;
 use super::samples::{Reading, Samples};
 use super::{Context, parallel};
 use crate::error::QueryError;
@@ -76,6 +77,7 @@ pub(super) fn row(
     samples.refill(ctx, series.as_ref(), reading)?;
     let samples = &*samples;
     let mut column = Column::empty(if samples.len() == 0 { 0 } else { steps.count });
+    let mut looked_at = LookedAt::new(ctx.budget.counts_steps(steps));
     let mut next = 0;
     for (i, t) in steps.iter().enumerate().take(column.len()) {
         let t = select.shift.apply(t);
@@ -85,22 +87,26 @@ pub(super) fn row(
         if smoothed {
             let around = Around { samples, next, t, lookback };
             around.put(ctx, span, series.labels().metric_name(), &mut column, i);
+            if column.has(i) {
+                looked_at.add(i, next.saturating_sub(1) as u64, next as u64);
+            }
             continue;
         }
         let Some(at) = next.checked_sub(1) else { continue };
         let found = samples.t.get(at).copied().unwrap_or(t);
         if found > t.saturating_sub(lookback) {
             put(samples, at, take, &mut column, i);
+            if column.has(i) {
+                looked_at.add(i, at as u64, next as u64);
+            }
         }
     }
-    ctx.budget.release(samples.len());
+    ctx.budget.release(samples.weight());
     if column.is_empty() {
         return Ok(None);
     }
-    let wanted = ctx.budget.counts_steps(steps);
-    let by_step = column.filled_places().filter(|_| wanted).map(|i| (i, 1));
-    ctx.budget.look_at(column.filled() as u64, by_step);
-    ctx.budget.charge(column.filled())?;
+    looked_at.tell(ctx);
+    ctx.budget.charge(column.weight())?;
     Ok(Some(Row { labels: series.labels().clone(), drop_name: false, column }))
 }
 

@@ -10,7 +10,7 @@ use ringwell_storage::model::{CounterReset, FloatHistogram};
 
 use super::extended;
 use crate::exec::Samples;
-use crate::exec::{Call, Out, Window};
+use crate::exec::{Bounds, Call, Out, Window};
 use crate::notes::named;
 use crate::parse::expr::Edges;
 
@@ -66,39 +66,33 @@ pub(crate) fn doubt(metric: &str) -> Option<String> {
     })
 }
 
-/// Changes over the windows of one series of floats without known starts. On a regular grid most
-/// windows lie around their samples as the one before did, and share its factor.
-#[derive(Default)]
-pub(crate) struct Changes {
-    /// How many samples there were, from when to when, as distances from the window's start.
-    laid: (usize, i64, i64),
-    spread: Option<Spread>,
+/// How the change within a window of floats without known starts is stretched to all of it. The
+/// same for all series that were sampled at the same times.
+pub(crate) struct Layout {
+    spread: Spread,
+    seconds: f64,
+    /// The factor of all but counters that would pass zero.
     factor: f64,
 }
 
-impl Changes {
-    /// The change over a window; `None` for fewer than two samples.
-    pub(crate) fn over(&mut self, w: &Window<'_>, kind: Kind) -> Option<f64> {
-        let (times, values) = (w.times(), w.values());
-        let ([first_t, .., last_t], [first, .., last]) = (times, values) else { return None };
-        let mut total = last - first;
-        if kind.counter {
-            total += lost_in(w, w.all.drops());
+impl Layout {
+    /// Of a window over these times; none for less than two samples.
+    pub(crate) fn of(bounds: &Bounds, times: &[i64], kind: Kind) -> Option<Layout> {
+        let inside = times.get(bounds.lo..bounds.hi)?;
+        let [first, .., last] = inside else { return None };
+        let (from, to) = (bounds.from, bounds.to);
+        let spread = Spread::of((from, to), inside.len(), *first, *last, None);
+        let seconds = to.saturating_sub(from) as f64 / 1000.0;
+        let factor = spread.factor(seconds, kind, f64::INFINITY, 1.0);
+        Some(Layout { spread, seconds, factor })
+    }
+
+    /// What a change of `total` since a `first` value is multiplied with.
+    pub(crate) fn factor(&self, kind: Kind, first: f64, total: f64) -> f64 {
+        if kind.counter && self.spread.may_pass_zero(first, total) {
+            return self.spread.factor(self.seconds, kind, first, total);
         }
-        let laid = (w.len(), first_t.saturating_sub(w.from), last_t.saturating_sub(w.from));
-        let spread = match self.spread {
-            Some(spread) if self.laid == laid => spread,
-            _ => {
-                let spread = Spread::of(w, *first_t, *last_t, None);
-                (self.laid, self.spread) = (laid, Some(spread));
-                self.factor = spread.factor(w, kind, f64::INFINITY, total);
-                spread
-            }
-        };
-        if kind.counter && spread.may_pass_zero(*first, total) {
-            return Some(total * spread.factor(w, kind, *first, total));
-        }
-        Some(total * self.factor)
+        self.factor
     }
 }
 
@@ -115,8 +109,8 @@ fn extrapolated(w: &Window<'_>, call: &Call<'_>, kind: Kind) -> Option<Out> {
     if kind.counter {
         warn_of_overlaps(w, call);
     }
-    let spread = Spread::of(w, first_t, last_t, start);
-    let stretch = |first: f64, total: f64| spread.factor(w, kind, first, total);
+    let spread = Spread::of((w.from, w.to), w.len(), first_t, last_t, start);
+    let stretch = |first: f64, total: f64| spread.factor(w.seconds(), kind, first, total);
     if w.has_histograms() {
         if w.has_floats() {
             call.warn(named(MIXED_TYPES, call.metric()));
@@ -150,12 +144,17 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(w: &Window<'_>, first_t: i64, last_t: i64, start: Option<i64>) -> Spread {
+    fn of(
+        (from, to): (i64, i64),
+        count: usize,
+        first_t: i64,
+        last_t: i64,
+        start: Option<i64>,
+    ) -> Spread {
         let seconds = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1000.0;
-        let mut before = if start.is_some() { 0.0 } else { seconds(w.from, first_t) };
-        let mut after = seconds(last_t, w.to);
-        let average =
-            if w.len() > 1 { seconds(first_t, last_t) / (w.len() - 1) as f64 } else { 0.0 };
+        let mut before = if start.is_some() { 0.0 } else { seconds(from, first_t) };
+        let mut after = seconds(last_t, to);
+        let average = if count > 1 { seconds(first_t, last_t) / (count - 1) as f64 } else { 0.0 };
         let threshold = average * 1.1;
         if before >= threshold && start.is_none() {
             before = average / 2.0;
@@ -176,13 +175,13 @@ impl Spread {
 
     /// What the change between the samples is multiplied with. A counter is not stretched to below
     /// zero.
-    fn factor(&self, w: &Window<'_>, kind: Kind, first: f64, total: f64) -> f64 {
+    fn factor(&self, seconds: f64, kind: Kind, first: f64, total: f64) -> f64 {
         let mut before = self.before;
         if kind.counter && total > 0.0 && first >= 0.0 && !self.known_start {
             before = before.min(self.sampled * (first / total));
         }
         let factor = (self.sampled + before + self.after) / self.sampled;
-        if kind.per_second { factor / w.seconds() } else { factor }
+        if kind.per_second { factor / seconds } else { factor }
     }
 }
 
@@ -232,13 +231,15 @@ fn lost_at_resets(w: &Window<'_>) -> f64 {
         let reset = |&i: &usize| value(i) < value(i - 1) || st_reset(w.all, i);
         return (w.lo + 1..w.hi).filter(reset).map(|i| value(i - 1)).sum();
     }
-    lost_in(w, w.all.drops())
+    lost_in(w.all, w.lo, w.hi)
 }
 
-fn lost_in(w: &Window<'_>, drops: &[usize]) -> f64 {
-    let value = |i: usize| w.all.v.get(i).copied().unwrap_or(0.0);
-    let from = drops.partition_point(|i| *i <= w.lo);
-    let inside = drops.get(from..).unwrap_or_default().iter().take_while(|i| **i < w.hi);
+/// The same for floats without known starts.
+pub(crate) fn lost_in(all: &Samples, lo: usize, hi: usize) -> f64 {
+    let value = |i: usize| all.v.get(i).copied().unwrap_or(0.0);
+    let drops = all.drops();
+    let from = drops.partition_point(|i| *i <= lo);
+    let inside = drops.get(from..).unwrap_or_default().iter().take_while(|i| **i < hi);
     inside.map(|i| value(i - 1)).sum()
 }
 

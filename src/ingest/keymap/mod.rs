@@ -221,12 +221,18 @@ impl Extract for Keymap {
                 | Effect::ListInsert { .. }
                 | Effect::ListRemove { .. }
                 | Effect::ZSetAdd { .. }
-                | Effect::ZSetRemove { .. } => {}
+                | Effect::ZSetRemove { .. }
+                | Effect::Stream { .. } => {}
                 Effect::ListPush { .. }
                 | Effect::ListDrop { .. }
                 | Effect::Expire { .. }
                 | Effect::Persist { .. }
                 | Effect::Mark { .. } => {}
+                Effect::Begin
+                | Effect::End
+                | Effect::Ping
+                | Effect::Ask
+                | Effect::Identity { .. } => {}
             }
             let new = std::mem::take(&mut sink.new);
             if let (Some(key), false) = (key, new.is_empty()) {
@@ -260,8 +266,10 @@ fn key_of<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::ListRemove { key, .. }
         | Effect::ZSetAdd { key, .. }
         | Effect::ZSetRemove { key, .. }
+        | Effect::Stream { key, .. }
         | Effect::Copy { key, .. }
         | Effect::Mark { key, .. } => Some(key),
         Effect::FlushDb | Effect::FlushAll | Effect::SwapDb { .. } => None,
+        Effect::Begin | Effect::End | Effect::Ping | Effect::Ask | Effect::Identity { .. } => None,
     }
 }

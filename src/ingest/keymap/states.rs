@@ -252,7 +252,7 @@ impl States {
         let Some(state) = self.state(keyspace, to, sink) else { return };
         state.end(sink);
         state.say_all(&entry.value, sink);
-        if matches!(entry.value, Value::List(_) | Value::ZSet(_)) {
+        if matches!(entry.value, Value::List(_) | Value::ZSet(_) | Value::Stream(_)) {
             let name = Bytes::clone(&state.name);
             self.forget(&name, sink);
         }
@@ -353,7 +353,7 @@ impl StateKey {
                 let says = value.map(|v| (self.plan.base.clone(), None, v)).collect();
                 self.say(WHOLE, says, sink);
             }
-            Value::List(_) | Value::ZSet(_) => {}
+            Value::List(_) | Value::ZSet(_) | Value::Stream(_) => {}
         }
     }
 

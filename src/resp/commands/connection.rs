@@ -180,15 +180,3 @@ pub(super) fn time(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Optio
     let parts = [now.div_euclid(1000), now.rem_euclid(1000) * 1000];
     Some(Reply::Array(parts.iter().map(|part| text(&part.to_string())).collect()))
 }
-
-/// `WAIT numreplicas timeout`: there are no replicas, so none has acknowledged.
-pub(super) fn wait(_: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    let timeout = integer(arg(args, 1)).and_then(|_| {
-        integer(arg(args, 2)).map_err(|_| error("ERR timeout is not an integer or out of range"))
-    });
-    Some(match timeout {
-        Err(refusal) => refusal,
-        Ok(..0) => error("ERR timeout is negative"),
-        Ok(_) => Reply::Integer(0),
-    })
-}

@@ -127,7 +127,7 @@ fn human(bytes: u64) -> String {
 
 /// Everything is in the log at once; a save is a sync of it.
 fn persistence(shared: &Shared, out: &mut String) {
-    line(out, format_args!("loading:0"));
+    line(out, format_args!("loading:{}", u8::from(shared.store().is_none())));
     line(out, format_args!("async_loading:0"));
     let saves = &shared.saves;
     line(out, format_args!("rdb_bgsave_in_progress:{}", u8::from(saves.sync.runs())));
@@ -137,8 +137,25 @@ fn persistence(shared: &Shared, out: &mut String) {
     line(out, format_args!("aof_rewrite_in_progress:{}", u8::from(saves.rewrite.runs())));
     line(out, format_args!("aof_rewrite_scheduled:0"));
     line(out, format_args!("aof_last_bgrewrite_status:{}", saves.rewrite.status()));
-    let admits = shared.store.admits().is_ok();
+    let admits = shared.store().is_none_or(|store| store.admits().is_ok());
     line(out, format_args!("aof_last_write_status:{}", if admits { "ok" } else { "err" }));
+    if shared.store().is_none() {
+        loading(shared, out);
+    }
+}
+
+/// How far the replay of the log is.
+fn loading(shared: &Shared, out: &mut String) {
+    let progress = shared.opening.progress();
+    let (done, bytes) = (progress.done(), progress.bytes());
+    let percent = 100.0 * done as f64 / bytes.max(1) as f64;
+    let seconds = (shared.now() - shared.started).max(0) as f64 / 1000.0;
+    let left = bytes.saturating_sub(done) as f64 * seconds / done.max(1) as f64;
+    line(out, format_args!("loading_start_time:{}", shared.started / 1000));
+    line(out, format_args!("loading_total_bytes:{bytes}"));
+    line(out, format_args!("loading_loaded_bytes:{done}"));
+    line(out, format_args!("loading_loaded_perc:{percent:.2}"));
+    line(out, format_args!("loading_eta_seconds:{left:.0}"));
 }
 
 fn stats(shared: &Shared, out: &mut String) {
@@ -155,6 +172,10 @@ fn stats(shared: &Shared, out: &mut String) {
     line(out, format_args!("instantaneous_input_kbps:{:.2}", read / 1024.0));
     line(out, format_args!("instantaneous_output_kbps:{:.2}", written / 1024.0));
     line(out, format_args!("rejected_connections:{}", load(&counters.refused)));
+    let followed = shared.primary.counters();
+    line(out, format_args!("sync_full:{}", load(&followed.full)));
+    line(out, format_args!("sync_partial_ok:{}", load(&followed.partial)));
+    line(out, format_args!("sync_partial_err:{}", load(&followed.refused)));
     line(out, format_args!("expired_keys:{}", looks.expired));
     line(out, format_args!("evicted_keys:0"));
     line(out, format_args!("evicted_clients:0"));
@@ -174,12 +195,9 @@ fn stats(shared: &Shared, out: &mut String) {
 }
 
 fn replication(shared: &Shared, out: &mut String) {
-    line(out, format_args!("role:master"));
-    line(out, format_args!("connected_slaves:0"));
-    line(out, format_args!("master_failover_state:no-failover"));
-    line(out, format_args!("master_replid:{}", shared.run_id));
-    line(out, format_args!("master_repl_offset:0"));
-    line(out, format_args!("repl_backlog_active:0"));
+    for told in shared.primary.info(&shared.run_id, shared.now()) {
+        line(out, format_args!("{told}"));
+    }
 }
 
 fn cpu(shared: &Shared, out: &mut String) {
@@ -192,7 +210,8 @@ fn cpu(shared: &Shared, out: &mut String) {
 
 fn keyspace(shared: &Shared, out: &mut String) {
     let now = shared.now();
-    let counts: Vec<_> = shared.store.with_keyspace(|keyspace| {
+    let Some(store) = shared.store() else { return };
+    let counts: Vec<_> = store.with_keyspace(|keyspace| {
         (0..DATABASES).map(|db| (keyspace.counts(db), keyspace.mean_ttl(db, now))).collect()
     });
     for (db, ((keys, expires), ttl)) in counts.into_iter().enumerate() {

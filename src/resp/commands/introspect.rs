@@ -109,6 +109,12 @@ fn key_spec(spec: &KeySpec) -> Reply {
                 vec![("keynumidx", number(0)), ("firstkey", number(1)), ("keystep", number(1))];
             (begins(at), part("keynum", counted))
         }
+        Place::Keyword { word, from, last, limit } => {
+            let begin = vec![("keyword", text(word)), ("startfrom", number(from))];
+            let last = Reply::Integer(last.into());
+            let range = vec![("lastkey", last), ("keystep", number(1)), ("limit", number(limit))];
+            (part("keyword", begin), part("range", range))
+        }
         Place::Unknown => (part("unknown", Vec::new()), part("unknown", Vec::new())),
     };
     map(vec![("flags", statuses(spec.flags)), ("begin_search", begin), ("find_keys", find)])

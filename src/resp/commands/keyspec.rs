@@ -14,10 +14,17 @@ pub(super) fn keys_of<'a>(facts: &Facts, args: &[&'a [u8]]) -> Option<Vec<Key<'a
         "set" if has(b"get") => return Some(vec![(first, "RW access update")]),
         "set" => return Some(vec![(first, "OW update")]),
         "sort" | "sort_ro" => return Some(sorted(args)),
+        "bitfield" if has(b"set") || has(b"incrby") => {
+            return Some(vec![(first, "RW access update")]);
+        }
+        "bitfield" => return Some(vec![(first, "RO access")]),
         _ => {}
     }
     let mut keys = Vec::new();
     for spec in facts.keys.iter().filter(|spec| !spec.flags.contains("not_key")) {
+        if matches!(spec.place, Place::Keyword { .. }) && keyword(spec.place, args).is_none() {
+            continue;
+        }
         let Some((first, count, step)) = span(spec.place, args) else {
             return facts.is("no_mandatory_keys").then(Vec::new);
         };
@@ -39,10 +46,24 @@ fn span(place: Place, args: &[&[u8]]) -> Option<(usize, usize, usize)> {
             let count = usize::try_from(count).ok().filter(|count| *count > 0)?;
             (at + 1, at.checked_add(count)?, 1)
         }
+        Place::Keyword { last, limit, .. } => {
+            let first = keyword(place, args)?;
+            let each = args.len().saturating_sub(first) / limit.max(1);
+            (first, if last < 0 { (first + each).checked_sub(1)? } else { first }, 1)
+        }
         Place::Unknown => return None,
     };
     let fits = last >= first && last < args.len();
     fits.then(|| (first, (last - first) / step.max(1) + 1, step))
+}
+
+/// Where the keys begin that stand behind a word.
+fn keyword(place: Place, args: &[&[u8]]) -> Option<usize> {
+    let Place::Keyword { word, from, .. } = place else { return None };
+    // The last argument cannot be the word, for something must follow.
+    let mut places = from..args.len().saturating_sub(1);
+    let found = places.find(|at| arg(args, *at).eq_ignore_ascii_case(word.as_bytes()))?;
+    Some(found + 1)
 }
 
 /// SORT's keys: what is sorted, and what the last STORE names.

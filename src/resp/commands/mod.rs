@@ -7,6 +7,7 @@ mod info;
 mod introspect;
 mod keyspec;
 mod pubsub;
+mod replication;
 mod server;
 mod settings;
 mod transaction;
@@ -99,7 +100,10 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("slowlog", -2, server::slowlog, "Slow commands."),
         plain("latency", -2, server::latency, "What takes how long."),
         plain("monitor", 1, server::monitor, "Shows every command."),
-        plain("role", 1, server::role, "Says that this is a master."),
+        plain("role", 1, replication::role, "Says that this is a master, and who follows it."),
+        plain("replconf", -1, replication::replconf, "Hears what a replica is like."),
+        plain("psync", -3, replication::psync, "Feeds a replica."),
+        plain("sync", 1, replication::sync, "Feeds a replica of old."),
         plain("shutdown", -1, server::shutdown, "Is refused."),
         plain("save", 1, server::save, "Syncs the log."),
         plain("bgsave", -1, server::bgsave, "Has the log synced in the background."),
@@ -117,7 +121,7 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("cluster", -2, server::cluster, "One node with all slots."),
         plain("acl", -2, server::acl, "One user."),
         at_once(plain("watch", -2, transaction::watch, "Lets EXEC fail if keys change.")),
-        plain("wait", 3, connection::wait, "Counts replicas that have it all: none."),
+        plain("wait", 3, replication::wait, "Waits for replicas to have it all."),
     ]
 };
 

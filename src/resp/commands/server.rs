@@ -204,11 +204,6 @@ pub(super) fn monitor(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Op
     Some(Reply::OK)
 }
 
-/// `ROLE`
-pub(super) fn role(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    Some(Reply::Array(vec![text("master"), Reply::Integer(0), Reply::Array(Vec::new())]))
-}
-
 /// `SAVE`: all that was answered is in the log; once this answers it survives a power cut.
 pub(super) fn save(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     let saved = tokio::task::block_in_place(|| session.shared.save());

@@ -48,7 +48,7 @@ fn run_all(session: &mut Session, out: &mut Vec<u8>) -> Option<Reply> {
         session.transaction = None;
         return Some(Reply::NullArray);
     }
-    session.running = Some(shared.store.transaction());
+    session.running = shared.store().map(|store| store.transaction());
     length(b'*', queue.len(), out);
     for command in &queue {
         let args: Vec<&[u8]> = command.iter().map(|arg| &**arg).collect();
@@ -70,7 +70,8 @@ fn run_all(session: &mut Session, out: &mut Vec<u8>) -> Option<Reply> {
 
 fn touched(shared: &Shared, watched: &[Watched]) -> bool {
     let now = shared.now();
-    shared.store.with_keyspace(|keyspace| {
+    let Some(store) = shared.store() else { return false };
+    store.with_keyspace(|keyspace| {
         watched.iter().any(|watched| {
             let entry =
                 keyspace.entry(watched.db, &watched.key).filter(|entry| !entry.expired(now));
@@ -97,9 +98,18 @@ pub(super) fn watch(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> O
         let entry = keyspace.entry(db, key).filter(|entry| !entry.expired(now));
         Watched { db, key: key.into(), entry: entry.cloned() }
     };
-    let store = Arc::clone(&session.shared.store);
-    let new = store.with_keyspace(|ks| keys.iter().map(|key| watch(ks, key)).collect::<Vec<_>>());
-    session.watched.extend(new);
+    let shared = Arc::clone(&session.shared);
+    match shared.store() {
+        Some(store) => store.with_keyspace(|keyspace| {
+            session.watched.extend(keys.iter().map(|key| watch(keyspace, key)));
+        }),
+        // What is there is not known yet: nothing is, so that what is found later counts as touched.
+        None => session.watched.extend(keys.iter().map(|key| Watched {
+            db,
+            key: (*key).into(),
+            entry: None,
+        })),
+    }
     Some(Reply::OK)
 }
 

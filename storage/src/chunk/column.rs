@@ -113,12 +113,24 @@ pub(crate) fn decode(
     n: usize,
     out: &mut Vec<i64>,
 ) -> Result<(), FormatError> {
+    decode_each(reader, n, |values| out.extend_from_slice(values))
+}
+
+/// Decodes `n` values and hands them over in order, in pieces that fit into the nearest cache.
+pub(crate) fn decode_each(
+    reader: &mut Reader<'_>,
+    n: usize,
+    mut take: impl FnMut(&[i64]),
+) -> Result<(), FormatError> {
     if n > super::MAX_CHUNK_SAMPLES {
         return Err(reader.error("too many samples in a chunk"));
     }
     let mode = reader.u8()?;
     if mode == PCO {
-        return decompress(reader, n, out);
+        let mut values = Vec::new();
+        decompress(reader, n, &mut values)?;
+        take(&values);
+        return Ok(());
     }
     let (coded, mode) = if mode & 15 == CODED { (true, mode >> 4) } else { (false, mode) };
     if mode > DELTA2 {
@@ -129,17 +141,28 @@ pub(crate) fn decode(
     for first in firsts.iter_mut().take(order) {
         *first = reader.zigzag()?;
     }
-    let start = out.len();
-    out.extend_from_slice(&firsts[..order.min(1)]);
+    let mut sums = Sums { mode, last: firsts[0], delta: firsts[1] };
+    take(&firsts[..order.min(1)]);
     if order == 2 {
-        out.push(firsts[0].wrapping_add(firsts[1]));
+        sums.last = firsts[0].wrapping_add(firsts[1]);
+        take(&[sums.last]);
     }
+    let mut left = n - order;
     if coded {
-        prefix::decode(reader, n - order, out)?;
-    } else {
-        patched::decode(reader, n - order, out)?;
+        let mut values = Vec::with_capacity(left);
+        prefix::decode(reader, left, &mut values)?;
+        sums.up(&mut values);
+        take(&values);
+        return Ok(());
     }
-    sum_up(mode, &mut out[start..]);
+    let mut block = [0; patched::BLOCK];
+    while left > 0 {
+        let block = &mut block[..left.min(patched::BLOCK)];
+        patched::decode_block(reader, block)?;
+        sums.up(block);
+        take(block);
+        left -= block.len();
+    }
     Ok(())
 }
 
@@ -162,24 +185,33 @@ fn page(bytes: &[u8], room: &mut [i64]) -> pco::errors::PcoResult<usize> {
     page.read(room).map(|progress| progress.n_processed)
 }
 
-/// Turns deltas into values, in place; the first `mode` values are already whole.
-fn sum_up(mode: u8, values: &mut [i64]) {
-    match (mode, values) {
-        (DELTA, [first, rest @ ..]) => {
-            let mut last = *first;
-            for value in rest {
-                last = last.wrapping_add(*value);
-                *value = last;
+/// What turns deltas into values.
+struct Sums {
+    mode: u8,
+    last: i64,
+    delta: i64,
+}
+
+impl Sums {
+    /// Turns the next numbers into values, in place.
+    fn up(&mut self, numbers: &mut [i64]) {
+        let (mut last, mut delta) = (self.last, self.delta);
+        match self.mode {
+            DELTA => {
+                for number in numbers {
+                    last = last.wrapping_add(*number);
+                    *number = last;
+                }
             }
-        }
-        (DELTA2, [first, second, rest @ ..]) => {
-            let (mut last, mut delta) = (*second, second.wrapping_sub(*first));
-            for value in rest {
-                delta = delta.wrapping_add(*value);
-                last = last.wrapping_add(delta);
-                *value = last;
+            DELTA2 => {
+                for number in numbers {
+                    delta = delta.wrapping_add(*number);
+                    last = last.wrapping_add(delta);
+                    *number = last;
+                }
             }
+            _ => {}
         }
-        _ => {}
+        (self.last, self.delta) = (last, delta);
     }
 }

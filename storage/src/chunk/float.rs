@@ -177,9 +177,8 @@ fn decode_flat(
         }
         DECIMAL => decode_decimal(reader, n, out)?,
         BITS => {
-            let mut bits = Vec::new();
-            column::decode(reader, n, &mut bits)?;
-            out.extend(bits.iter().map(|bits| f64::from_bits(ordered(*bits).cast_unsigned())));
+            let float = |bits: &i64| f64::from_bits(ordered(*bits).cast_unsigned());
+            column::decode_each(reader, n, |bits| out.extend(bits.iter().map(float)))?;
         }
         _ => return Err(reader.error("unknown float column")),
     }
@@ -199,13 +198,11 @@ fn decode_decimal(
     for _ in 0..reader.count(9)? {
         exceptions.push((reader.varint()?, reader.f64()?));
     }
-    let mut integers = Vec::with_capacity(n.min(super::MAX_CHUNK_SAMPLES));
-    column::decode(reader, n, &mut integers)?;
     let start = out.len();
-    match exponent {
+    column::decode_each(reader, n, |integers| match exponent {
         0 => out.extend(integers.iter().map(|i| *i as f64)),
         _ => out.extend(integers.iter().map(|i| *i as f64 / power)),
-    }
+    })?;
     for (index, value) in exceptions {
         let slot = usize::try_from(index).ok().and_then(|i| out.get_mut(start..)?.get_mut(i));
         *slot.ok_or_else(|| reader.error("exception past the column"))? = value;

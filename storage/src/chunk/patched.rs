@@ -3,7 +3,7 @@
 
 use crate::wire::{FormatError, Reader, put_varint, put_zigzag};
 
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 /// In a block's width byte: exceptions follow.
 const EXCEPTIONS: u8 = 0x80;
 /// So many of a block's lowest numbers may be exceptions below the base.
@@ -31,17 +31,29 @@ pub(super) fn encode(values: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `n` decoded numbers.
-pub(super) fn decode(
-    reader: &mut Reader<'_>,
-    n: usize,
-    out: &mut Vec<i64>,
-) -> Result<(), FormatError> {
-    let mut left = n;
-    while left > 0 {
-        let count = left.min(BLOCK);
-        decode_block(reader, count, out)?;
-        left -= count;
+/// Decodes the next block of at most [`BLOCK`] numbers, all of `out`.
+pub(super) fn decode_block(reader: &mut Reader<'_>, out: &mut [i64]) -> Result<(), FormatError> {
+    let base = reader.zigzag()?;
+    let flag = reader.u8()?;
+    let width = u32::from(flag & !EXCEPTIONS);
+    if width > 64 {
+        return Err(reader.error("bit width over 64"));
+    }
+    let rest = reader.rest();
+    let packed = reader.take((out.len() * width as usize).div_ceil(8))?;
+    unpack(packed, rest, width, base, out);
+    if flag & EXCEPTIONS == 0 {
+        return Ok(());
+    }
+    let exceptions = usize::from(reader.u8()?);
+    let places = reader.take(exceptions)?;
+    for place in places {
+        let high = reader.varint()?;
+        let far = high.checked_shl(width).filter(|far| far >> width == high);
+        let far = far.ok_or_else(|| reader.error("exception too large"))?;
+        let value = out.get_mut(usize::from(*place));
+        let value = value.ok_or_else(|| reader.error("exception past the block"))?;
+        *value = value.wrapping_add(far as i64);
     }
     Ok(())
 }
@@ -116,54 +128,57 @@ impl Plan {
     }
 }
 
-fn decode_block(
-    reader: &mut Reader<'_>,
-    count: usize,
-    out: &mut Vec<i64>,
-) -> Result<(), FormatError> {
-    let base = reader.zigzag()?;
-    let flag = reader.u8()?;
-    let width = u32::from(flag & !EXCEPTIONS);
-    if width > 64 {
-        return Err(reader.error("bit width over 64"));
+/// Numbers of `width` bits, as distances from a base. What follows them is in `rest` too, so that
+/// the last of them can be read as whole words wherever enough does.
+fn unpack(packed: &[u8], rest: &[u8], width: u32, base: i64, out: &mut [i64]) {
+    let room = packed.len() + 8;
+    let mut copy = [0_u8; PACKED];
+    let bytes = match rest.get(..room) {
+        Some(bytes) => bytes,
+        None => {
+            copy[..packed.len()].copy_from_slice(packed);
+            &copy[..room]
+        }
+    };
+    macro_rules! by_width {
+        ($($width:literal)*) => {
+            match width {
+                0 => out.fill(base),
+                $($width => unpack_narrow::<$width>(bytes, base, out),)*
+                _ => unpack_wide(bytes, width as usize, base, out),
+            }
+        };
     }
-    let start = out.len();
-    unpack(reader.take((count * width as usize).div_ceil(8))?, width, base, count, out);
-    if flag & EXCEPTIONS == 0 {
-        return Ok(());
-    }
-    let exceptions = usize::from(reader.u8()?);
-    let places = reader.take(exceptions)?;
-    for place in places {
-        let high = reader.varint()?;
-        let far = high.checked_shl(width).filter(|far| far >> width == high);
-        let far = far.ok_or_else(|| reader.error("exception too large"))?;
-        let value = out.get_mut(start + usize::from(*place));
-        let value = value.ok_or_else(|| reader.error("exception past the block"))?;
-        *value = value.wrapping_add(far as i64);
-    }
-    Ok(())
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
 }
 
-fn unpack(bytes: &[u8], width: u32, base: i64, count: usize, out: &mut Vec<i64>) {
-    let mut packed = [0_u8; PACKED];
-    packed[..bytes.len()].copy_from_slice(bytes);
-    let (mask, width) = (low_bits(width), width as usize);
-    match width {
-        0 => out.resize(out.len() + count, base),
-        8 => out.extend(packed[..count].iter().map(|b| base.wrapping_add(i64::from(*b)))),
-        // Eight bytes from where a number begins hold all of it.
-        1..=56 => out.extend((0..count).map(|i| {
-            let bit = i * width;
-            let word = word_at(&packed, bit / 8) >> (bit % 8);
-            base.wrapping_add((word & mask) as i64)
-        })),
-        _ => out.extend((0..count).map(|i| {
-            let bit = i * width;
-            let low = u128::from(word_at(&packed, bit / 8));
-            let wide = u128::from(packed[bit / 8 + 8]) << 64 | low;
-            base.wrapping_add(((wide >> (bit % 8)) as u64 & mask) as i64)
-        })),
+/// Eight numbers at a time, whose bytes lie where the compiler knows.
+fn unpack_narrow<const WIDTH: usize>(bytes: &[u8], base: i64, out: &mut [i64]) {
+    let mask = (1_u64 << WIDTH) - 1;
+    let number = |bytes: &[u8], i: usize| {
+        let bit = i * WIDTH;
+        let word = bytes[bit / 8..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+        base.wrapping_add((word >> (bit % 8) & mask) as i64)
+    };
+    let (groups, rest) = out.as_chunks_mut::<8>();
+    let whole = groups.len() * WIDTH;
+    for (i, group) in groups.iter_mut().enumerate() {
+        let bytes = &bytes[i * WIDTH..][..WIDTH + 8];
+        *group = std::array::from_fn(|i| number(bytes, i));
+    }
+    let bytes = &bytes[whole..];
+    rest.iter_mut().enumerate().for_each(|(i, value)| *value = number(bytes, i));
+}
+
+fn unpack_wide(bytes: &[u8], width: usize, base: i64, out: &mut [i64]) {
+    let mask = low_bits(width as u32);
+    for (i, value) in out.iter_mut().enumerate() {
+        let bit = i * width;
+        let low = word_at(bytes, bit / 8);
+        // A number of more than 56 bits may reach into a ninth byte.
+        let ninth = bytes.get(bit / 8 + 8).copied().unwrap_or(0);
+        let wide = u128::from(ninth) << 64 | u128::from(low);
+        *value = base.wrapping_add(((wide >> (bit % 8)) as u64 & mask) as i64);
     }
 }
 
@@ -174,7 +189,7 @@ fn put_bits(packed: &mut [u8; PACKED], bit: usize, value: u64) {
     packed[bit / 8 + 8] |= (wide >> 64) as u8;
 }
 
-fn word_at(packed: &[u8; PACKED], byte: usize) -> u64 {
+fn word_at(packed: &[u8], byte: usize) -> u64 {
     packed[byte..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word))
 }
 

@@ -80,15 +80,20 @@ pub(super) fn decode(
     let lengths = get_lengths(reader)?;
     let table = table_of(&lengths).ok_or_else(|| reader.error("not a prefix code"))?;
     let mut bits = BitReader::new(reader.prefixed()?);
-    for _ in 0..n {
-        let (class, length) = table[bits.peek(MOST_BITS) as usize];
-        bits.skip(u32::from(length));
-        let (start, plain) = numbers_of(usize::from(class));
-        let low = bits.peek(plain);
-        bits.skip(plain);
-        let number = start + low;
-        let distance = if zigzag { unzigzag(number) } else { number.cast_signed() };
-        out.push(base.wrapping_add(distance));
+    let start = out.len();
+    out.resize(start + n, 0);
+    let numbers = &mut out[start..];
+    let most = table.iter().map(|entry| u32::from(entry.length + entry.plain)).max().unwrap_or(1);
+    if most <= WHOLE_BITS {
+        // As many at a time as are sure to be whole in one word.
+        let groups = numbers.chunks_mut((WHOLE_BITS / most) as usize);
+        groups.for_each(|group| bits.numbers(&table, group));
+    } else {
+        numbers.iter_mut().for_each(|number| *number = bits.number(&table).cast_signed());
+    }
+    for number in numbers {
+        let distance = if zigzag { unzigzag(number.cast_unsigned()) } else { *number };
+        *number = base.wrapping_add(distance);
     }
     if bits.at > bits.bytes.len() * 8 {
         return Err(reader.error("a coded column ends too early"));
@@ -191,8 +196,19 @@ fn codes_of(lengths: &[u8]) -> Vec<u64> {
     codes
 }
 
-/// Class and length for every [`MOST_BITS`] bits; `None` if the lengths are those of no code.
-fn table_of(lengths: &[u8]) -> Option<Vec<(u16, u8)>> {
+/// What bits begin with.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// The least number of the class.
+    start: u64,
+    /// Bits of its code.
+    length: u8,
+    /// Plain bits behind it.
+    plain: u8,
+}
+
+/// An entry for all bits that the longest code may have; `None` if the lengths are those of no code.
+fn table_of(lengths: &[u8]) -> Option<Vec<Entry>> {
     let room =
         |length: &u8| if *length == 0 { 0 } else { 1_u64 << (MOST_BITS - u32::from(*length)) };
     let used: u64 = lengths.iter().map(room).sum();
@@ -200,13 +216,16 @@ fn table_of(lengths: &[u8]) -> Option<Vec<(u16, u8)>> {
     if used != 1 << MOST_BITS && !alone {
         return None;
     }
-    let mut table = vec![(0, 1); 1 << MOST_BITS];
+    let longest = lengths.iter().copied().max().unwrap_or(1);
+    let mut table = vec![Entry { start: 0, length: 1, plain: 0 }; 1 << longest];
     for (class, (code, length)) in codes_of(lengths).iter().zip(lengths).enumerate() {
         let length = *length;
         if length > 0 {
             let step = 1_usize << length;
+            let (start, plain) = numbers_of(class);
+            let entry = Entry { start, length, plain: plain as u8 };
             let slots = table.iter_mut().skip(*code as usize).step_by(step);
-            slots.for_each(|slot| *slot = (class as u16, length));
+            slots.for_each(|slot| *slot = entry);
         }
     }
     Some(table)
@@ -290,23 +309,54 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, at: 0 }
     }
 
-    fn peek(&self, bits: u32) -> u64 {
-        let start = self.at / 8;
-        let word = match self.bytes.get(start..).and_then(|rest| rest.first_chunk::<16>()) {
-            Some(word) => u128::from_le_bytes(*word),
-            None => {
-                let mut word = [0; 16];
-                let rest = self.bytes.get(start..).unwrap_or(&[]);
-                word[..rest.len()].copy_from_slice(rest);
-                u128::from_le_bytes(word)
-            }
-        };
-        (word >> (self.at % 8)) as u64 & ((1_u128 << bits) - 1) as u64
+    /// The next numbers, all of which lie in [`WHOLE_BITS`] bits.
+    #[inline]
+    fn numbers(&mut self, table: &[Entry], out: &mut [i64]) {
+        let (mut word, mut used) = (self.word(self.at), 0);
+        let mask = table.len() - 1;
+        for number in out {
+            let Entry { start, length, plain } = table[word as usize & mask];
+            let low = word >> length & low_bits(u32::from(plain));
+            *number = start.wrapping_add(low).cast_signed();
+            let bits = length + plain;
+            word >>= bits;
+            used += usize::from(bits);
+        }
+        self.at += used;
     }
 
-    fn skip(&mut self, bits: u32) {
-        self.at += bits as usize;
+    /// The next number, however long: a code, which says how many plain bits follow.
+    fn number(&mut self, table: &[Entry]) -> u64 {
+        let Entry { start, length, plain } = table[self.word(self.at) as usize & (table.len() - 1)];
+        self.at += usize::from(length);
+        let low = self.word(self.at) & low_bits(WHOLE_BITS)
+            | self.word(self.at + WHOLE_BITS as usize) << WHOLE_BITS;
+        self.at += usize::from(plain);
+        start + (low & low_bits(u32::from(plain)))
     }
+
+    /// The bits from a place on, [`WHOLE_BITS`] of them at least.
+    #[inline]
+    fn word(&self, at: usize) -> u64 {
+        let start = at / 8;
+        let word = match self.bytes.get(start..).and_then(|rest| rest.first_chunk::<8>()) {
+            Some(word) => u64::from_le_bytes(*word),
+            None => {
+                let mut word = [0; 8];
+                let rest = self.bytes.get(start..).unwrap_or(&[]);
+                word[..rest.len()].copy_from_slice(rest);
+                u64::from_le_bytes(word)
+            }
+        };
+        word >> (at % 8)
+    }
+}
+
+/// So many bits are in the eight bytes where they begin, wherever that is in the first.
+const WHOLE_BITS: u32 = 56;
+
+fn low_bits(bits: u32) -> u64 {
+    (1 << bits) - 1
 }
 
 #[cfg(test)]

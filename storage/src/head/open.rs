@@ -38,6 +38,11 @@ impl Open {
         self.count == 0
     }
 
+    /// Bytes its samples take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.other.as_ref().map_or(self.bytes.len(), |other| 16 * other.len())
+    }
+
     /// Time of the first sample.
     pub(crate) fn first(&self) -> Option<Timestamp> {
         (self.count > 0).then_some(self.first)
@@ -61,20 +66,15 @@ impl Open {
 
     /// Appends any sample, later than all others.
     pub(crate) fn push(&mut self, sample: Sample) {
-        match sample.value {
-            Value::Float(v) if sample.start == 0 => self.push_float(sample.t, v),
-            _ => {
-                let t = sample.t;
-                if self.other.is_none() {
-                    let mut all = SampleBuf::default();
-                    self.decode(&mut all);
-                    self.bytes = Vec::new();
-                    self.other = Some(Box::new(all));
-                }
-                self.other.iter_mut().for_each(|other| other.push(sample.clone()));
-                self.note(t);
-            }
+        let t = sample.t;
+        if let (Value::Float(v), 0) = (&sample.value, sample.start) {
+            return self.push_float(t, *v);
         }
+        let mut other = self.other.take().unwrap_or_else(|| Box::new(self.samples()));
+        self.bytes = Vec::new();
+        other.push(sample);
+        self.other = Some(other);
+        self.note(t);
     }
 
     /// Forgets all samples; keeps the memory that floats need.

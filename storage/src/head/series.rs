@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::chunk::{HeadChunk, Sealer};
 use super::open::Open;
-use crate::model::{Labels, Sample, SampleBuf, SeriesId, Timestamp, Value};
+use crate::model::{Labels, Sample, SampleBuf, SeriesId, TimeRange, Timestamp, Value};
 
 /// A late sample waits in the side buffer until so many have come.
 const SIDE_CAPACITY: usize = 128;
@@ -175,12 +175,28 @@ impl MemSeries {
         Captured { sealed: self.sealed.clone(), side, ring: Arc::new(self.ring.clone()) }
     }
 
-    /// Oldest and newest time held, if any sample is.
-    pub(crate) fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
-        let sealed = self.sealed.iter().map(|c| (c.min_t, c.max_t));
-        let ends = |first: Option<Timestamp>, last: Option<Timestamp>| Some((first?, last?));
-        let side = ends(self.side().first().map(|s| s.t), self.side().last().map(|s| s.t));
-        sealed.chain(self.ring.bounds()).chain(side).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    /// For a reader who looks at a range only: whatever has a sample in it.
+    pub(crate) fn capture_in(&self, range: TimeRange) -> Captured {
+        let inside = |c: &&Arc<HeadChunk>| c.min_t <= range.end() && range.start() <= c.max_t;
+        let mut side = SampleBuf::default();
+        let late = self.side().iter().filter(|s| range.contains(s.t));
+        late.cloned().for_each(|s| side.push(s));
+        let open = self.ring.bounds().and_then(|(first, last)| TimeRange::new(first, last));
+        let open = open.is_some_and(|open| open.overlaps(range));
+        Captured {
+            sealed: self.sealed.iter().filter(inside).cloned().collect(),
+            side,
+            ring: if open { Arc::new(self.ring.clone()) } else { Arc::default() },
+        }
+    }
+
+    /// Whether a run of its samples lies in a range, wholly or in part; the newest are asked first.
+    pub(crate) fn touches(&self, range: TimeRange) -> bool {
+        let ends =
+            |first: Timestamp, last: Timestamp| first <= range.end() && range.start() <= last;
+        self.ring.bounds().is_some_and(|(first, last)| ends(first, last))
+            || self.side().iter().any(|s| range.contains(s.t))
+            || self.sealed.iter().rev().any(|c| ends(c.min_t, c.max_t))
     }
 
     /// Seals every open sample below `before`, so that a cut can take whole chunks.

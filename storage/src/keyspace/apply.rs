@@ -1,5 +1,7 @@
 //! The one function that changes the keyspace, live and in replay. It cannot fail.
 
+mod stream;
+
 use std::sync::Arc;
 
 use super::database::Database;
@@ -91,10 +93,10 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
         Effect::ListSet { key, index, element } => change_list(database, key, |list| {
             list.set(usize::try_from(index).unwrap_or(usize::MAX), element);
         }),
-        Effect::ListInsert { key, index, element } => change_list(database, key, |list| {
+        Effect::ListInsert { key, index, element, .. } => change_list(database, key, |list| {
             list.insert(usize::try_from(index).unwrap_or(usize::MAX), element);
         }),
-        Effect::ListRemove { key, indexes } => change_list(database, key, |list| {
+        Effect::ListRemove { key, indexes, .. } => change_list(database, key, |list| {
             let place = |i: &[u8]| i.try_into().ok().map(u64::from_le_bytes);
             let places = indexes.filter_map(place).filter_map(|i| usize::try_from(i).ok());
             list.remove(&places.collect::<Vec<_>>());
@@ -106,8 +108,11 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
                 members.for_each(|member| zset.remove(member));
             }
         }),
+        Effect::Stream { key, effect } => stream::apply(database, key, effect),
         // These concern two databases and are done above.
         Effect::Copy { .. } | Effect::SwapDb { .. } => {}
+        // These are for followers.
+        Effect::Begin | Effect::End | Effect::Ping | Effect::Ask | Effect::Identity { .. } => {}
         // Nothing to add makes no key: no collection is ever empty.
         Effect::ListPush { .. }
         | Effect::HashSet { .. }

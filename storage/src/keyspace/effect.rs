@@ -4,6 +4,10 @@
 //! them where they lie. Invariant: the bytes are well formed, because only the methods here write
 //! them and [`Effects::decode`] checks every one.
 
+mod stream;
+
+pub use stream::{Deliveries, Ids, StreamEffect};
+
 use super::extract::Mark;
 use super::list::End;
 use super::wire::{FormatError, Reader, put_bytes, put_varint};
@@ -36,7 +40,15 @@ mod kind {
     pub(super) const ZSET_REMOVE: u8 = 18;
     pub(super) const COPY: u8 = 19;
     pub(super) const SWAP_DB: u8 = 20;
+    pub(super) const BEGIN: u8 = 128;
+    pub(super) const END: u8 = 129;
+    pub(super) const PING: u8 = 130;
+    pub(super) const ASK: u8 = 131;
+    pub(super) const IDENTITY: u8 = 132;
 }
+
+/// Bytes of the name a stream has.
+pub const IDENTITY: usize = 20;
 
 /// The bit of a string-set's flags that keeps the expiry.
 const KEEP_EXPIRY: u8 = 1;
@@ -133,11 +145,20 @@ pub enum Effect<'a> {
         index: u64,
         /// The element.
         element: &'a [u8],
+        /// Whether it came behind the first element equal to `pivot`, or before it.
+        after: bool,
+        /// What it came beside, for followers that know no places.
+        pivot: &'a [u8],
     },
     /// Elements leave the middle of a list.
     ListRemove {
         /// Which.
         key: &'a [u8],
+        /// How many equal to `element` that are from the head on, from the tail if negative, all of them if
+        /// 0; for followers that know no places.
+        count: i64,
+        /// What all of them are.
+        element: &'a [u8],
         /// Their places from the head, ascending, each in eight bytes.
         indexes: Strings<'a>,
     },
@@ -169,6 +190,13 @@ pub enum Effect<'a> {
         /// The other one.
         with: u8,
     },
+    /// Something happens to a stream.
+    Stream {
+        /// Which.
+        key: &'a [u8],
+        /// What.
+        effect: StreamEffect<'a>,
+    },
     /// Every key of the database goes.
     FlushDb,
     /// Every key goes.
@@ -179,6 +207,19 @@ pub enum Effect<'a> {
         key: &'a [u8],
         /// The state; empty removes it.
         state: &'a [u8],
+    },
+    /// A transaction begins; it changes nothing.
+    Begin,
+    /// A transaction ends; it changes nothing.
+    End,
+    /// Followers are told that this node is there; it changes nothing.
+    Ping,
+    /// Followers are asked how far they are; it changes nothing.
+    Ask,
+    /// From here on the stream that followers are fed has this name as well; it changes nothing.
+    Identity {
+        /// The name, 20 bytes.
+        id: &'a [u8],
     },
 }
 
@@ -323,27 +364,48 @@ impl Effects {
 
     /// An element of a list is replaced.
     pub fn list_set(&mut self, db: u8, key: &[u8], index: usize, element: &[u8]) {
-        self.put_indexed(kind::LIST_SET, db, key, index, element);
-    }
-
-    /// An element comes into a list, to stand at `index`.
-    pub fn list_insert(&mut self, db: u8, key: &[u8], index: usize, element: &[u8]) {
-        self.put_indexed(kind::LIST_INSERT, db, key, index, element);
-    }
-
-    fn put_indexed(&mut self, kind: u8, db: u8, key: &[u8], index: usize, element: &[u8]) {
-        self.put(kind, db, |out| {
+        self.put(kind::LIST_SET, db, |out| {
             put_bytes(out, key);
             put_varint(out, index as u64);
             put_bytes(out, element);
         });
     }
 
-    /// Elements leave the middle of a list; `indexes` ascend.
-    pub fn list_remove(&mut self, db: u8, key: &[u8], indexes: &[usize]) {
+    /// An element comes into a list, behind or before the first that is equal to `pivot`, to stand at `index`.
+    pub fn list_insert(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        index: usize,
+        element: &[u8],
+        (after, pivot): (bool, &[u8]),
+    ) {
+        self.put(kind::LIST_INSERT, db, |out| {
+            put_bytes(out, key);
+            put_varint(out, index as u64);
+            put_bytes(out, element);
+            out.push(u8::from(after));
+            put_bytes(out, pivot);
+        });
+    }
+
+    /// Elements leave the middle of a list: those equal to `element`, `count` from the head on, from the tail
+    /// if negative, all if 0. They stand at `indexes`, which ascend.
+    pub fn list_remove(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        (count, element): (i64, &[u8]),
+        indexes: &[usize],
+    ) {
         let places: Vec<[u8; 8]> = indexes.iter().map(|i| (*i as u64).to_le_bytes()).collect();
         let places: Vec<&[u8]> = places.iter().map(|place| place.as_slice()).collect();
-        self.put_keyed(kind::LIST_REMOVE, db, key, &places);
+        self.put(kind::LIST_REMOVE, db, |out| {
+            put_bytes(out, key);
+            out.extend_from_slice(&count.to_le_bytes());
+            put_bytes(out, element);
+            put_strings(out, &places);
+        });
     }
 
     /// Members come to a sorted set or get another score, which is not NaN.
@@ -395,6 +457,36 @@ impl Effects {
         });
     }
 
+    /// A transaction begins.
+    pub(crate) fn begin(&mut self) {
+        self.put(kind::BEGIN, 0, |_| ());
+    }
+
+    /// A transaction ends.
+    pub(crate) fn end(&mut self) {
+        self.put(kind::END, 0, |_| ());
+    }
+
+    /// Followers hear that this node is there.
+    pub(crate) fn ping(&mut self) {
+        self.put(kind::PING, 0, |_| ());
+    }
+
+    /// Followers are asked how far they are.
+    pub(crate) fn ask(&mut self) {
+        self.put(kind::ASK, 0, |_| ());
+    }
+
+    /// The stream gets a further name.
+    pub(crate) fn identity(&mut self, id: &[u8]) {
+        self.put(kind::IDENTITY, 0, |out| put_bytes(out, id));
+    }
+
+    /// These effects come before those that are there.
+    pub(crate) fn put_before(&mut self, first: &Effects) {
+        self.bytes.splice(..0, first.bytes.iter().copied());
+    }
+
     fn put_keyed(&mut self, kind: u8, db: u8, key: &[u8], strings: &[&[u8]]) {
         self.put(kind, db, |out| {
             put_bytes(out, key);
@@ -426,7 +518,9 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<Option<(u8, Effect<'a>)>, FormatE
     let db = reader.u8()?;
     let len = reader.u32()?;
     let mut body = Reader::new(reader.take(len as usize)?);
-    if kind >= SKIPPABLE {
+    if kind > kind::IDENTITY {
+        // From SKIPPABLE on, what is not known may be skipped.
+        const { assert!(kind::IDENTITY >= SKIPPABLE) };
         return Ok(None);
     }
     if db >= DATABASES {
@@ -473,9 +567,19 @@ fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatEr
             Effect::ListSet { key: body.bytes()?, index: body.varint()?, element: body.bytes()? }
         }
         kind::LIST_INSERT => {
-            Effect::ListInsert { key: body.bytes()?, index: body.varint()?, element: body.bytes()? }
+            let (key, index, element) = (body.bytes()?, body.varint()?, body.bytes()?);
+            let after = match body.u8()? {
+                after @ 0..=1 => after == 1,
+                after => return Err(unknown("side of a list's element", after, body)),
+            };
+            Effect::ListInsert { key, index, element, after, pivot: body.bytes()? }
         }
-        kind::LIST_REMOVE => Effect::ListRemove { key: body.bytes()?, indexes: strings(body, 1)? },
+        kind::LIST_REMOVE => Effect::ListRemove {
+            key: body.bytes()?,
+            count: body.i64()?,
+            element: body.bytes()?,
+            indexes: strings(body, 1)?,
+        },
         kind::ZSET_ADD => Effect::ZSetAdd { key: body.bytes()?, pairs: strings(body, 2)? },
         kind::ZSET_REMOVE => Effect::ZSetRemove { key: body.bytes()?, members: strings(body, 1)? },
         kind::COPY => {
@@ -483,6 +587,26 @@ fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatEr
             Effect::Copy { key, to_db: database(body)?, to: body.bytes()? }
         }
         kind::SWAP_DB => Effect::SwapDb { with: database(body)? },
+        kind::BEGIN => Effect::Begin,
+        kind::END => Effect::End,
+        kind::PING => Effect::Ping,
+        kind::ASK => Effect::Ask,
+        kind::IDENTITY => match body.bytes()? {
+            id if id.len() == IDENTITY => Effect::Identity { id },
+            id => {
+                let found = id.len() as u64;
+                let offset = body.offset();
+                return Err(FormatError::Unknown { what: "length of an identity", found, offset });
+            }
+        },
+        _ if stream::is_kind(kind) => {
+            let key = body.bytes()?;
+            let effect = stream::read(kind, body)?;
+            Effect::Stream {
+                key,
+                effect: effect.ok_or_else(|| unknown("effect kind", kind, body))?,
+            }
+        }
         _ => return Err(unknown("effect kind", kind, body)),
     })
 }

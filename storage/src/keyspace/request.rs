@@ -45,6 +45,8 @@ pub enum Reply {
     Verbatim(String),
     /// Pairs as arrays of two; RESP2 spells them as one flat array.
     Pairs(Vec<(Reply, Reply)>),
+    /// Pairs by key; RESP2 spells them as arrays of two in an array.
+    Keyed(Vec<(Reply, Reply)>),
     /// A message out of turn; RESP2 spells it as an array.
     Push(Vec<Reply>),
 }

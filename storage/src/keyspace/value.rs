@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::list::List;
 use super::map::Map;
+use super::stream::Stream;
 use super::table::Bytes;
 use super::zset::ZSet;
 
@@ -31,6 +32,7 @@ impl Entry {
             (Value::Hash(a), Value::Hash(b)) => Arc::ptr_eq(a, b),
             (Value::Set(a), Value::Set(b)) => Arc::ptr_eq(a, b),
             (Value::ZSet(a), Value::ZSet(b)) => Arc::ptr_eq(a, b),
+            (Value::Stream(a), Value::Stream(b)) => Arc::ptr_eq(a, b),
             _ => false,
         };
         same && self.expires == later.expires
@@ -50,6 +52,8 @@ pub enum Value {
     Set(Arc<Map<()>>),
     /// A sorted set.
     ZSet(Arc<ZSet>),
+    /// A stream.
+    Stream(Arc<Stream>),
 }
 
 impl Value {
@@ -61,13 +65,15 @@ impl Value {
             Value::Hash(_) => "hash",
             Value::Set(_) => "set",
             Value::ZSet(_) => "zset",
+            Value::Stream(_) => "stream",
         }
     }
 
     /// Whether this is a collection without elements, which no key may hold.
     pub(super) fn is_empty_collection(&self) -> bool {
         match self {
-            Value::String(_) => false,
+            // A stream lives on without entries.
+            Value::String(_) | Value::Stream(_) => false,
             Value::List(list) => list.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::Set(set) => set.is_empty(),

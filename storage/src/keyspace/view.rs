@@ -7,6 +7,7 @@ use super::database::Database;
 use super::effect::DATABASES;
 use super::list::List;
 use super::map::Map;
+use super::rdb::{put_stream, whole_stream};
 use super::table::{Bytes, Table};
 use super::value::{Entry, Value};
 use super::wire::{FormatError, Reader, put_bytes, put_varint};
@@ -21,6 +22,7 @@ const LIST: u8 = 2;
 const HASH: u8 = 3;
 const SET: u8 = 4;
 const ZSET: u8 = 5;
+const STREAM: u8 = 6;
 
 /// All keys and marks as they were. It shares pages and segments with the keyspace it came from.
 #[derive(Clone, Debug)]
@@ -82,6 +84,27 @@ impl View {
         out.push(END);
     }
 
+    /// Databases with how many keys they have and which.
+    pub(super) fn tables(
+        &self,
+    ) -> impl Iterator<Item = (u8, usize, impl Iterator<Item = (&Bytes, &Entry)>)> {
+        let numbered = (0_u8..).zip(&self.databases);
+        numbered.map(|(number, (keys, _))| (number, keys.len(), keys.iter()))
+    }
+
+    /// The keys of a database, in no order.
+    pub fn names(&self, db: u8) -> Vec<Bytes> {
+        let database = self.databases.get(usize::from(db));
+        database.map_or_else(Vec::new, |(keys, _)| {
+            keys.iter().map(|(name, _)| Bytes::clone(name)).collect()
+        })
+    }
+
+    /// A key's entry, whether it has expired or not.
+    pub fn entry(&self, db: u8, key: &[u8]) -> Option<&Entry> {
+        self.databases.get(usize::from(db))?.0.get(key)
+    }
+
     /// How many keys there are in all.
     pub fn keys(&self) -> usize {
         self.databases.iter().map(|(keys, _)| keys.len()).sum()
@@ -120,6 +143,11 @@ fn encode_value(out: &mut Vec<u8>, value: &Value) {
             put_varint(out, set.len() as u64);
             set.iter().for_each(|(member, ())| put_bytes(out, member));
         }
+        Value::Stream(stream) => {
+            let mut bytes = Vec::new();
+            put_stream(&mut bytes, stream);
+            put_bytes(out, &bytes);
+        }
         Value::ZSet(zset) => {
             put_varint(out, zset.len() as u64);
             for (score, member) in zset.iter() {
@@ -137,6 +165,7 @@ fn kind_of(value: &Value) -> u8 {
         Value::Hash(_) => HASH,
         Value::Set(_) => SET,
         Value::ZSet(_) => ZSET,
+        Value::Stream(_) => STREAM,
     }
 }
 
@@ -198,6 +227,10 @@ fn decode_value(kind: u8, reader: &mut Reader<'_>) -> Result<Value, FormatError>
                 zset.insert(reader.bytes()?, score);
             }
             Value::ZSet(Arc::new(zset))
+        }
+        STREAM => {
+            let stream = whole_stream(reader.bytes()?);
+            Value::Stream(Arc::new(stream.map_err(|_| unknown("stream of kind", kind, reader))?))
         }
         _ => return Err(unknown("value kind", kind, reader)),
     })

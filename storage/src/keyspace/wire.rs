@@ -103,6 +103,11 @@ impl<'a> Reader<'a> {
         Ok(i64::from_le_bytes(bytes.try_into().unwrap_or_default()))
     }
 
+    pub(super) fn u64(&mut self) -> Result<u64, FormatError> {
+        let bytes = self.take(8)?;
+        Ok(u64::from_le_bytes(bytes.try_into().unwrap_or_default()))
+    }
+
     pub(super) fn varint(&mut self) -> Result<u64, FormatError> {
         let start = self.offset;
         let mut value = 0_u64;

@@ -154,11 +154,16 @@ impl Labels {
     /// The set of those labels for which `keep` holds.
     pub fn retain(&self, keep: impl Fn(Label<'_>) -> bool) -> Labels {
         let mut text = String::with_capacity(self.0.len());
-        for label in self.iter().filter(|l| keep(*l)) {
-            put(&mut text, label.name);
-            put(&mut text, label.value);
-        }
+        self.encode_some(keep, &mut text);
         Labels(text.into())
+    }
+
+    /// Appends the layout of those labels for which `keep` holds: the same text for the same ones.
+    pub fn encode_some(&self, keep: impl Fn(Label<'_>) -> bool, out: &mut String) {
+        for label in self.iter().filter(|l| keep(*l)) {
+            put(out, label.name);
+            put(out, label.value);
+        }
     }
 
     /// A builder that starts from this set.
@@ -211,7 +216,23 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// By the first name that differs, then by its value: the order Prometheus answers in.
     fn cmp(&self, other: &Labels) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (a, b) = (self.0.as_bytes(), other.0.as_bytes());
+        let same = common_prefix(a, b);
+        if same == a.len().min(b.len()) {
+            return a.len().cmp(&b.len());
+        }
+        // Names and values begin at the same places up to the one that differs.
+        let (mut ours, mut theirs) = (&*self.0, &*other.0);
+        let mut left = same;
+        while let (Some((a, more)), Some((b, their_more))) = (take(ours), take(theirs)) {
+            let length = ours.len() - more.len();
+            if length > left {
+                return a.cmp(b);
+            }
+            left -= length;
+            (ours, theirs) = (more, their_more);
+        }
+        Ordering::Equal
     }
 }
 
@@ -276,6 +297,7 @@ fn put(text: &mut String, part: &str) {
     text.push_str(part);
 }
 
+#[inline]
 fn take(text: &str) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     let first = *bytes.first()?;
@@ -290,6 +312,14 @@ fn take(text: &str) -> Option<(&str, &str)> {
     };
     let end = head.checked_add(len)?;
     Some((text.get(head..end)?, text.get(end..)?))
+}
+
+/// How many bytes both begin with.
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let equal = words.take_while(|(a, b)| a == b).count() * 8;
+    let rest = a.iter().zip(b).skip(equal);
+    equal + rest.take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
@@ -319,6 +349,28 @@ mod tests {
     fn damaged_layout_is_an_error() {
         for text in ["\u{3}ab", "\u{7f}\u{7f}\u{7f}\u{7f}\u{7f}", "\u{1}a", "ä"] {
             assert!(Labels::from_encoded(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn order_is_that_of_names_and_values_one_by_one() {
+        let texts = ["a", "b", "ab", "abc", "é", "", &"x".repeat(130), &"x".repeat(131)];
+        let mut seed = 1_u64;
+        let mut draw = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            (seed >> 33) as usize % below
+        };
+        let all: Vec<Labels> = (0..120)
+            .map(|_| {
+                let names = ["a", "aa", "b", "name"].into_iter().filter(|_| draw(3) > 0);
+                let names: Vec<&str> = names.collect();
+                Labels::from_pairs(names.into_iter().map(|n| (n, texts[draw(8)]))).unwrap()
+            })
+            .collect();
+        for a in &all {
+            for b in &all {
+                assert_eq!(a.cmp(b), a.iter().cmp(b.iter()), "{a} {b}");
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use regex::Regex;
 
+use super::re2::translate;
+
 /// Largest compiled size of one matcher's expression.
 const REGEX_SIZE_LIMIT: usize = 1 << 20;
 /// Deepest nesting of one matcher's expression.
@@ -137,16 +139,20 @@ fn compile(label: &str, pattern: &str) -> Result<Test, MatcherError> {
     if let Some(values) = plain_alternation(pattern) {
         return Ok(Test::OneOf(values));
     }
-    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
+    compile_regex(pattern).map(Test::Regex).map_err(|reason| MatcherError {
+        label: label.to_owned(),
+        pattern: pattern.to_owned(),
+        reason,
+    })
+}
+
+/// Compiles an expression in Go's syntax for whole values; what is wrong with it in one line.
+pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(&format!("^(?s:{})$", translate(pattern)?))
         .size_limit(REGEX_SIZE_LIMIT)
         .nest_limit(REGEX_NEST_LIMIT)
         .build()
-        .map(Test::Regex)
-        .map_err(|error| MatcherError {
-            label: label.to_owned(),
-            pattern: pattern.to_owned(),
-            reason: last_line(&error.to_string()),
-        })
+        .map_err(|error| last_line(&error.to_string()))
 }
 
 /// `a|b|c` without any operator, sorted; `None` for everything else.
@@ -188,6 +194,6 @@ mod tests {
     fn a_bad_expression_names_label_and_reason() {
         let error = Matcher::new(MatchOp::Regex, "job", "a(").unwrap_err();
         assert_eq!(error.label, "job");
-        assert_eq!(error.reason, "unclosed group");
+        assert_eq!(error.reason, "missing closing ): `a(`");
     }
 }

@@ -3,6 +3,7 @@
 mod histogram;
 mod label;
 mod matcher;
+mod re2;
 mod sample;
 mod time;
 
@@ -12,7 +13,7 @@ pub use histogram::{
     sum as sum_histograms,
 };
 pub use label::{Label, LabelError, Labels, LabelsBuilder, METRIC_NAME};
-pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use matcher::{MatchOp, Matcher, MatcherError, compile_regex};
 pub use sample::{STALE_NAN, Sample, SampleBuf, Value, is_stale};
 pub use time::{TimeRange, Timestamp};
 

@@ -72,7 +72,7 @@ fn sources(
     if rolled.is_empty() {
         return Ok(None);
     }
-    for captured in series.capture() {
+    for captured in series.capture(inside).iter() {
         let side = captured.side.t.first().copied().zip(captured.side.t.last().copied());
         let sealed = captured.sealed.iter().map(|c| (c.min_t, c.max_t));
         let head = sealed

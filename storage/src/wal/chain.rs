@@ -130,6 +130,8 @@ pub(crate) struct ReadChains {
     by_shard: HashMap<u16, ReadChain>,
     /// Rows that leaned on what was lost.
     pub(crate) lost_rows: u64,
+    /// Gaps that were met.
+    pub(crate) gaps: u64,
 }
 
 /// A shard's chain, as the reader knows it.
@@ -171,6 +173,7 @@ impl ReadChains {
 
     /// A repair has put a gap here.
     pub(crate) fn gap(&mut self) {
+        self.gaps += 1;
         (0..SHARDS as u16).for_each(|shard| self.of(shard).gap());
     }
 }

@@ -382,6 +382,11 @@ impl Log {
         Ok(())
     }
 
+    /// Where the oldest segment begins.
+    pub(crate) fn oldest(&self) -> Result<WalPosition, DiskError> {
+        Ok(WalPosition(segments(&*self.disk)?.first().copied().unwrap_or(0)))
+    }
+
     fn write_group(&self, writer: &mut Writer) -> Result<(), DiskError> {
         let (start, mut group) = match writer.unwritten.take() {
             Some(kept) => kept,

@@ -2,11 +2,13 @@
 //! this module makes them.
 //!
 //! [`record`], [`chain`] and [`segment`] are pure codecs of `docs/format/wal.md`; [`commit`] appends, writes and
-//! syncs in groups; `file` makes, fills and recycles the files; [`replay`] reads back and tells a torn tail from damage.
+//! syncs in groups; `file` makes, fills and recycles the files; [`replay`] reads back and tells a torn tail from damage;
+//! [`follow`] reads what is synced while the log is written.
 
 pub mod chain;
 pub mod commit;
 pub(crate) mod file;
+pub mod follow;
 pub mod record;
 pub(crate) mod repair;
 pub mod replay;
@@ -17,7 +19,7 @@ pub(crate) use commit::Held;
 pub use commit::{Ack, Durable, Log, LogOptions};
 pub(crate) use file::DIR as DIRECTORY;
 pub use record::{FloatRow, KeysRecord, NewSeries, OtherRow, Record, ShardBatch};
-pub use replay::{OpenLogError, Recovered};
+pub use replay::{OpenLogError, Progress, Recovered};
 
 use crate::model::WalPosition;
 

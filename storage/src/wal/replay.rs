@@ -1,6 +1,7 @@
 //! Reading the log back at start: every record from a position on, then the verdict on its tail.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::chain::ReadChains;
 use super::file::{DIR, segment_path, segments};
@@ -61,6 +62,35 @@ pub struct Recovered {
     pub end: WalPosition,
     /// Rows above `from` that lean on what a repair found lost.
     pub lost_rows: u64,
+    /// Gaps above `from`, where a repair could not read.
+    pub gaps: u64,
+}
+
+/// How far reading back is, for those who look on from other threads.
+#[derive(Debug, Default)]
+pub struct Progress {
+    bytes: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Progress {
+    /// Bytes of the log that are to be read; 0 before that is known.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of them that were read and applied.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn advance(&self, bytes: usize) {
+        self.done.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 impl Log {
@@ -70,9 +100,10 @@ impl Log {
         options: LogOptions,
         from: WalPosition,
         epoch: u32,
+        progress: &Progress,
         visit: &mut dyn FnMut(Logged<Record>),
     ) -> Result<(Log, Recovered), OpenLogError> {
-        let (reading, oldest) = read(&**disk, from, true, visit)?;
+        let (reading, oldest) = read(&**disk, from, true, progress, visit)?;
         reading.secure(&**disk, oldest)?;
         let log = Log::start(Arc::clone(disk), options, WalPosition(reading.end), epoch)?;
         Ok((log, Recovered { end: WalPosition(reading.end), ..reading.recovered }))
@@ -80,18 +111,20 @@ impl Log {
 
     /// Reads and checks what an opening would, and changes nothing.
     pub(crate) fn check(disk: &dyn Disk, from: WalPosition) -> Result<Recovered, OpenLogError> {
-        let (reading, _) = read(disk, from, false, &mut |_| {})?;
+        let nobody = Progress::default();
+        let (reading, _) = read(disk, from, false, &nobody, &mut |_| {})?;
         Ok(Recovered { end: WalPosition(reading.end), ..reading.recovered })
     }
 }
 
 /// Reads the log from `from` on and, if `cut`, cuts a torn tail; gives the base of the oldest segment read.
-fn read(
+fn read<'a>(
     disk: &dyn Disk,
     from: WalPosition,
     cut: bool,
+    progress: &'a Progress,
     visit: &mut dyn FnMut(Logged<Record>),
-) -> Result<(Reading, u64), OpenLogError> {
+) -> Result<(Reading<'a>, u64), OpenLogError> {
     let bases = segments(disk)?;
     let first = match bases.iter().rposition(|base| *base <= from.0) {
         Some(first) => first,
@@ -101,11 +134,15 @@ fn read(
     let mut reading = Reading {
         from,
         cut,
+        progress,
         end: from.0,
         durable: from.0,
         chains: ReadChains::default(),
         recovered: Recovered::default(),
     };
+    for base in bases.iter().skip(first) {
+        progress.expect(disk.open(&segment_path(*base))?.size()?);
+    }
     for (i, base) in bases.iter().enumerate().skip(first) {
         if i > first && *base != reading.end {
             // The segment before lost its end, or one is missing between.
@@ -125,10 +162,11 @@ fn read(
     Ok((reading, bases.get(first).copied().unwrap_or(0)))
 }
 
-struct Reading {
+struct Reading<'a> {
     from: WalPosition,
     /// Whether a torn tail is cut.
     cut: bool,
+    progress: &'a Progress,
     /// Where the last good group ended.
     end: u64,
     /// Highest `durable end` seen; a checkpoint synced the log up to where reading begins.
@@ -137,7 +175,7 @@ struct Reading {
     recovered: Recovered,
 }
 
-impl Reading {
+impl Reading<'_> {
     /// Reads one segment; `Some(position)` where its groups end before the file does.
     fn segment(
         &mut self,
@@ -162,12 +200,15 @@ impl Reading {
         while at < bytes.len() {
             let Some(group) = check_group(&bytes[at..], WalPosition(self.end), Some(header.epoch))
             else {
+                // What follows is filling, or a torn tail.
+                self.progress.advance(bytes.len() - at);
                 self.recovered.bytes += at as u64;
                 return Ok(Some(self.end));
             };
             self.durable = self.durable.max(group.durable_end.0);
             self.records(&file, at, group.records, visit)?;
             at += GROUP_HEADER + group.records.len();
+            self.progress.advance(GROUP_HEADER + group.records.len());
             self.end = base + (at - SEGMENT_HEADER) as u64;
         }
         self.recovered.bytes += bytes.len() as u64;
@@ -185,7 +226,7 @@ impl Reading {
         let end = WalPosition(self.end + (GROUP_HEADER + records.len()) as u64);
         while !reader.is_empty() {
             let position = self.end + (GROUP_HEADER + reader.offset()) as u64;
-            let lost = self.chains.lost_rows;
+            let (lost, gaps) = (self.chains.lost_rows, self.chains.gaps);
             let record = get_record(&mut reader, &mut self.chains);
             let record = record.map_err(|e| OpenLogError::Damaged {
                 file: file.to_owned(),
@@ -196,6 +237,7 @@ impl Reading {
                 continue;
             }
             self.recovered.lost_rows += self.chains.lost_rows - lost;
+            self.recovered.gaps += self.chains.gaps - gaps;
             if let Some(record) = record {
                 self.recovered.records += 1;
                 visit(Logged::new(WalPosition(position), end, record));

@@ -108,6 +108,11 @@ pub(crate) fn check_group(
     })
 }
 
+/// How many bytes of records the group claims that begins here, if one of this epoch does.
+pub(crate) fn claimed(bytes: &[u8], position: WalPosition, epoch: Option<u32>) -> Option<usize> {
+    begun(bytes, position, epoch)
+}
+
 /// What stands after the end of a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Survey {

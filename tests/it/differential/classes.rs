@@ -1,6 +1,9 @@
 //! Why two answers rightly differ: what Prometheus 3.14 demands in its own tests and 3.5.3 does not do yet,
 //! and what has no order. Each class is a condition on both servers' answers to parts of the query, not on
-//! its words alone; `query/tests/scripts/since_3_5.test` holds the node to the newer behaviour.
+//! its words alone; `query/tests/scripts/since_3_5.test` holds the node to the newer behaviour. Where a change of
+//! Prometheus explains a class its release note is cited. Of three classes there is none, for nothing has
+//! changed: ties are in the order of a Go map, dates of what is no time in that of the processor, and the last
+//! digits of labels are those of sums added up in another order.
 
 use std::collections::BTreeMap;
 
@@ -96,6 +99,8 @@ fn last_argument(arguments: &str) -> &str {
     arguments[from..].trim()
 }
 
+/// "[BUGFIX] PromQL: Fix insufficient cardinality checking for filter ops." (pull request 17668, 3.9.0)
+///
 /// Of pairs that do not hold 3.5.3 counts no matches, so a comparison passes where 3.14 says, as both do of
 /// other operators, that they are many to one.
 fn pairs_are_dropped(query: &str, ours: &Value, both: Both<'_>) -> bool {
@@ -134,7 +139,8 @@ fn alike(a: &(String, f64), b: &(String, f64)) -> bool {
     a.0 == b.0 && same_number(&a.1.to_string(), &b.1.to_string())
 }
 
-/// Prometheus swallowed it before its pull request 19040. The NaN is one of the window's: their sum has it too.
+/// "[BUGFIX] PromQL: `mad_over_time` now propagates NaN instead of silently returning 0 when the range contains
+/// a NaN sample." (pull request 19040) The NaN is one of the window's: their sum has it too.
 fn is_nan_in_range(call: &Call<'_>, both: Both<'_>) -> bool {
     let sums = both(&format!("sum_over_time({})", call.last)).0;
     all_differing(call, both, |ours, _, labels, t| {

@@ -3,14 +3,34 @@
 //! Here they do what they can at once; a nil reply tells the connection to wait and ask again.
 
 use super::number::integer;
-use super::{Context, Refusal, Reply, list, zset};
+use super::{Command, Context, Refusal, Reply, Request, list, stream, zset};
+use crate::keyspace::Keyspace;
 use crate::keyspace::float;
 use crate::keyspace::list::End;
 
 type Outcome = Result<Reply, Refusal>;
 
+/// How long a command waits where it finds nothing, in milliseconds; 0 = for ever, `None` = not at all.
+pub fn waits(command: &Command, args: &[&[u8]]) -> Option<i64> {
+    let text = match command.name {
+        _ if !command.blocks => return None,
+        "xread" | "xreadgroup" => return stream::timeout(args),
+        "blmpop" | "bzmpop" => args.get(1),
+        _ => args.last(),
+    };
+    Some(timeout(text.copied().unwrap_or_default()).unwrap_or(0))
+}
+
+/// The arguments by which a command that waits is run again.
+pub fn as_waiting(keyspace: &Keyspace, command: &Command, request: &Request<'_>) -> Vec<Box<[u8]>> {
+    if command.name.starts_with('x') {
+        return stream::as_waiting(keyspace, request);
+    }
+    request.args.iter().map(|arg| Box::from(*arg)).collect()
+}
+
 /// How long a waiting command may wait, in milliseconds, said at argument `at`; 0 = for ever.
-pub fn timeout(text: &[u8]) -> Result<i64, &'static str> {
+fn timeout(text: &[u8]) -> Result<i64, &'static str> {
     let invalid = "ERR timeout is not a float or out of range";
     let seconds = match integer(text) {
         Ok(seconds) => seconds as f64,

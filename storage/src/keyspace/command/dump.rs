@@ -3,7 +3,7 @@
 use super::number::integer;
 use super::{Context, Refusal, Reply};
 use crate::keyspace::list::End;
-use crate::keyspace::rdb::{RdbError, decode, encode};
+use crate::keyspace::rdb::{RdbError, decode, encode, put_stream};
 use crate::keyspace::value::Value;
 
 type Outcome = Result<Reply, Refusal>;
@@ -87,6 +87,11 @@ fn put(cx: &mut Context<'_>, key: &[u8], value: &Value) {
         Value::Set(set) => {
             let members: Vec<&[u8]> = set.iter().map(|(member, ())| &**member).collect();
             cx.effects.set_add(cx.db, key, &members);
+        }
+        Value::Stream(stream) => {
+            let mut bytes = Vec::new();
+            put_stream(&mut bytes, stream);
+            cx.effects.stream_put(cx.db, key, &bytes);
         }
         Value::ZSet(zset) => {
             let members: Vec<_> = zset.iter().map(|(score, m)| (*score, &**m)).collect();

@@ -131,7 +131,8 @@ pub(super) fn lrem(cx: &mut Context<'_>) -> Outcome {
         places.truncate(limit);
     }
     if !places.is_empty() {
-        cx.effects.list_remove(cx.db, key, &places);
+        let found = i64::try_from(places.len()).unwrap_or(i64::MAX);
+        cx.effects.list_remove(cx.db, key, (found * wanted.signum(), element), &places);
     }
     Ok(count(places.len()))
 }
@@ -176,7 +177,8 @@ pub(super) fn linsert(cx: &mut Context<'_>) -> Outcome {
     let Some(pivot) = places(list, cx.arg(3)).first().copied() else {
         return Ok(Reply::Integer(-1));
     };
-    cx.effects.list_insert(cx.db, key, pivot + after, cx.arg(4));
+    let beside = (after == 1, cx.arg(3));
+    cx.effects.list_insert(cx.db, key, pivot + after, cx.arg(4), beside);
     Ok(count(list.len() + 1))
 }
 

@@ -4,11 +4,14 @@
 //! effects there and gives the reply; it changes nothing.
 
 mod algebra;
+mod bitfield;
+mod bits;
 mod blocking;
 mod dump;
 mod expire;
 mod geo;
 mod hash;
+mod hll;
 mod keys;
 mod list;
 mod number;
@@ -17,11 +20,13 @@ mod scan;
 mod set;
 mod sort;
 mod space;
+mod stream;
 mod string;
 mod zrange;
 mod zset;
 
-pub use blocking::timeout;
+pub use blocking::{as_waiting, waits};
+pub(in crate::keyspace) use number::parse as parse_integer;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,6 +35,7 @@ use super::effect::Effects;
 use super::list::List;
 use super::map::Map;
 use super::request::{Decision, Looks, Reply, Request};
+use super::stream::Stream;
 use super::table::Bytes;
 use super::value::{Entry, Value};
 use super::zset::ZSet;
@@ -56,7 +62,7 @@ pub struct Command {
 /// Bytes all arguments of one request may have together, so that its effects fit one record.
 const MAX_REQUEST: usize = 768 << 20;
 /// The longest name in the table.
-const MAX_NAME: usize = 16;
+const MAX_NAME: usize = 20;
 
 /// Every data command, in order of names.
 pub static COMMANDS: &[Command] = &{
@@ -80,6 +86,11 @@ pub static COMMANDS: &[Command] = &{
     const W: bool = true;
     [
         command("append", 3, W, string::append, "Appends to a string."),
+        command("bitcount", -2, R, bits::bitcount, "Counts the bits that are set."),
+        command("bitfield", -2, W, bitfield::bitfield, "Reads and changes numbers of some bits."),
+        command("bitfield_ro", -2, R, bitfield::bitfield_ro, "Reads numbers of some bits."),
+        reading(command("bitop", -4, W, bits::bitop, "Combines strings bit by bit.")),
+        command("bitpos", -3, R, bits::bitpos, "Finds the first bit that is set or not."),
         waiting(command("blmove", 6, W, blocking::blmove, "Moves an element, waiting for it.")),
         waiting(command("blmpop", -5, W, blocking::blmpop, "Takes elements, waiting for them.")),
         waiting(command("blpop", -3, W, blocking::blpop, "Takes from the head, waiting for it.")),
@@ -122,6 +133,30 @@ pub static COMMANDS: &[Command] = &{
         command("geodist", -4, R, geo::geodist, "Says how far two places are apart."),
         command("geohash", -2, R, geo::geohash, "Gives the geohashes of places."),
         command("geopos", -2, R, geo::geopos, "Gives where places are."),
+        reading(command("georadius", -6, W, geo::georadius, "Finds places around a place.")),
+        command("georadius_ro", -6, R, geo::georadius_ro, "Finds places around a place."),
+        reading(command(
+            "georadiusbymember",
+            -5,
+            W,
+            geo::georadiusbymember,
+            "Finds places around a member.",
+        )),
+        command(
+            "georadiusbymember_ro",
+            -5,
+            R,
+            geo::georadiusbymember_ro,
+            "Finds places around a member.",
+        ),
+        command("geosearch", -7, R, geo::geosearch, "Finds places in a circle or box."),
+        reading(command(
+            "geosearchstore",
+            -8,
+            W,
+            geo::geosearchstore,
+            "Stores places in a circle or box.",
+        )),
         command("get", 2, R, string::get, "Gives a string."),
         command("getbit", 3, R, string::getbit, "Gives a bit."),
         reading(command("getdel", 2, W, string::getdel, "Gives a string and deletes it.")),
@@ -172,6 +207,9 @@ pub static COMMANDS: &[Command] = &{
         command("pexpire", -3, W, expire::pexpire, "Lets a key live for ms."),
         command("pexpireat", -3, W, expire::pexpireat, "Lets a key live until."),
         command("pexpiretime", 2, R, expire::pexpiretime, "Says until when."),
+        command("pfadd", -2, W, hll::pfadd, "Counts distinct elements."),
+        command("pfcount", -2, R, hll::pfcount, "Says how many distinct elements there were."),
+        reading(command("pfmerge", -2, W, hll::pfmerge, "Unites counters of distinct elements.")),
         command("psetex", 4, W, string::psetex, "Sets a string for milliseconds."),
         command("pttl", 2, R, expire::pttl, "Says for how long, in ms."),
         command("randomkey", 1, R, keys::randomkey, "Gives some key."),
@@ -214,6 +252,21 @@ pub static COMMANDS: &[Command] = &{
         command("ttl", 2, R, expire::ttl, "Says for how long, in seconds."),
         command("type", 2, R, keys::kind, "Says what a key holds."),
         command("unlink", -2, W, keys::del, "Deletes keys."),
+        reading(command("xack", -4, W, stream::xack, "Says that entries were processed.")),
+        command("xadd", -5, W, stream::xadd, "Adds an entry."),
+        reading(command("xautoclaim", -6, W, stream::xautoclaim, "Takes over what others left.")),
+        reading(command("xclaim", -6, W, stream::xclaim, "Takes entries over from others.")),
+        command("xdel", -3, W, stream::xdel, "Deletes entries."),
+        command("xgroup", -2, W, stream::xgroup, "Makes, changes and removes groups."),
+        command("xinfo", -2, R, stream::xinfo, "Says what is known of a stream."),
+        command("xlen", 2, R, stream::xlen, "Counts entries."),
+        command("xpending", -3, R, stream::xpending, "Shows what was not acknowledged."),
+        command("xrange", -4, R, stream::xrange, "Gives a range of entries."),
+        waiting(command("xread", -4, R, stream::xread, "Gives what is new, waiting for it.")),
+        waiting(reading(command("xreadgroup", -7, W, stream::xreadgroup, "Delivers what is new."))),
+        command("xrevrange", -4, R, stream::xrevrange, "Gives a range, last first."),
+        command("xsetid", -3, W, stream::xsetid, "Sets what a stream counts."),
+        command("xtrim", -4, W, stream::xtrim, "Lets the oldest entries go."),
         command("zadd", -4, W, zset::zadd, "Adds members with scores."),
         command("zcard", 2, R, zset::zcard, "Counts members."),
         command("zcount", 4, R, zrange::zcount, "Counts members in a range of scores."),
@@ -443,6 +496,14 @@ impl<'a> Context<'a> {
         match self.entry(key).map(|entry| &entry.value) {
             None => Ok(None),
             Some(Value::ZSet(zset)) => Ok(Some(zset)),
+            Some(_) => Err(Refusal::WrongType),
+        }
+    }
+
+    pub(super) fn stream(&mut self, key: &[u8]) -> Result<Option<&'a Arc<Stream>>, Refusal> {
+        match self.entry(key).map(|entry| &entry.value) {
+            None => Ok(None),
+            Some(Value::Stream(stream)) => Ok(Some(stream)),
             Some(_) => Err(Refusal::WrongType),
         }
     }

@@ -13,7 +13,7 @@ pub(super) fn positive(text: &[u8]) -> Result<usize, Refusal> {
 }
 
 /// Reads an integer, or nothing.
-pub(super) fn parse(text: &[u8]) -> Option<i64> {
+pub(in crate::keyspace) fn parse(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let canonical = match digits {
         [b'0'] => digits.len() == text.len(),

@@ -103,7 +103,7 @@ pub(super) fn swapdb(cx: &mut Context<'_>) -> Outcome {
     Ok(Reply::OK)
 }
 
-fn unknown_subcommand(cx: &Context<'_>) -> Reply {
+pub(super) fn unknown_subcommand(cx: &Context<'_>) -> Reply {
     let family = cx.command.name.to_ascii_uppercase();
     let given = quote(cx.arg(1), QUOTED);
     error(&format!(
@@ -111,7 +111,7 @@ fn unknown_subcommand(cx: &Context<'_>) -> Reply {
     ))
 }
 
-fn help(lines: &[&'static str]) -> Reply {
+pub(super) fn help(lines: &[&'static str]) -> Reply {
     Reply::Array(lines.iter().map(|line| Reply::Simple(line)).collect())
 }
 
@@ -164,6 +164,7 @@ fn encoding(value: &Value) -> &'static str {
             let numbers = set.len() <= 512 && set.iter().all(|(m, ())| parse(m).is_some());
             if numbers { "intset" } else { "hashtable" }
         }
+        Value::Stream(_) => "stream",
         Value::ZSet(zset) if zset.scores().fits_listpack() => "listpack",
         Value::ZSet(_) => "skiplist",
     }
@@ -204,6 +205,7 @@ fn bytes(value: &Value) -> usize {
     match value {
         Value::String(string) => string.len() + 16,
         Value::List(list) => list.memory(),
+        Value::Stream(stream) => stream.memory(),
         Value::Hash(hash) => hash.iter().map(|(f, v)| f.len() + v.len() + 2 * AROUND).sum(),
         Value::Set(set) => set.iter().map(|(member, ())| member.len() + AROUND).sum(),
         Value::ZSet(zset) => zset.iter().map(|(_, member)| 2 * (member.len() + AROUND)).sum(),

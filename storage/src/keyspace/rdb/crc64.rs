@@ -19,7 +19,12 @@ const TABLE: [u64; 256] = {
 };
 
 pub(super) fn of(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |crc, byte| TABLE[usize::from(crc as u8 ^ byte)] ^ crc >> 8)
+    on(0, bytes)
+}
+
+/// Goes on from the checksum of the bytes before.
+pub(super) fn on(before: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(before, |crc, byte| TABLE[usize::from(crc as u8 ^ byte)] ^ crc >> 8)
 }
 
 #[cfg(test)]

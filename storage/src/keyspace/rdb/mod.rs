@@ -1,11 +1,17 @@
 //! A value in the bytes of Redis's DUMP: kind, value, version of RDB, CRC64.
 //!
-//! Written are the plain kinds, which every Redis since 4 reads. Read are all kinds of Redis 7.0 but
-//! streams and modules, the packed ones too. Nothing is allocated that the bytes do not warrant.
+//! Written are the plain kinds, which every Redis since 4 reads, and for streams the kind of Redis 7.
+//! Read are all kinds of Redis 7.0 but modules, the packed ones too. Nothing is allocated that the bytes do not warrant.
 
 mod crc64;
+mod file;
 mod lzf;
 mod packed;
+mod reader;
+mod stream;
+
+pub use reader::{RdbFileError, RdbKey, RdbReader};
+pub(super) use stream::{put_stream, whole_stream};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -34,6 +40,8 @@ const LIST_OF_ZIPLISTS: u8 = 14;
 const HASH_LISTPACK: u8 = 16;
 const ZSET_LISTPACK: u8 = 17;
 const LIST_OF_LISTPACKS: u8 = 18;
+/// Since Redis 7.2.
+const SET_LISTPACK: u8 = 20;
 
 /// A node of [`LIST_OF_LISTPACKS`] that is one element.
 const PLAIN: u64 = 1;
@@ -51,45 +59,82 @@ pub(super) enum RdbError {
 
 type Text<'a> = Cow<'a, [u8]>;
 
+/// What RESTORE takes of a value, in every Redis since 5; a stream in every one since 7.
+pub fn for_restore(value: &Value) -> Vec<u8> {
+    let version = if matches!(value, Value::Stream(_)) { VERSION } else { 9 };
+    sealed(value, version)
+}
+
 /// What DUMP answers for a value.
 pub(super) fn encode(value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
-    match value {
-        Value::String(string) => {
-            out.push(STRING);
-            put_string(&mut out, string);
-        }
-        Value::List(list) => {
-            out.push(LIST);
-            put_length(&mut out, list.len());
-            list.visit(0, usize::MAX, &mut |element| put_string(&mut out, element));
-        }
-        Value::Hash(hash) => {
-            out.push(HASH);
-            put_length(&mut out, hash.len());
-            for (field, value) in hash.iter() {
-                put_string(&mut out, field);
-                put_string(&mut out, value);
-            }
-        }
-        Value::Set(set) => {
-            out.push(SET);
-            put_length(&mut out, set.len());
-            set.iter().for_each(|(member, ())| put_string(&mut out, member));
-        }
-        Value::ZSet(zset) => {
-            out.push(ZSET);
-            put_length(&mut out, zset.len());
-            for (score, member) in zset.iter() {
-                put_string(&mut out, member);
-                out.extend_from_slice(&score.to_le_bytes());
-            }
-        }
-    }
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    sealed(value, VERSION)
+}
+
+fn sealed(value: &Value, version: u16) -> Vec<u8> {
+    let mut out = vec![kind_of(value)];
+    put_value(&mut out, value, &mut |_| ());
+    seal(out, version)
+}
+
+fn seal(mut out: Vec<u8>, version: u16) -> Vec<u8> {
+    out.extend_from_slice(&version.to_le_bytes());
     let checksum = crc64::of(&out);
     out.extend_from_slice(&checksum.to_le_bytes());
     out
+}
+
+/// What RESTORE takes of a stream that is in the bytes of RDB already.
+pub(super) fn seal_stream(bytes: &[u8]) -> Vec<u8> {
+    seal([&[stream::NEW], bytes].concat(), VERSION)
+}
+
+fn kind_of(value: &Value) -> u8 {
+    match value {
+        Value::String(_) => STRING,
+        Value::List(_) => LIST,
+        Value::Hash(_) => HASH,
+        Value::Set(_) => SET,
+        Value::Stream(_) => stream::NEW,
+        Value::ZSet(_) => ZSET,
+    }
+}
+
+/// Appends a value without its kind; `spill` may take what there is after every element.
+fn put_value(out: &mut Vec<u8>, value: &Value, spill: &mut dyn FnMut(&mut Vec<u8>)) {
+    match value {
+        Value::String(string) => put_string(out, string),
+        Value::List(list) => {
+            put_length(out, list.len());
+            list.visit(0, usize::MAX, &mut |element| {
+                put_string(out, element);
+                spill(out);
+            });
+        }
+        Value::Hash(hash) => {
+            put_length(out, hash.len());
+            for (field, value) in hash.iter() {
+                put_string(out, field);
+                put_string(out, value);
+                spill(out);
+            }
+        }
+        Value::Set(set) => {
+            put_length(out, set.len());
+            for (member, ()) in set.iter() {
+                put_string(out, member);
+                spill(out);
+            }
+        }
+        Value::Stream(stream) => put_stream(out, stream),
+        Value::ZSet(zset) => {
+            put_length(out, zset.len());
+            for (score, member) in zset.iter() {
+                put_string(out, member);
+                out.extend_from_slice(&score.to_le_bytes());
+                spill(out);
+            }
+        }
+    }
 }
 
 /// Takes what DUMP answered, here or on a Redis; checks all of it.
@@ -128,6 +173,7 @@ fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
         }
         LIST_ZIPLIST => list_of(&ziplist(&reader.string()?)?),
         SET_INTSET => set_of(&intset(&reader.string()?)?),
+        SET_LISTPACK => set_of(&listpack(&reader.string()?)?),
         ZSET_ZIPLIST => zset_of(&ziplist(&reader.string()?)?),
         ZSET_LISTPACK => zset_of(&listpack(&reader.string()?)?),
         HASH_ZIPLIST => hash_of(&ziplist(&reader.string()?)?),
@@ -148,6 +194,9 @@ fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
                 }
             }
             Ok(Value::List(Arc::new(list)))
+        }
+        stream::OLD | stream::NEW => {
+            Ok(Value::Stream(Arc::new(stream::read_stream(reader, kind)?)))
         }
         _ => Err(RdbError::Data("the kind of value")),
     }
@@ -337,6 +386,11 @@ mod tests {
             Value::List(list) => (0..list.len()).map(|i| list.get(i).unwrap()).collect(),
             Value::Set(set) => set.iter().map(|(member, ())| member.to_vec()).collect(),
             Value::Hash(hash) => hash.iter().map(|(f, v)| [&**f, b"=", &**v].concat()).collect(),
+            Value::Stream(stream) => {
+                let mut bytes = Vec::new();
+                put_stream(&mut bytes, stream);
+                vec![bytes]
+            }
             Value::ZSet(zset) => {
                 zset.iter().map(|(score, m)| [&score.to_le_bytes(), &**m].concat()).collect()
             }

@@ -3,52 +3,14 @@
 use std::borrow::Cow;
 
 use super::{RdbError, Reader, Text};
+use crate::keyspace::listpack;
 
 const END: u8 = 0xff;
 
 /// The elements of a listpack.
 pub(super) fn listpack<'a>(bytes: &[u8]) -> Result<Vec<Text<'a>>, RdbError> {
-    let mut reader = Reader(bytes);
-    let total = u32::from_le_bytes(reader.array()?) as usize;
-    let count = u16::from_le_bytes(reader.array()?);
-    let mut elements = Vec::new();
-    while reader.0.first() != Some(&END) {
-        let before = reader.0.len();
-        elements.push(listpack_entry(&mut reader)?);
-        let length = before - reader.0.len();
-        // Behind each stands how long it is, in as many bytes as that needs.
-        let digits = (usize::BITS - length.leading_zeros()).div_ceil(7).max(1);
-        reader.take(digits.into())?;
-    }
-    let counted = usize::from(count) == elements.len() || count == u16::MAX;
-    let whole = total == bytes.len() && reader.0.len() == 1 && counted;
-    if whole { Ok(elements) } else { Err(RdbError::Data("a listpack")) }
-}
-
-fn listpack_entry<'a>(reader: &mut Reader<'_>) -> Result<Text<'a>, RdbError> {
-    let first = reader.u8()?;
-    let text = |bytes: &[u8]| Ok(Cow::Owned(bytes.to_vec()));
-    match first {
-        0..0x80 => number(first.into()),
-        0x80..0xc0 => text(reader.take(u64::from(first & 0x3f))?),
-        0xc0..0xe0 => {
-            let value = i64::from(first & 0x1f) << 8 | i64::from(reader.u8()?);
-            number(if value >= 1 << 12 { value - (1 << 13) } else { value })
-        }
-        0xe0..0xf0 => {
-            let length = u64::from(first & 0x0f) << 8 | u64::from(reader.u8()?);
-            text(reader.take(length)?)
-        }
-        0xf0 => {
-            let length = u32::from_le_bytes(reader.array()?);
-            text(reader.take(length.into())?)
-        }
-        0xf1 => number(i16::from_le_bytes(reader.array()?).into()),
-        0xf2 => number(int24(reader.array()?)),
-        0xf3 => number(i32::from_le_bytes(reader.array()?).into()),
-        0xf4 => number(i64::from_le_bytes(reader.array()?)),
-        _ => Err(RdbError::Data("an entry of a listpack")),
-    }
+    let elements = listpack::whole(bytes).ok_or(RdbError::Data("a listpack"))?;
+    Ok(elements.into_iter().map(|element| Cow::Owned(element.text().into_owned())).collect())
 }
 
 /// The elements of a ziplist.

@@ -47,6 +47,12 @@ impl FloatHistogram {
         }
     }
 
+    /// About how much memory it takes.
+    pub fn byte_len(&self) -> usize {
+        let buckets = self.positive.capacity() + self.negative.capacity();
+        size_of::<FloatHistogram>() + buckets * size_of::<(i32, f64)>()
+    }
+
     /// Whether the bounds are explicit.
     pub fn is_custom(&self) -> bool {
         self.schema == Schema::Custom

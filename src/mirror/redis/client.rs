@@ -1,0 +1,200 @@
+//! A connection to the target: requests in one write, replies in order.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+use super::Options;
+
+/// A target answers within this time, or the connection is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Largest string taken from a target.
+const MAX_STRING: usize = 64 << 20;
+/// Deepest nesting and most parts of a reply.
+const MAX_DEPTH: u8 = 4;
+const MAX_PARTS: usize = 1 << 22;
+
+/// Why something did not work, by what is to be done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The connection is of no use any more: connect anew and look where the target is.
+    #[error("{0}")]
+    Link(String),
+    /// The target cannot now: the same again, later.
+    #[error("the target says: {0}")]
+    Busy(String),
+    /// Trying again changes nothing: somebody has to do something.
+    #[error("{0}")]
+    Stop(String),
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Trouble {
+        Trouble::Link(format!("the link to the target broke: {error}"))
+    }
+}
+
+/// A reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Line(String),
+    Error(String),
+    Integer(i64),
+    Bulk(Option<Vec<u8>>),
+    Array(Option<Vec<Reply>>),
+}
+
+impl Reply {
+    /// What an error means for the one who writes; everything else is no trouble.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let Reply::Error(text) = self else { return None };
+        Some(classify(text))
+    }
+}
+
+/// What an error of the whole request means.
+pub(super) fn classify(text: &str) -> Trouble {
+    const BUSY: [&str; 9] = [
+        "OOM",
+        "LOADING",
+        "BUSY",
+        "READONLY",
+        "MASTERDOWN",
+        "CLUSTERDOWN",
+        "NOREPLICAS",
+        "TRYAGAIN",
+        "MISCONF",
+    ];
+    let code = text.split(' ').next().unwrap_or_default();
+    match code {
+        code if BUSY.contains(&code) => Trouble::Busy(text.to_owned()),
+        // Why is said by the reply to the command that was not queued.
+        "EXECABORT" => Trouble::Busy(text.to_owned()),
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => Trouble::Stop(format!("the target refuses: {text}")),
+        _ if text.contains("invalid username-password") || text.contains("unknown command") => {
+            Trouble::Stop(format!("the target refuses: {text}"))
+        }
+        _ => Trouble::Link(format!("the target says: {text}")),
+    }
+}
+
+/// A connection.
+pub(super) struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects, says who it is, selects the database.
+    pub(super) async fn connect(options: &Options) -> Result<Client, Trouble> {
+        let target = &options.target;
+        let connecting = TcpStream::connect(&target.address);
+        let stream = tokio::time::timeout(PATIENCE, connecting).await;
+        let stream =
+            stream.map_err(|_| Trouble::Link("the target does not answer".to_owned()))??;
+        stream.set_nodelay(true)?;
+        let mut client = Client { stream: BufReader::new(stream) };
+        let mut auth: Vec<Vec<u8>> = target.auth.iter().map(|part| part.clone().into()).collect();
+        if let Some(path) = &options.password_file {
+            let password = tokio::fs::read_to_string(path).await;
+            let password = password.map_err(|error| {
+                Trouble::Stop(format!("cannot read {}: {error}", path.display()))
+            })?;
+            auth.pop();
+            auth.push(password.trim().into());
+        }
+        let mut requests = Vec::new();
+        if !auth.is_empty() {
+            let words: Vec<&[u8]> =
+                [&b"AUTH"[..]].into_iter().chain(auth.iter().map(Vec::as_slice)).collect();
+            command(&mut requests, &words);
+        }
+        command(&mut requests, &[b"SELECT", options.db.to_string().as_bytes()]);
+        let count = 1 + usize::from(!auth.is_empty());
+        for reply in client.call(&requests, count).await? {
+            reply.trouble().map_or(Ok(()), Err)?;
+        }
+        Ok(client)
+    }
+
+    /// Sends requests in one write and reads so many replies.
+    pub(super) async fn call(
+        &mut self,
+        requests: &[u8],
+        count: usize,
+    ) -> Result<Vec<Reply>, Trouble> {
+        let work = async {
+            // Replies are read while requests are still sent, or both sides could wait for ever.
+            let (read, mut write) = tokio::io::split(&mut self.stream);
+            let mut read = BufReader::new(read);
+            let sending = async {
+                write.write_all(requests).await?;
+                write.flush().await.map_err(Trouble::from)
+            };
+            let reading = async {
+                let mut replies = Vec::with_capacity(count.min(1024));
+                for _ in 0..count {
+                    replies.push(reply(&mut read, MAX_DEPTH).await?);
+                }
+                Ok::<_, Trouble>(replies)
+            };
+            let ((), replies) = tokio::try_join!(sending, reading)?;
+            Ok(replies)
+        };
+        let late = |_| Trouble::Link("the target does not answer".to_owned());
+        tokio::time::timeout(PATIENCE, work).await.map_err(late)?
+    }
+}
+
+/// Appends a request.
+pub(super) fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
+    out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+async fn reply(
+    read: &mut (impl tokio::io::AsyncBufRead + Unpin + Send),
+    depth: u8,
+) -> Result<Reply, Trouble> {
+    let wrong = || Trouble::Link("the target does not speak Redis's protocol".to_owned());
+    let mut line = Vec::new();
+    (&mut *read).take(64 << 10).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(Trouble::Link("the target ended the connection".to_owned()));
+    }
+    let text = line.strip_suffix(b"\r\n").ok_or_else(wrong)?;
+    let (kind, text) = text.split_first().ok_or_else(wrong)?;
+    let text = String::from_utf8_lossy(text).into_owned();
+    let number = || text.parse::<i64>().map_err(|_| wrong());
+    Ok(match kind {
+        b'+' => Reply::Line(text),
+        b'-' => Reply::Error(text),
+        b':' => Reply::Integer(number()?),
+        b'$' => match usize::try_from(number()?) {
+            Err(_) => Reply::Bulk(None),
+            Ok(length) if length <= MAX_STRING => {
+                let mut bytes = vec![0; length + 2];
+                read.read_exact(&mut bytes).await?;
+                bytes.truncate(length);
+                Reply::Bulk(Some(bytes))
+            }
+            Ok(_) => return Err(wrong()),
+        },
+        b'*' => match usize::try_from(number()?) {
+            Err(_) => Reply::Array(None),
+            Ok(count) if count <= MAX_PARTS && depth > 0 => {
+                let mut parts = Vec::new();
+                for _ in 0..count {
+                    parts.push(Box::pin(reply(read, depth - 1)).await?);
+                }
+                Reply::Array(Some(parts))
+            }
+            Ok(_) => return Err(wrong()),
+        },
+        _ => return Err(wrong()),
+    })
+}
