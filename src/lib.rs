@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod keys;
 pub mod listen;
 pub mod mcp;
+mod memory;
 pub mod metrics;
 pub mod mirror;
 pub mod node;

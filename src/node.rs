@@ -184,6 +184,7 @@ fn maintenance(
                 tracing::warn!(%error, "expiry and held state could not be written");
             }
             maintain(&store, due, &end);
+            crate::memory::give_back();
         }
     }
 }

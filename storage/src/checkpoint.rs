@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::disk::{Disk, DiskError, read_all};
 use crate::exemplars::Ring;
 use crate::feed::Stream;
-use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS};
+use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS, Sealer};
 use crate::keyspace::{Keyspace, Looks, View};
 use crate::metadata::Book;
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
@@ -211,7 +211,7 @@ fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<
         let shard = head.lock(number);
         let take = |(_, s): (u32, &MemSeries)| Taken {
             id: s.id,
-            lookback: s.lookback,
+            lookback: s.lookback(),
             labels: s.labels.clone(),
             newest: s.newest,
             touched: s.touched,
@@ -235,7 +235,7 @@ fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<
         put_varint(out, sealed.len() as u64);
         sealed.iter().for_each(|c| chunks.put(out, c));
         chunks.put_samples(out, &taken.captured.side);
-        chunks.put_samples(out, &taken.captured.ring);
+        chunks.put_samples(out, &taken.captured.ring.samples());
     }
 }
 
@@ -254,16 +254,16 @@ fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
         let labels = Labels::from_encoded(reader.text()?);
         let labels = labels.map_err(|_| reader.error("labels are damaged"))?;
         let (newest, touched) = (reader.zigzag()?, reader.varint()?);
-        let mut captured = Captured::default();
+        let mut sealed = Vec::new();
         for _ in 0..reader.count(1)? {
             if let Some(chunk) = chunks.get(&mut reader)? {
-                captured.sealed.push(Arc::new(chunk));
+                sealed.push(Arc::new(chunk));
             }
         }
-        captured.side = chunks.get_samples(&mut reader)?;
-        captured.ring = chunks.get_samples(&mut reader)?;
+        let side = chunks.get_samples(&mut reader)?;
+        let ring = chunks.get_samples(&mut reader)?;
         let mut series = MemSeries::new(id, labels, lookback);
-        series.restore(captured, newest);
+        series.restore(sealed, &side, &ring, newest);
         series.touched = touched;
         head.taken_id(id);
         shard.insert(series);
@@ -275,6 +275,7 @@ fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
 #[derive(Default)]
 struct Chunks {
     column: Arc<[u8]>,
+    sealer: Sealer,
 }
 
 impl Chunks {
@@ -295,7 +296,8 @@ impl Chunks {
         if samples.is_empty() {
             put_varint(out, 0);
         } else {
-            self.put(out, &HeadChunk::encode(samples, &mut Default::default()));
+            let chunk = self.sealer.seal(samples);
+            self.put(out, &chunk);
         }
     }
 

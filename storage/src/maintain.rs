@@ -278,7 +278,7 @@ fn cut_range(
                 shard: number,
                 slot,
                 labels: series.labels.clone(),
-                lookback: series.lookback,
+                lookback: series.lookback(),
                 chunks: series.sealed.iter().filter(in_range).cloned().collect(),
             };
             taken.extend(shard.iter_in(slots.clone()).map(take).filter(|t| !t.chunks.is_empty()));

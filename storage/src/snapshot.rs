@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use crate::block::{Block, ChunkMeta, Masks, Tombstone};
-use crate::head::{Captured, Head, HeadChunk, SHARDS};
+use crate::head::{Captured, Head, HeadChunk, Open, SHARDS};
 use crate::model::{Labels, Matcher, Sample, SampleBuf, SeriesId, TimeRange, Timestamp};
 use crate::read::{Aggregate, Cursor, ReadError, Series, Snapshot, Stats, Summary};
 
@@ -57,7 +57,7 @@ impl StoreSnapshot {
                 if series.touches(range) {
                     found.push(Found {
                         labels: series.labels.clone(),
-                        lookback: series.lookback,
+                        lookback: series.lookback(),
                         part: Part::Head { shard, slot, id: series.id },
                     });
                 }
@@ -247,11 +247,13 @@ impl Series for StoreSeries {
                 let (min_t, max_t) = (chunk.min_t, chunk.max_t);
                 pieces.push(Piece { min_t, max_t, rank: (1, i), source });
             }
-            for (rank, open) in [(u64::MAX - 1, &captured.side), (u64::MAX, &captured.ring)] {
-                if let (Some(min_t), Some(max_t)) = (open.t.first(), open.t.last()) {
-                    let source = Source::Open(open.clone());
-                    pieces.push(Piece { min_t: *min_t, max_t: *max_t, rank: (1, rank), source });
-                }
+            if let (Some(min_t), Some(max_t)) = (captured.side.t.first(), captured.side.t.last()) {
+                let (rank, source) = ((1, u64::MAX - 1), Source::Side(captured.side.clone()));
+                pieces.push(Piece { min_t: *min_t, max_t: *max_t, rank, source });
+            }
+            if let Some((min_t, max_t)) = captured.ring.bounds() {
+                let (rank, source) = ((1, u64::MAX), Source::Open(Arc::clone(&captured.ring)));
+                pieces.push(Piece { min_t, max_t, rank, source });
             }
         }
         Ok(Box::new(Pieces::new(range, pieces, Arc::clone(&self.times))))
@@ -288,7 +290,8 @@ pub(crate) struct Piece {
 enum Source {
     Block(Arc<Block>, ChunkMeta, Arc<Masks>),
     Sealed(Arc<HeadChunk>),
-    Open(SampleBuf),
+    Side(SampleBuf),
+    Open(Arc<Open>),
 }
 
 impl Source {
@@ -298,7 +301,7 @@ impl Source {
         match self {
             Source::Block(_, chunk, masks) => !masks.touch(chunk.min_t, chunk.max_t),
             Source::Sealed(_) => true,
-            Source::Open(_) => false,
+            Source::Side(_) | Source::Open(_) => false,
         }
     }
 
@@ -306,7 +309,7 @@ impl Source {
         match self {
             Source::Block(block, chunk, _) => block.read_stats(chunk),
             Source::Sealed(chunk) => Ok(chunk.stats()),
-            Source::Open(_) => Ok(None),
+            Source::Side(_) | Source::Open(_) => Ok(None),
         }
     }
 
@@ -315,7 +318,8 @@ impl Source {
         match self {
             Source::Block(_, chunk, _) => u64::from(chunk.values.1),
             Source::Sealed(chunk) => chunk.values.len() as u64,
-            Source::Open(samples) => 16 * samples.len() as u64,
+            Source::Side(samples) => 16 * samples.len() as u64,
+            Source::Open(open) => open.bytes() as u64,
         }
     }
 
@@ -333,8 +337,12 @@ impl Source {
                 offset: e.offset as u64,
                 reason: e.what.to_owned(),
             }),
-            Source::Open(samples) => {
+            Source::Side(samples) => {
                 out.append(samples, 0..samples.len());
+                Ok(())
+            }
+            Source::Open(open) => {
+                open.decode(out);
                 Ok(())
             }
         }

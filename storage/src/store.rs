@@ -22,7 +22,9 @@ use crate::compaction::Retention;
 use crate::disk::Disk;
 use crate::exemplars::Ring;
 use crate::feed::Identity;
-use crate::head::{Admitting, Aliases, Head, Limits, SHARDS, Shard, Spelling, Target, Window};
+use crate::head::{
+    Admitting, Aliases, Hash, Head, Limits, SHARDS, Shard, Spelling, Target, Window,
+};
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, IDENTITY, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
 use crate::metadata::Book;
@@ -574,8 +576,8 @@ impl Store {
         let mut lookup = self.head.aliases.lookup();
         for (index, SeriesSamples { series, .. }) in batch.series.iter().enumerate() {
             let found = match series {
-                SeriesRef::Labels(_) => Err(0),
-                SeriesRef::Raw { bytes, .. } => lookup.find(bytes),
+                SeriesRef::Labels(_) => Err(None),
+                SeriesRef::Raw { bytes, .. } => lookup.find(bytes).map_err(Some),
             };
             let (shard, to) = match found {
                 Ok(target) => (usize::from(target.shard), To::Known(target)),
@@ -597,12 +599,12 @@ impl Store {
     }
 
     /// Admits, logs and applies what a batch has for one shard.
-    fn append_shard<'b>(
+    fn append_shard(
         &self,
-        group: &Group<'b, '_>,
+        group: &Group<'_>,
         now: Timestamp,
         appended: &mut Appended,
-        spellings: &mut Vec<Spelling<'b>>,
+        spellings: &mut Vec<Spelling>,
     ) -> Result<(), AppendError> {
         let Some(number) = group.routes.first().map(|route| group.shard(route)) else {
             return Ok(());
@@ -615,12 +617,10 @@ impl Store {
         for route in group.routes {
             let index = route.index as usize;
             let series = &group.batch.series[index];
-            let target = match group.resolve(route, &shard, &mut admitting) {
+            let target = match group.resolve(route, &shard, &self.head.aliases, &mut admitting) {
                 Ok((target, None)) => target,
                 Ok((target, Some(hash))) => {
-                    if let SeriesRef::Raw { bytes, .. } = series.series {
-                        spellings.push(Spelling { hash, bytes, target });
-                    }
+                    spellings.push(Spelling { hash, target });
                     target
                 }
                 Err(reason) => {
@@ -811,18 +811,19 @@ enum To {
 
 /// A series that came by its labels, or by a spelling not seen before.
 struct Fresh {
-    hash: u64,
+    /// Of its spelling.
+    hash: Option<Hash>,
     labels: Labels,
 }
 
 /// What a batch has for one shard.
-struct Group<'b, 'r> {
-    batch: &'b Batch<'b>,
-    fresh: &'r [Fresh],
-    routes: &'r [Route],
+struct Group<'a> {
+    batch: &'a Batch<'a>,
+    fresh: &'a [Fresh],
+    routes: &'a [Route],
 }
 
-impl Group<'_, '_> {
+impl Group<'_> {
     fn shard(&self, route: &Route) -> usize {
         match route.to {
             To::Known(target) => usize::from(target.shard),
@@ -835,8 +836,9 @@ impl Group<'_, '_> {
         &self,
         route: &Route,
         shard: &Shard,
+        aliases: &Aliases,
         admitting: &mut Admitting<'_>,
-    ) -> Result<(Target, Option<u64>), Rejection> {
+    ) -> Result<(Target, Option<Hash>), Rejection> {
         match route.to {
             To::Known(target) if shard.follow(target).is_some() => Ok((target, None)),
             // The series an alias pointed to has left the head.
@@ -844,13 +846,13 @@ impl Group<'_, '_> {
                 let series = &self.batch.series[route.index as usize].series;
                 let hash = match series {
                     SeriesRef::Labels(_) => None,
-                    SeriesRef::Raw { bytes, .. } => Some(Aliases::hash(bytes)),
+                    SeriesRef::Raw { bytes, .. } => Some(aliases.hash(bytes)),
                 };
                 Ok((shard.resolve(&labels_of(series)?, None, admitting)?, hash))
             }
             To::Fresh(at) => {
                 let Fresh { hash, labels } = &self.fresh[at as usize];
-                Ok((shard.resolve(labels, None, admitting)?, Some(*hash)))
+                Ok((shard.resolve(labels, None, admitting)?, *hash))
             }
         }
     }

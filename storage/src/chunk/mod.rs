@@ -8,6 +8,7 @@ mod histogram;
 mod patched;
 mod prefix;
 mod stats;
+pub(crate) mod step;
 
 use std::sync::Arc;
 
@@ -22,6 +23,12 @@ const HAS_START: u8 = 2;
 const HAS_STATS: u8 = 4;
 /// The statistics are those of equal values; only their count is written.
 const EQUAL_STATS: u8 = 8;
+
+/// Begins a column of timestamps in whole seconds; the integer column's own modes are others.
+const SECONDS: u8 = 5;
+const SECOND: Timestamp = 1000;
+/// Shorter columns of timestamps are even enough.
+const FEW_BYTES: usize = 16;
 
 /// Most samples a chunk may hold, so that a damaged count cannot make a reader allocate much.
 pub const MAX_CHUNK_SAMPLES: usize = 1 << 16;
@@ -39,16 +46,28 @@ pub enum Effort {
 
 /// Encodes the timestamps of a run.
 pub fn encode_timestamps(t: &[Timestamp]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(16);
-    column::encode(t, Effort::Small, &mut out);
-    out
+    encode_timestamps_with(t, Effort::Small)
 }
 
 /// Encodes the timestamps of a run for the head.
 pub(crate) fn encode_timestamps_quick(t: &[Timestamp]) -> Vec<u8> {
+    encode_timestamps_with(t, Effort::Quick)
+}
+
+/// Times that differ by whole seconds, but not evenly, are counted in seconds where that is shorter.
+fn encode_timestamps_with(t: &[Timestamp], effort: Effort) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
-    column::encode(t, Effort::Quick, &mut out);
-    out
+    column::encode(t, effort, &mut out);
+    let Some(first) = t.first().filter(|_| out.len() > FEW_BYTES + t.len() / 8) else { return out };
+    let part = first.rem_euclid(SECOND);
+    if !t.iter().all(|t| t.rem_euclid(SECOND) == part) {
+        return out;
+    }
+    let seconds: Vec<i64> = t.iter().map(|t| t.div_euclid(SECOND)).collect();
+    let mut short = vec![SECONDS];
+    put_varint(&mut short, part.cast_unsigned());
+    column::encode(&seconds, effort, &mut short);
+    if short.len() < out.len() { short } else { out }
 }
 
 /// Decodes `n` timestamps.
@@ -57,7 +76,17 @@ pub fn decode_timestamps(
     n: usize,
     out: &mut Vec<Timestamp>,
 ) -> Result<(), FormatError> {
-    column::decode(&mut Reader::new(bytes), n, out)
+    let Some((SECONDS, rest)) = bytes.split_first().map(|(mode, rest)| (*mode, rest)) else {
+        return column::decode(&mut Reader::new(bytes), n, out);
+    };
+    let mut reader = Reader::new(rest);
+    let part = reader.varint()?;
+    let part = i64::try_from(part).ok().filter(|part| *part < SECOND);
+    let part = part.ok_or_else(|| reader.error("part of a second out of range"))?;
+    let start = out.len();
+    column::decode(&mut reader, n, out)?;
+    out[start..].iter_mut().for_each(|t| *t = t.wrapping_mul(SECOND).wrapping_add(part));
+    Ok(())
 }
 
 /// Encodes everything but the timestamps, for a block.
@@ -303,6 +332,26 @@ mod tests {
         round_trip(&samples);
         assert!(encode_timestamps(&samples.t).len() < 40);
         assert!(encode_values(&samples).len() < 1024 + 200);
+    }
+
+    #[test]
+    fn times_of_whole_seconds_are_counted_in_seconds() {
+        for (from, part) in [(1_700_000_000_000_i64, 0), (-50_000, 7), (0, 999)] {
+            let uneven = (0..120_i64).map(|i| from + part + (2 * i + (i * i) % 3) * 1000);
+            let t: Vec<i64> = uneven.collect();
+            let bytes = encode_timestamps_quick(&t);
+            assert!(bytes.len() < 50, "{} bytes", bytes.len());
+            let mut back = vec![7];
+            decode_timestamps(&bytes, t.len(), &mut back).unwrap();
+            assert_eq!(back[1..], t);
+            let odd: Vec<i64> = t.iter().enumerate().map(|(i, t)| t + i64::from(i == 60)).collect();
+            let bytes = encode_timestamps_quick(&odd);
+            back.clear();
+            decode_timestamps(&bytes, odd.len(), &mut back).unwrap();
+            assert_eq!(back, odd);
+        }
+        assert!(decode_timestamps(&[5, 0xe8, 7, 0, 0, 0, 0], 1, &mut Vec::new()).is_err());
+        assert!(decode_timestamps(&[5], 1, &mut Vec::new()).is_err());
     }
 
     #[test]

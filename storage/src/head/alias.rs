@@ -1,23 +1,24 @@
-//! Raw label bytes of a sender straight to their series: no parse, no allocation when known, and no
-//! hash where a sender repeats the order of its last request.
+//! A sender's spelling of a label set straight to its series: no parse and no allocation when known, and no
+//! look-up where a sender repeats the order of its last request.
 //!
-//! Every spelling remembers which one followed it last time. A prediction is believed only if the
-//! bytes are equal. An alias may outlive its series; whoever follows it checks the series id.
+//! Of a spelling only a hash is kept (docs/decisions/0015): 128 bits, keyed with what only this process knows.
+//! Every spelling remembers which one followed it last time. An alias may outlive its series; whoever
+//! follows it checks the series id.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::HashTable;
 
+use super::SHARDS;
 use crate::model::SeriesId;
 
 /// Most aliases kept; past that all are forgotten, and come back from what is in use.
 const MAX_ALIASES: usize = 1 << 22;
-/// Most bytes of spellings kept, likewise.
-const MAX_BYTES: usize = 1 << 30;
-/// Spellings lie one after the other in pages of this size, in the order they were first seen,
-/// which is the order they are compared in.
-const PAGE: usize = 64 << 10;
+/// Aliases lie one after the other in pages of so many, in the order they were first seen, which is the
+/// order they are asked for in.
+const PAGE: usize = 1 << 10;
 
 /// No alias.
 const NONE: u32 = u32::MAX;
@@ -30,132 +31,162 @@ pub(crate) struct Target {
     pub(crate) id: SeriesId,
 }
 
+/// What stands for a spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hash {
+    low: u64,
+    high: u64,
+}
+
 /// Known spellings.
-#[derive(Default)]
-pub(crate) struct Aliases(RwLock<Known>);
+pub(crate) struct Aliases {
+    key: u64,
+    known: RwLock<Known>,
+}
 
 #[derive(Default)]
 struct Known {
     table: HashTable<u32>,
-    entries: Vec<Alias>,
-    pages: Vec<Vec<u8>>,
-    bytes: usize,
+    pages: Vec<Vec<Alias>>,
 }
 
 struct Alias {
-    hash: u64,
-    target: Target,
-    page: u32,
-    start: u32,
-    len: u32,
+    hash: Hash,
+    id: SeriesId,
+    /// Slot and shard in one number.
+    place: u32,
     /// Which alias came after this one last time.
     next: AtomicU32,
 }
 
 /// Looks spellings up in the order of one request.
 pub(crate) struct Lookup<'a> {
+    key: u64,
     known: RwLockReadGuard<'a, Known>,
     last: u32,
 }
 
 /// A spelling to remember.
-pub(crate) struct Spelling<'a> {
-    pub(crate) hash: u64,
-    pub(crate) bytes: &'a [u8],
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spelling {
+    pub(crate) hash: Hash,
     pub(crate) target: Target,
+}
+
+impl Default for Aliases {
+    fn default() -> Aliases {
+        Aliases { key: RandomState::new().hash_one(0), known: RwLock::default() }
+    }
 }
 
 impl Aliases {
     /// The hash of a spelling.
-    pub(crate) fn hash(bytes: &[u8]) -> u64 {
-        xxhash_rust::xxh3::xxh3_64(bytes)
+    pub(crate) fn hash(&self, bytes: &[u8]) -> Hash {
+        hash(self.key, bytes)
     }
 
     /// Begins to look up what one request has. Nothing can be remembered while this lives.
     pub(crate) fn lookup(&self) -> Lookup<'_> {
-        Lookup { known: self.0.read().unwrap_or_else(PoisonError::into_inner), last: NONE }
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Lookup { key: self.key, known, last: NONE }
     }
 
     /// Remembers spellings.
-    pub(crate) fn remember(&self, spellings: &[Spelling<'_>]) {
+    pub(crate) fn remember(&self, spellings: &[Spelling]) {
         if spellings.is_empty() {
             return;
         }
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for spelling in spellings {
             known.remember(spelling);
         }
     }
 }
 
+#[inline]
+fn hash(key: u64, bytes: &[u8]) -> Hash {
+    let hash = xxhash_rust::xxh3::xxh3_128_with_seed(bytes, key);
+    Hash { low: hash as u64, high: (hash >> 64) as u64 }
+}
+
 impl Lookup<'_> {
     /// The series these bytes named last time, or their hash.
-    pub(crate) fn find(&mut self, bytes: &[u8]) -> Result<Target, u64> {
+    pub(crate) fn find(&mut self, bytes: &[u8]) -> Result<Target, Hash> {
         let known = &*self.known;
-        let before = known.entries.get(self.last as usize);
+        let hash = hash(self.key, bytes);
+        let before = known.get(self.last);
         if let Some(before) = before {
             let next = before.next.load(Ordering::Relaxed);
-            if let Some(alias) = known.entries.get(next as usize)
-                && known.spelling(alias) == bytes
+            if let Some(alias) = known.get(next)
+                && alias.hash == hash
             {
                 self.last = next;
-                return Ok(alias.target);
+                return Ok(alias.target());
             }
         }
-        let hash = Aliases::hash(bytes);
-        let Some(found) = known.find(hash, bytes) else {
+        let found = known.find(hash).and_then(|at| Some((at, known.get(at)?)));
+        let Some((at, alias)) = found else {
             self.last = NONE;
             return Err(hash);
         };
         if let Some(before) = before {
-            before.next.store(found, Ordering::Relaxed);
+            before.next.store(at, Ordering::Relaxed);
         }
-        self.last = found;
-        Ok(known.entries[found as usize].target)
+        self.last = at;
+        Ok(alias.target())
+    }
+}
+
+impl Alias {
+    #[inline]
+    fn target(&self) -> Target {
+        const SHARD: u32 = SHARDS as u32;
+        Target { shard: (self.place % SHARD) as u16, slot: self.place / SHARD, id: self.id }
+    }
+
+    fn place_of(target: Target) -> u32 {
+        // A head of more than 2^28 slots a shard does not fit in memory; the series' number would tell.
+        target.slot.wrapping_mul(SHARDS as u32) + u32::from(target.shard)
     }
 }
 
 impl Known {
-    fn spelling(&self, alias: &Alias) -> &[u8] {
-        let start = alias.start as usize;
-        &self.pages[alias.page as usize][start..start + alias.len as usize]
+    #[inline]
+    fn get(&self, at: u32) -> Option<&Alias> {
+        self.pages.get(at as usize / PAGE)?.get(at as usize % PAGE)
     }
 
-    fn find(&self, hash: u64, bytes: &[u8]) -> Option<u32> {
-        let same = |at: &u32| {
-            let alias = &self.entries[*at as usize];
-            alias.hash == hash && self.spelling(alias) == bytes
-        };
-        self.table.find(hash, same).copied()
+    fn find(&self, hash: Hash) -> Option<u32> {
+        let same = |at: &u32| self.get(*at).is_some_and(|alias| alias.hash == hash);
+        self.table.find(hash.low, same).copied()
     }
 
-    fn remember(&mut self, spelling: &Spelling<'_>) {
-        let Spelling { hash, bytes, target } = *spelling;
-        if let Some(at) = self.find(hash, bytes) {
-            self.entries[at as usize].target = target;
+    fn remember(&mut self, spelling: &Spelling) {
+        let Spelling { hash, target } = *spelling;
+        let (id, place) = (target.id, Alias::place_of(target));
+        if let Some(at) = self.find(hash) {
+            let alias = self.pages.get_mut(at as usize / PAGE);
+            if let Some(alias) = alias.and_then(|page| page.get_mut(at as usize % PAGE)) {
+                (alias.id, alias.place) = (id, place);
+            }
             return;
         }
-        if self.entries.len() >= MAX_ALIASES || self.bytes + bytes.len() > MAX_BYTES {
+        if self.table.len() >= MAX_ALIASES {
             *self = Known::default();
         }
-        let (page, start) = self.store(bytes);
-        let (at, len) = (self.entries.len() as u32, bytes.len() as u32);
-        self.entries.push(Alias { hash, target, page, start, len, next: AtomicU32::new(NONE) });
-        let entries = &self.entries;
-        self.table.insert_unique(hash, at, |at| entries[*at as usize].hash);
-    }
-
-    fn store(&mut self, bytes: &[u8]) -> (u32, u32) {
-        self.bytes += bytes.len();
-        let fits = |page: &Vec<u8>| page.capacity() - page.len() >= bytes.len();
-        if !self.pages.last().is_some_and(fits) {
-            self.pages.push(Vec::with_capacity(PAGE.max(bytes.len())));
+        let at = self.table.len() as u32;
+        let alias = Alias { hash, id, place, next: AtomicU32::new(NONE) };
+        match self.pages.last_mut().filter(|page| page.len() < PAGE) {
+            Some(page) => page.push(alias),
+            None => {
+                let mut page = Vec::with_capacity(PAGE);
+                page.push(alias);
+                self.pages.push(page);
+            }
         }
-        let last = self.pages.len() - 1;
-        let page = &mut self.pages[last];
-        let start = page.len();
-        page.extend_from_slice(bytes);
-        (last as u32, start as u32)
+        let pages = &self.pages;
+        let low = |at: &u32| pages[*at as usize / PAGE][*at as usize % PAGE].hash.low;
+        self.table.insert_unique(hash.low, at, low);
     }
 }
 
@@ -171,14 +202,13 @@ mod tests {
     fn order_may_change_and_spellings_may_move() {
         let aliases = Aliases::default();
         let names: Vec<Vec<u8>> = (0..3000_u32).map(|i| i.to_le_bytes().repeat(20)).collect();
-        let hashes: Vec<u64> = {
+        let hashes: Vec<Hash> = {
             let mut lookup = aliases.lookup();
             names.iter().map(|name| lookup.find(name).unwrap_err()).collect()
         };
         let all = names.iter().zip(&hashes).zip(0_u64..);
-        let all: Vec<_> = all
-            .map(|((bytes, hash), i)| Spelling { hash: *hash, bytes, target: target(i) })
-            .collect();
+        let all: Vec<_> =
+            all.map(|((_, hash), i)| Spelling { hash: *hash, target: target(i) }).collect();
         aliases.remember(&all);
         // In order, again in order, backwards, every second one, each one twice.
         let forward: Vec<usize> = (0..names.len()).collect();
@@ -197,7 +227,7 @@ mod tests {
             }
             assert!(lookup.find(b"never sent").is_err());
         }
-        aliases.remember(&[Spelling { hash: hashes[7], bytes: &names[7], target: target(9999) }]);
+        aliases.remember(&[Spelling { hash: hashes[7], target: target(9999) }]);
         assert_eq!(aliases.lookup().find(&names[7]), Ok(target(9999)));
     }
 }

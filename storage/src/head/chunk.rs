@@ -1,8 +1,8 @@
 //! A sealed, encoded run of samples in memory.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use super::open::Open;
 use crate::chunk::{
     ChunkStats, Effort, decode_timestamps, decode_values, encode_timestamps_quick,
     encode_values_with,
@@ -24,13 +24,13 @@ pub(crate) struct HeadChunk {
 }
 
 impl HeadChunk {
-    /// Encodes a run, not empty.
-    pub(crate) fn encode(samples: &SampleBuf, columns: &mut Columns) -> HeadChunk {
+    /// Encodes a run, not empty, whose timestamps are encoded.
+    fn encode(samples: &SampleBuf, timestamps: Arc<[u8]>) -> HeadChunk {
         HeadChunk {
             count: samples.len() as u32,
             min_t: samples.t.first().copied().unwrap_or(0),
             max_t: samples.t.last().copied().unwrap_or(0),
-            timestamps: columns.share(&samples.t),
+            timestamps,
             values: encode_values_with(samples, Effort::Quick).into(),
             summary: OnceLock::new(),
         }
@@ -54,27 +54,82 @@ impl HeadChunk {
     }
 }
 
-/// A column's timestamps, and its encoded form while some chunk holds it.
-type Sealed = (Box<[Timestamp]>, Weak<[u8]>);
+/// Recently sealed timestamp columns, so that equal ones are kept once, whichever series and shard they are of.
+#[derive(Debug)]
+pub(crate) struct Columns(Mutex<Vec<Option<Recent>>>);
 
-/// Recently sealed timestamp columns of a shard, so that equal ones are encoded and kept once.
-#[derive(Debug, Default)]
-pub(crate) struct Columns {
-    recent: VecDeque<Sealed>,
+/// A column while some chunk holds it.
+#[derive(Clone, Debug)]
+struct Recent {
+    hash: u64,
+    count: usize,
+    encoded: Weak<[u8]>,
+}
+
+impl Default for Columns {
+    fn default() -> Columns {
+        Columns(Mutex::new(vec![None; Columns::RECENT]))
+    }
 }
 
 impl Columns {
-    /// How many columns are compared with; series of one target seal close together.
-    const RECENT: usize = 8;
+    /// How many columns are known at a time; series of one target seal close together.
+    const RECENT: usize = 256;
 
-    fn share(&mut self, t: &[Timestamp]) -> Arc<[u8]> {
-        let known = self.recent.iter().find(|(known, _)| **known == *t);
-        if let Some(column) = known.and_then(|(_, weak)| weak.upgrade()) {
-            return column;
+    /// The encoded column of these times, another's if that is equal.
+    fn share(&self, t: &[Timestamp], scratch: &mut Vec<Timestamp>) -> Arc<[u8]> {
+        let ends = [t.first(), t.get(t.len() / 2), t.last()];
+        let hash = ends.into_iter().flatten().fold(t.len() as u64, |hash, t| {
+            (hash ^ t.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+        });
+        let place = hash as usize % Columns::RECENT;
+        let known = self.lock().get(place).cloned().flatten();
+        let known = known.filter(|known| (known.hash, known.count) == (hash, t.len()));
+        if let Some(column) = known.and_then(|known| known.encoded.upgrade()) {
+            scratch.clear();
+            if decode_timestamps(&column, t.len(), scratch).is_ok() && *scratch == *t {
+                return column;
+            }
         }
         let column: Arc<[u8]> = encode_timestamps_quick(t).into();
-        self.recent.truncate(Self::RECENT - 1);
-        self.recent.push_front((t.into(), Arc::downgrade(&column)));
+        if let Some(place) = self.lock().get_mut(place) {
+            *place = Some(Recent { hash, count: t.len(), encoded: Arc::downgrade(&column) });
+        }
         column
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Recent>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Seals runs of samples of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Sealer {
+    columns: Arc<Columns>,
+    /// Memory that is used again.
+    samples: SampleBuf,
+    times: Vec<Timestamp>,
+}
+
+impl Sealer {
+    pub(crate) fn new(columns: Arc<Columns>) -> Sealer {
+        Sealer { columns, ..Sealer::default() }
+    }
+
+    /// Encodes a run, not empty.
+    pub(crate) fn seal(&mut self, samples: &SampleBuf) -> HeadChunk {
+        let timestamps = self.columns.share(&samples.t, &mut self.times);
+        HeadChunk::encode(samples, timestamps)
+    }
+
+    /// Encodes open samples, not none.
+    pub(super) fn seal_open(&mut self, open: &Open) -> HeadChunk {
+        let mut samples = std::mem::take(&mut self.samples);
+        open.decode(&mut samples);
+        let chunk = self.seal(&samples);
+        samples.clear();
+        self.samples = samples;
+        chunk
     }
 }

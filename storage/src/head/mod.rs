@@ -8,20 +8,23 @@ mod admit;
 mod alias;
 mod cardinality;
 mod chunk;
+mod open;
 mod series;
 mod shard;
+mod slots;
 
 pub use admit::Limits;
 pub(crate) use admit::Window;
-pub(crate) use alias::{Aliases, Spelling, Target};
-pub(crate) use chunk::HeadChunk;
+pub(crate) use alias::{Aliases, Hash, Spelling, Target};
+pub(crate) use chunk::{HeadChunk, Sealer};
+pub(crate) use open::Open;
 pub(crate) use series::{Captured, MemSeries};
 pub(crate) use shard::{Admitting, Shard};
 
 use cardinality::Cardinality;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Labels, SeriesId, Timestamp};
 
@@ -40,7 +43,8 @@ pub(crate) struct Head {
 impl Head {
     /// An empty head whose sealed chunks never cross a multiple of `span` milliseconds.
     pub(crate) fn new(ring: usize, span: Timestamp) -> Head {
-        let shard = |i| Mutex::new(Shard::new(i as u16, ring, span));
+        let columns = Arc::default();
+        let shard = |i| Mutex::new(Shard::new(i as u16, ring, span, Arc::clone(&columns)));
         Head {
             shards: (0..SHARDS).map(shard).collect(),
             aliases: Aliases::default(),

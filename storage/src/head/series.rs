@@ -7,29 +7,35 @@
 
 mod delete;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::chunk::{Columns, HeadChunk};
+use super::chunk::{HeadChunk, Sealer};
+use super::open::Open;
 use crate::model::{Labels, Sample, SampleBuf, SeriesId, TimeRange, Timestamp, Value};
 
 /// A late sample waits in the side buffer until so many have come.
 const SIDE_CAPACITY: usize = 128;
+
+/// A series that a key's elements feed has its ring this much longer: it gets many samples at once and few are
+/// asked for, so fewer and larger chunks are better.
+const EVENTS_RING: usize = 2;
 
 /// A series with samples not yet in a block.
 #[derive(Debug)]
 pub(crate) struct MemSeries {
     pub(crate) id: SeriesId,
     pub(crate) labels: Labels,
-    pub(crate) lookback: Option<Timestamp>,
+    lookback: Lookback,
     /// The newest samples.
-    ring: SampleBuf,
+    ring: Open,
     /// Samples from here on are in a later block span than the ring's; a hint, which may be too low.
     ring_until: Timestamp,
     /// Encoded runs, in the order they were sealed.
     pub(crate) sealed: Vec<Arc<HeadChunk>>,
-    /// Samples older than the ring, by time.
-    side: Vec<Sample>,
+    /// Samples older than the ring, by time; few series ever have one.
+    side: Option<Box<Side>>,
     /// Newest timestamp ever taken, `i64::MIN` before the first.
     pub(crate) newest: Timestamp,
     /// Every millisecond from here to the newest admitted sample is taken; a hint for bursts of
@@ -39,6 +45,20 @@ pub(crate) struct MemSeries {
     pub(crate) batch: InBatch,
     /// Log position of its last sample; a series that is idle for long leaves the head.
     pub(crate) touched: u64,
+}
+
+/// Late samples, by time.
+#[derive(Debug, Default)]
+struct Side {
+    samples: Vec<Sample>,
+}
+
+/// How far back instant selectors look; the lowest number stands for the engine's default.
+#[derive(Clone, Copy, Debug)]
+struct Lookback(Timestamp);
+
+impl Lookback {
+    const DEFAULT: Lookback = Lookback(Timestamp::MIN);
 }
 
 /// The batch that last admitted samples for a series, and the newest of those.
@@ -62,7 +82,7 @@ pub(crate) struct Shape {
 pub(crate) struct Captured {
     pub(crate) sealed: Vec<Arc<HeadChunk>>,
     pub(crate) side: SampleBuf,
-    pub(crate) ring: SampleBuf,
+    pub(crate) ring: Arc<Open>,
 }
 
 impl MemSeries {
@@ -70,11 +90,11 @@ impl MemSeries {
         MemSeries {
             id,
             labels,
-            lookback,
-            ring: SampleBuf::default(),
+            lookback: lookback.map_or(Lookback::DEFAULT, Lookback),
+            ring: Open::default(),
             ring_until: Timestamp::MIN,
             sealed: Vec::new(),
-            side: Vec::new(),
+            side: None,
             newest: Timestamp::MIN,
             full_from: Timestamp::MAX,
             batch: InBatch::default(),
@@ -83,40 +103,48 @@ impl MemSeries {
     }
 
     /// Puts a float in; the fast path of everything.
-    pub(crate) fn push_float(&mut self, t: Timestamp, v: f64, shape: Shape, columns: &mut Columns) {
+    pub(crate) fn push_float(&mut self, t: Timestamp, v: f64, shape: Shape, sealer: &mut Sealer) {
         if t > self.newest {
-            self.make_room(t, shape, columns);
-            if self.ring.len() == self.ring.t.capacity() {
-                self.grow_ring(shape);
-            }
+            self.make_room(t, shape, sealer);
             self.ring.push_float(t, v);
             self.newest = t;
         } else {
-            self.put_late(Sample { t, start: 0, value: Value::Float(v) }, shape, columns);
+            self.put_late(Sample { t, start: 0, value: Value::Float(v) }, shape, sealer);
         }
     }
 
     /// Puts any sample in.
-    pub(crate) fn push(&mut self, sample: Sample, shape: Shape, columns: &mut Columns) {
+    pub(crate) fn push(&mut self, sample: Sample, shape: Shape, sealer: &mut Sealer) {
         if sample.t > self.newest {
-            self.make_room(sample.t, shape, columns);
+            self.make_room(sample.t, shape, sealer);
             self.newest = sample.t;
             self.ring.push(sample);
         } else {
-            self.put_late(sample, shape, columns);
+            self.put_late(sample, shape, sealer);
         }
     }
 
-    /// The value at `t`, if the head has one.
-    pub(crate) fn value_at(&self, t: Timestamp) -> Option<Value> {
+    /// The value at `t`, if the head has one. Who asks again and again gives a place for the open samples.
+    pub(crate) fn value_at(
+        &self,
+        t: Timestamp,
+        opened: Option<&OnceCell<SampleBuf>>,
+    ) -> Option<Value> {
         if t > self.newest {
             return None;
         }
-        if let Ok(i) = self.ring.t.binary_search(&t) {
-            return self.ring.get(i).map(|s| s.value);
+        let in_ring = match opened {
+            Some(opened) if self.ring.first().is_some_and(|first| first <= t) => {
+                let open = opened.get_or_init(|| self.ring.samples());
+                open.t.binary_search(&t).ok().and_then(|at| open.get(at)).map(|s| s.value)
+            }
+            _ => self.ring.value_at(t),
+        };
+        if in_ring.is_some() {
+            return in_ring;
         }
-        if let Ok(i) = self.side.binary_search_by_key(&t, |s| s.t) {
-            return Some(self.side[i].value.clone());
+        if let Ok(i) = self.side().binary_search_by_key(&t, |s| s.t) {
+            return Some(self.side()[i].value.clone());
         }
         let holding = self.sealed.iter().rev().filter(|c| c.min_t <= t && t <= c.max_t);
         let mut decoded = SampleBuf::default();
@@ -143,22 +171,22 @@ impl MemSeries {
     /// For a reader.
     pub(crate) fn capture(&self) -> Captured {
         let mut side = SampleBuf::default();
-        self.side.iter().cloned().for_each(|s| side.push(s));
-        Captured { sealed: self.sealed.clone(), side, ring: self.ring.clone() }
+        self.side().iter().cloned().for_each(|s| side.push(s));
+        Captured { sealed: self.sealed.clone(), side, ring: Arc::new(self.ring.clone()) }
     }
 
     /// For a reader who looks at a range only: whatever has a sample in it.
     pub(crate) fn capture_in(&self, range: TimeRange) -> Captured {
         let inside = |c: &&Arc<HeadChunk>| c.min_t <= range.end() && range.start() <= c.max_t;
         let mut side = SampleBuf::default();
-        let late = self.side.iter().filter(|s| range.contains(s.t));
+        let late = self.side().iter().filter(|s| range.contains(s.t));
         late.cloned().for_each(|s| side.push(s));
-        let open = self.ring.t.first().is_some_and(|t| *t <= range.end())
-            && self.ring.t.last().is_some_and(|t| range.start() <= *t);
+        let open = self.ring.bounds().and_then(|(first, last)| TimeRange::new(first, last));
+        let open = open.is_some_and(|open| open.overlaps(range));
         Captured {
             sealed: self.sealed.iter().filter(inside).cloned().collect(),
             side,
-            ring: if open { self.ring.clone() } else { SampleBuf::default() },
+            ring: if open { Arc::new(self.ring.clone()) } else { Arc::default() },
         }
     }
 
@@ -166,19 +194,18 @@ impl MemSeries {
     pub(crate) fn touches(&self, range: TimeRange) -> bool {
         let ends =
             |first: Timestamp, last: Timestamp| first <= range.end() && range.start() <= last;
-        let ring = self.ring.t.first().zip(self.ring.t.last());
-        ring.is_some_and(|(first, last)| ends(*first, *last))
-            || self.side.iter().any(|s| range.contains(s.t))
+        self.ring.bounds().is_some_and(|(first, last)| ends(first, last))
+            || self.side().iter().any(|s| range.contains(s.t))
             || self.sealed.iter().rev().any(|c| ends(c.min_t, c.max_t))
     }
 
     /// Seals every open sample below `before`, so that a cut can take whole chunks.
-    pub(crate) fn seal_before(&mut self, before: Timestamp, shape: Shape, columns: &mut Columns) {
-        if self.side.iter().any(|s| s.t < before) {
-            self.seal_side(shape, columns);
+    pub(crate) fn seal_before(&mut self, before: Timestamp, shape: Shape, sealer: &mut Sealer) {
+        if self.side().iter().any(|s| s.t < before) {
+            self.seal_side(shape, sealer);
         }
-        if self.ring.t.first().is_some_and(|t| *t < before) {
-            self.seal_ring(columns);
+        if self.ring.first().is_some_and(|t| t < before) {
+            self.seal_ring(sealer);
         }
     }
 
@@ -195,73 +222,91 @@ impl MemSeries {
         for chunk in self.sealed.iter().filter(|c| !moved.contains(&Arc::as_ptr(c))) {
             add(chunk.min_t, u64::from(chunk.count));
         }
-        self.side.iter().for_each(|s| add(s.t, 1));
-        if let Some(first) = self.ring.t.first() {
-            add(*first, self.ring.len() as u64);
+        self.side().iter().for_each(|s| add(s.t, 1));
+        if let Some(first) = self.ring.first() {
+            add(first, self.ring.len() as u64);
         }
     }
 
     /// Whether nothing is held.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ring.is_empty() && self.side.is_empty() && self.sealed.is_empty()
+        self.ring.is_empty() && self.side().is_empty() && self.sealed.is_empty()
     }
 
     /// Puts back what a checkpoint had of a series.
-    pub(crate) fn restore(&mut self, captured: Captured, newest: Timestamp) {
-        self.sealed = captured.sealed;
-        self.side = captured.side.iter().collect();
-        self.ring = captured.ring;
+    pub(crate) fn restore(
+        &mut self,
+        sealed: Vec<Arc<HeadChunk>>,
+        side: &SampleBuf,
+        ring: &SampleBuf,
+        newest: Timestamp,
+    ) {
+        self.sealed = sealed;
+        if !side.is_empty() {
+            self.side = Some(Box::new(Side { samples: side.iter().collect() }));
+        }
+        self.ring = ring.iter().collect();
         self.newest = newest;
+    }
+
+    /// How far back instant selectors look for it; `None` = the engine's default.
+    pub(crate) fn lookback(&self) -> Option<Timestamp> {
+        Some(self.lookback.0).filter(|ms| *ms != Lookback::DEFAULT.0)
+    }
+
+    fn side(&self) -> &[Sample] {
+        self.side.as_ref().map_or(&[], |side| &side.samples)
     }
 
     /// Sees to it that a newer sample may follow in the ring.
     #[inline]
-    fn make_room(&mut self, t: Timestamp, shape: Shape, columns: &mut Columns) {
-        if self.ring.len() >= shape.ring || t >= self.ring_until {
-            self.end_ring(t, shape, columns);
+    fn make_room(&mut self, t: Timestamp, shape: Shape, sealer: &mut Sealer) {
+        if self.ring.len() >= self.ring_samples(shape) || t >= self.ring_until {
+            self.end_ring(t, shape, sealer);
         }
     }
 
-    /// By a quarter and not to the double: of many series, half the memory would be for later.
-    fn grow_ring(&mut self, shape: Shape) {
-        let more = (self.ring.len() / 4).clamp(4, shape.ring.max(4));
-        self.ring.t.reserve_exact(more);
-        self.ring.v.reserve_exact(more);
+    /// Samples in its ring when it is sealed.
+    #[inline]
+    fn ring_samples(&self, shape: Shape) -> usize {
+        if self.lookback.0 == Lookback::DEFAULT.0 { shape.ring } else { EVENTS_RING * shape.ring }
     }
 
-    fn end_ring(&mut self, t: Timestamp, shape: Shape, columns: &mut Columns) {
+    fn end_ring(&mut self, t: Timestamp, shape: Shape, sealer: &mut Sealer) {
         let until = |t: Timestamp| (t.div_euclid(shape.span) + 1).saturating_mul(shape.span);
-        if let Some(first) = self.ring.t.first() {
-            self.ring_until = until(*first);
-            if self.ring.len() < shape.ring && t < self.ring_until {
+        if let Some(first) = self.ring.first() {
+            self.ring_until = until(first);
+            if self.ring.len() < self.ring_samples(shape) && t < self.ring_until {
                 return;
             }
-            self.seal_ring(columns);
+            self.seal_ring(sealer);
         }
         self.ring_until = until(t);
     }
 
-    fn put_late(&mut self, sample: Sample, shape: Shape, columns: &mut Columns) {
-        let in_ring = self.ring.t.first().is_some_and(|first| sample.t >= *first);
+    fn put_late(&mut self, sample: Sample, shape: Shape, sealer: &mut Sealer) {
+        let in_ring = self.ring.first().is_some_and(|first| sample.t >= first);
         if in_ring {
             self.put_in_ring(sample);
             return;
         }
-        match self.side.binary_search_by_key(&sample.t, |s| s.t) {
-            Ok(i) => self.side[i] = sample,
-            Err(i) => self.side.insert(i, sample),
+        let side = &mut self.side.get_or_insert_default().samples;
+        match side.binary_search_by_key(&sample.t, |s| s.t) {
+            Ok(i) => side[i] = sample,
+            Err(i) => side.insert(i, sample),
         }
-        if self.side.len() >= SIDE_CAPACITY {
-            self.seal_side(shape, columns);
+        if side.len() >= SIDE_CAPACITY {
+            self.seal_side(shape, sealer);
         }
     }
 
     /// The ring is short, so it is simply built anew.
     fn put_in_ring(&mut self, sample: Sample) {
-        let at = self.ring.t.partition_point(|t| *t < sample.t);
-        let mut ring = SampleBuf::default();
+        let open = self.ring.samples();
+        let at = open.t.partition_point(|t| *t < sample.t);
+        let mut ring = Open::default();
         let mut sample = Some(sample);
-        for (i, old) in self.ring.iter().enumerate() {
+        for (i, old) in open.iter().enumerate() {
             if i == at
                 && let Some(sample) = sample.take()
             {
@@ -276,20 +321,20 @@ impl MemSeries {
         self.ring = ring;
     }
 
-    fn seal_ring(&mut self, columns: &mut Columns) {
-        self.sealed.push(Arc::new(HeadChunk::encode(&self.ring, columns)));
+    fn seal_ring(&mut self, sealer: &mut Sealer) {
+        let chunk = sealer.seal_open(&self.ring);
+        self.sealed.push(Arc::new(chunk));
         self.ring.clear();
-        // A ring that once held a histogram must not keep that column's memory for ever.
-        self.ring.h = Vec::new();
-        self.ring.start = Vec::new();
     }
 
-    fn seal_side(&mut self, shape: Shape, columns: &mut Columns) {
-        let side = std::mem::take(&mut self.side);
-        for run in side.chunk_by(|a, b| a.t.div_euclid(shape.span) == b.t.div_euclid(shape.span)) {
+    fn seal_side(&mut self, shape: Shape, sealer: &mut Sealer) {
+        let Some(side) = self.side.take() else { return };
+        for run in
+            side.samples.chunk_by(|a, b| a.t.div_euclid(shape.span) == b.t.div_euclid(shape.span))
+        {
             let mut samples = SampleBuf::default();
             run.iter().cloned().for_each(|s| samples.push(s));
-            self.sealed.push(Arc::new(HeadChunk::encode(&samples, columns)));
+            self.sealed.push(Arc::new(sealer.seal(&samples)));
         }
     }
 }

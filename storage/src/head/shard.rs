@@ -1,13 +1,16 @@
 //! A shard: some of the series, behind one lock.
 
+use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 
 use super::admit::{Admission, Limits, Window, admit, shifted};
 use super::alias::Target;
-use super::chunk::Columns;
+use super::chunk::{Columns, Sealer};
 use super::series::{InBatch, MemSeries, Shape};
+use super::slots::Slots;
 use crate::append::{Duplicates, Rejection};
 use crate::block::Deletion;
 use crate::index::Postings;
@@ -19,9 +22,9 @@ use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
 pub(crate) struct Shard {
     number: u16,
     shape: Shape,
-    /// By slot; `None` where a series has left the head, until a new one takes the slot: who comes
+    /// By slot; none where a series has left the head, until a new one takes the slot: who comes
     /// back to a slot compares the series number.
-    series: Vec<Option<Box<MemSeries>>>,
+    series: Slots,
     /// Slots without a series; the last is taken first.
     free: Vec<u32>,
     /// Slots by labels.
@@ -29,7 +32,7 @@ pub(crate) struct Shard {
     /// Slots by series number.
     by_id: hashbrown::HashMap<SeriesId, u32>,
     pub(crate) postings: Postings,
-    columns: Columns,
+    sealer: Sealer,
     /// Every record below has been applied.
     pub(crate) applied: WalPosition,
     pub(crate) samples: u64,
@@ -51,16 +54,16 @@ pub(crate) struct Admitting<'a> {
 }
 
 impl Shard {
-    pub(crate) fn new(number: u16, ring: usize, span: Timestamp) -> Shard {
+    pub(crate) fn new(number: u16, ring: usize, span: Timestamp, columns: Arc<Columns>) -> Shard {
         Shard {
             number,
             shape: Shape { ring, span },
-            series: Vec::new(),
+            series: Slots::default(),
             free: Vec::new(),
             by_labels: HashTable::new(),
             by_id: hashbrown::HashMap::new(),
             postings: Postings::default(),
-            columns: Columns::default(),
+            sealer: Sealer::new(columns),
             applied: WalPosition(0),
             samples: 0,
         }
@@ -68,7 +71,7 @@ impl Shard {
 
     /// The slot an alias points to, if its series is still there.
     pub(crate) fn follow(&self, target: Target) -> Option<u32> {
-        let series = self.series.get(target.slot as usize)?.as_ref()?;
+        let series = self.series.get(target.slot)?;
         (series.id == target.id).then_some(target.slot)
     }
 
@@ -102,7 +105,7 @@ impl Shard {
         admitting: &mut Admitting<'_>,
     ) -> Result<Option<Timestamp>, Rejection> {
         admitting.window.check(sample.t)?;
-        let existing = self.series.get(target.slot as usize).and_then(Option::as_deref);
+        let existing = self.series.get(target.slot);
         let in_batch = match existing {
             Some(series) => (series.batch.number == admitting.batch).then_some(series.batch.newest),
             None => admitting.new_newest.get(self.new_of_slot(target.slot)).copied(),
@@ -123,7 +126,10 @@ impl Shard {
         }
         let rows = &admitting.rows;
         let taken = |t| in_batch.and_then(|_| row_at(rows, target.id, t));
-        let stored = |t| existing.and_then(|s| s.value_at(t));
+        // To find a free millisecond may take many looks.
+        let opened = OnceCell::new();
+        let many = (admitting.duplicates == Duplicates::NextFree).then_some(&opened);
+        let stored = |t| existing.and_then(|s| s.value_at(t, many));
         let at = |t| taken(t).or_else(|| stored(t));
         match admit(sample, admitting.duplicates, &at) {
             Admission::Take(t) => Ok(self.take(target, sample, t, admitting)),
@@ -141,7 +147,7 @@ impl Shard {
     ) -> Option<Timestamp> {
         let Target { slot, id, .. } = target;
         let new = self.new_of_slot(slot);
-        if let Some(Some(series)) = self.series.get_mut(slot as usize) {
+        if let Some(series) = self.series.get_mut(slot) {
             let before = series.batch;
             let same = before.number == admitting.batch;
             let newest = if same { before.newest.max(t) } else { t };
@@ -175,13 +181,13 @@ impl Shard {
         let shape = self.shape;
         for row in &batch.floats {
             if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
-                series.push_float(row.t, row.v, shape, &mut self.columns);
+                series.push_float(row.t, row.v, shape, &mut self.sealer);
                 series.touched = position.0;
             }
         }
         for row in &batch.others {
             if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
-                series.push(row.sample.clone(), shape, &mut self.columns);
+                series.push(row.sample.clone(), shape, &mut self.sealer);
                 series.touched = position.0;
             }
         }
@@ -216,8 +222,8 @@ impl Shard {
             return self.remove(&slots);
         }
         for slot in slots {
-            if let Some(Some(series)) = self.series.get_mut(slot as usize) {
-                series.delete(what.range, &mut self.columns);
+            if let Some(series) = self.series.get_mut(slot) {
+                series.delete(what.range, &mut self.sealer);
             }
         }
         Vec::new()
@@ -244,10 +250,8 @@ impl Shard {
         let hash = series.labels.stable_hash();
         self.postings.add(slot, &series.labels);
         self.by_id.insert(series.id, slot);
-        match self.free.pop() {
-            Some(slot) => self.series[slot as usize] = Some(Box::new(series)),
-            None => self.series.push(Some(Box::new(series))),
-        }
+        self.free.pop();
+        self.series.put(slot, series);
         let series = &self.series;
         self.by_labels.insert_unique(hash, slot, |s| hash_at(series, *s));
         slot
@@ -255,12 +259,12 @@ impl Shard {
 
     /// All series with their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &MemSeries)> {
-        self.series.iter().enumerate().filter_map(|(slot, s)| Some((slot as u32, s.as_deref()?)))
+        self.series.iter()
     }
 
     /// A series by slot.
     pub(crate) fn get(&self, slot: u32) -> Option<&MemSeries> {
-        self.series.get(slot as usize)?.as_deref()
+        self.series.get(slot)
     }
 
     /// Slots there are, with a series or without.
@@ -270,17 +274,13 @@ impl Shard {
 
     /// The series in these slots.
     pub(crate) fn iter_in(&self, slots: Range<u32>) -> impl Iterator<Item = (u32, &MemSeries)> {
-        slots
-            .map_while(|slot| Some((slot, self.series.get(slot as usize)?)))
-            .filter_map(|(slot, series)| Some((slot, series.as_deref()?)))
+        self.series.iter_in(slots)
     }
 
     /// Seals the open samples below `before` of the series in these slots.
     pub(crate) fn seal_before(&mut self, before: Timestamp, slots: Range<u32>) {
-        let end = slots.end.min(self.slots()) as usize;
-        for series in self.series[..end].iter_mut().skip(slots.start as usize).flatten() {
-            series.seal_before(before, self.shape, &mut self.columns);
-        }
+        let (shape, sealer) = (self.shape, &mut self.sealer);
+        self.series.each_in(slots, |series| series.seal_before(before, shape, sealer));
     }
 
     /// Lets series go that hold nothing; says which.
@@ -296,7 +296,7 @@ impl Shard {
     fn remove(&mut self, slots: &[u32]) -> Vec<Labels> {
         let mut gone = Vec::new();
         for slot in slots {
-            let Some(series) = self.series[*slot as usize].take() else { continue };
+            let Some(series) = self.series.take(*slot) else { continue };
             self.free.push(*slot);
             self.by_id.remove(&series.id);
             let hash = series.labels.stable_hash();
@@ -310,10 +310,9 @@ impl Shard {
     }
 
     /// Removes chunks that a block now has.
-    pub(crate) fn forget(&mut self, slot: u32, chunks: &[std::sync::Arc<super::HeadChunk>]) {
-        if let Some(Some(series)) = self.series.get_mut(slot as usize) {
-            let in_block =
-                |c: &std::sync::Arc<_>| chunks.iter().any(|b| std::sync::Arc::ptr_eq(b, c));
+    pub(crate) fn forget(&mut self, slot: u32, chunks: &[Arc<super::HeadChunk>]) {
+        if let Some(series) = self.series.get_mut(slot) {
+            let in_block = |c: &Arc<_>| chunks.iter().any(|b| Arc::ptr_eq(b, c));
             series.sealed.retain(|c| !in_block(c));
         }
     }
@@ -327,16 +326,12 @@ impl Shard {
 }
 
 /// The series at a slot, if it is the one the row means.
-fn series_mut(
-    series: &mut [Option<Box<MemSeries>>],
-    slot: u32,
-    id: SeriesId,
-) -> Option<&mut MemSeries> {
-    series.get_mut(slot as usize)?.as_deref_mut().filter(|s| s.id == id)
+fn series_mut(series: &mut Slots, slot: u32, id: SeriesId) -> Option<&mut MemSeries> {
+    series.get_mut(slot).filter(|s| s.id == id)
 }
 
-fn hash_at(series: &[Option<Box<MemSeries>>], slot: u32) -> u64 {
-    series.get(slot as usize).and_then(Option::as_ref).map_or(0, |s| s.labels.stable_hash())
+fn hash_at(series: &Slots, slot: u32) -> u64 {
+    series.get(slot).map_or(0, |s| s.labels.stable_hash())
 }
 
 /// What a batch has already admitted for a series at a time.

@@ -73,10 +73,12 @@ fn sources(
         return Ok(None);
     }
     for captured in series.capture(inside).iter() {
-        let open = [&captured.side, &captured.ring].into_iter();
-        let open = open.filter_map(|s| Some((*s.t.first()?, *s.t.last()?)));
+        let side = captured.side.t.first().copied().zip(captured.side.t.last().copied());
         let sealed = captured.sealed.iter().map(|c| (c.min_t, c.max_t));
-        let head = sealed.chain(open).filter_map(|(min_t, max_t)| TimeRange::new(min_t, max_t));
+        let head = sealed
+            .chain(side)
+            .chain(captured.ring.bounds())
+            .filter_map(|(min_t, max_t)| TimeRange::new(min_t, max_t));
         raw.extend(head.map(|held| stretches(held, length)));
     }
     raw.extend(shared(&mut all).into_iter().map(|both| stretches(both, length)));

@@ -6,20 +6,9 @@
 
 use super::chain::{Chain, ReadChain, Readable};
 use super::record::FloatRow;
+use crate::chunk::step::{form_of, value_after, width_of};
 use crate::model::{SeriesId, Timestamp};
 use crate::wire::{FormatError, Reader, put_varint, put_zigzag};
-
-/// As the row before. Forms up to 8 are this many high bytes of the value, the rest 0.
-const SAME: u8 = 0;
-const ABSOLUTE: u8 = 8;
-/// Steps: form, factor that makes whole numbers, bytes of the step.
-const WHOLE_8: u8 = 9;
-const WHOLE_16: u8 = 10;
-const WHOLE_32: u8 = 11;
-const HUNDREDTHS_8: u8 = 12;
-const HUNDREDTHS_16: u8 = 13;
-const HUNDREDTHS_32: u8 = 14;
-const THOUSANDTHS_32: u8 = 15;
 
 /// Appends the rows.
 pub(super) fn put_floats(rows: &[FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
@@ -171,89 +160,14 @@ fn get_values(
     let forms = reader.take(rows.len().div_ceil(2))?;
     for (i, (row, at)) in rows.iter_mut().zip(places).enumerate() {
         let before = chain.value(*at);
-        row.v = match forms[i / 2] >> (i % 2 * 4) & 15 {
-            SAME => before,
-            form @ 1..=ABSOLUTE => {
-                let mut bytes = [0; 8];
-                let width = usize::from(form);
-                bytes[8 - width..].copy_from_slice(reader.take(width)?);
-                f64::from_le_bytes(bytes)
-            }
-            form => {
-                let (factor, width) = step_of(form);
-                let mut bytes = [0; 4];
-                bytes[..width].copy_from_slice(reader.take(width)?);
-                let unused = 32 - 8 * width as u32;
-                let step = (u32::from_le_bytes(bytes) << unused).cast_signed() >> unused;
-                stepped(before, i64::from(step), factor)
-            }
-        };
+        let form = forms[i / 2] >> (i % 2 * 4) & 15;
+        let width = width_of(form);
+        let mut bytes = [0; 8];
+        bytes[..width].copy_from_slice(reader.take(width)?);
+        row.v = value_after(before, form, u64::from_le_bytes(bytes));
         chain.set_value(*at, row.v);
     }
     Ok(())
-}
-
-/// Factor and width of a form of steps.
-fn step_of(form: u8) -> (f64, usize) {
-    match form {
-        WHOLE_8 => (1.0, 1),
-        WHOLE_16 => (1.0, 2),
-        WHOLE_32 => (1.0, 4),
-        HUNDREDTHS_8 => (100.0, 1),
-        HUNDREDTHS_16 => (100.0, 2),
-        HUNDREDTHS_32 => (100.0, 4),
-        _ => (1000.0, 4),
-    }
-}
-
-/// How a value is written after another: its form, its bytes, and how many of them count.
-#[inline]
-fn form_of(value: f64, before: f64) -> (u8, [u8; 8], usize) {
-    let bits = value.to_bits();
-    if bits == before.to_bits() {
-        return (SAME, [0; 8], 0);
-    }
-    let zeros = (bits.trailing_zeros() / 8).min(7);
-    let width = 8 - zeros as usize;
-    let step = step(value, before, 1.0, [WHOLE_8, WHOLE_16, WHOLE_32])
-        .or_else(|| step(value, before, 100.0, [HUNDREDTHS_8, HUNDREDTHS_16, HUNDREDTHS_32]))
-        .or_else(|| step(value, before, 1000.0, [THOUSANDTHS_32; 3]));
-    match step {
-        Some((form, bytes)) if step_of(form).1 <= width => (form, bytes, step_of(form).1),
-        _ => (width as u8, (bits >> (8 * zeros)).to_le_bytes(), width),
-    }
-}
-
-/// The step between two values that a factor makes whole numbers, if it is short and gives back the bits;
-/// in the form for one, two or four bytes.
-#[inline]
-fn step(value: f64, before: f64, factor: f64, forms: [u8; 3]) -> Option<(u8, [u8; 8])> {
-    let step = scaled(value, factor).wrapping_sub(scaled(before, factor));
-    if stepped(before, step, factor).to_bits() != value.to_bits() {
-        return None;
-    }
-    let form = match step {
-        -0x80..0x80 => forms[0],
-        -0x8000..0x8000 => forms[1],
-        -0x8000_0000..0x8000_0000 => forms[2],
-        _ => return None,
-    };
-    Some((form, step.to_le_bytes()))
-}
-
-/// The value a step after another.
-#[inline]
-fn stepped(before: f64, step: i64, factor: f64) -> f64 {
-    scaled(before, factor).wrapping_add(step) as f64 / factor
-}
-
-/// The nearest whole number, up to 2^51; past that and for what is no number it is some number, the same one
-/// for writer and reader.
-#[inline]
-fn scaled(value: f64, factor: f64) -> i64 {
-    // Adding this leaves no room for places after the point.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    (value * factor + ROUND - ROUND) as i64
 }
 
 #[cfg(test)]

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use super::MemSeries;
-use crate::head::chunk::{Columns, HeadChunk};
+use crate::head::chunk::{HeadChunk, Sealer};
 use crate::model::{SampleBuf, TimeRange};
 
 impl MemSeries {
     /// Deletes the samples in a range. Chunks are shared with readers, so they are replaced.
-    pub(crate) fn delete(&mut self, range: TimeRange, columns: &mut Columns) {
-        self.side.retain(|s| !range.contains(s.t));
-        if self.ring.t.iter().any(|t| range.contains(*t)) {
-            self.ring = without(&self.ring, range);
+    pub(crate) fn delete(&mut self, range: TimeRange, sealer: &mut Sealer) {
+        if let Some(side) = &mut self.side {
+            side.samples.retain(|s| !range.contains(s.t));
+        }
+        let held = self.ring.bounds().and_then(|(first, last)| TimeRange::new(first, last));
+        if held.is_some_and(|held| held.overlaps(range)) {
+            self.ring = without(&self.ring.samples(), range).iter().collect();
         }
         let touched = |c: &HeadChunk| c.min_t <= range.end() && range.start() <= c.max_t;
         let kept = std::mem::take(&mut self.sealed).into_iter().filter_map(|chunk| {
@@ -25,7 +28,7 @@ impl MemSeries {
             // A chunk of this process's own memory decodes, or memory itself is broken.
             chunk.decode(&mut samples).ok()?;
             let rest = without(&samples, range);
-            (!rest.is_empty()).then(|| Arc::new(HeadChunk::encode(&rest, columns)))
+            (!rest.is_empty()).then(|| Arc::new(sealer.seal(&rest)))
         });
         self.sealed = kept.collect();
     }
