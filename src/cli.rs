@@ -86,6 +86,9 @@ struct Serve {
     /// Keep samples this long, such as 30d or 1y; 0 keeps them for ever [default: 90d]
     #[arg(long, value_name = "TIME")]
     retention: Option<String>,
+    /// Follow this Redis, to move in: redis://[[user]:password@]host[:port]; clients may only read
+    #[arg(long, value_name = "URL")]
+    replica_of: Option<String>,
     /// Run a simulated fleet of agents against this node; its names begin with demo-
     #[arg(long)]
     demo: bool,
@@ -161,6 +164,7 @@ impl Serve {
             ("http.listen", "--http-listen", self.http_listen.clone()),
             ("redis.listen", "--redis-listen", self.redis_listen.clone()),
             ("retention", "--retention", self.retention.clone()),
+            ("replica_of", "--replica-of", self.replica_of.clone()),
             ("demo", "--demo", switch(self.demo)),
             (
                 "enable_feature",

@@ -13,6 +13,10 @@ pub trait Inside: Send + Sync {
     /// Runs a data command; one that would wait for a key is refused.
     fn call(&self, args: &[&[u8]]) -> Called;
 
+    /// Runs a command of a Redis that this node follows: what has expired is there until that one says that it
+    /// is gone.
+    fn follow(&self, db: u8, args: &[&[u8]]) -> Called;
+
     /// Resolves when what is written up to here may be acknowledged; an error says why it may not.
     fn acknowledged(&self, position: WalPosition) -> BoxFuture<'static, Result<(), String>>;
 

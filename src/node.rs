@@ -32,7 +32,7 @@ use crate::ingest::recent::RecentKeys;
 use crate::mcp::Tools;
 use crate::mirror::redis::Mirror;
 use crate::opening::Opening;
-use crate::replication::Primary;
+use crate::replication::{Following, Primary};
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
 use crate::{clock, demo, listen, resp, self_metrics, telemetry};
@@ -327,6 +327,16 @@ fn follow(primary: &Arc<Primary>, config: &Config, handles: &Handles, shutdown: 
     tokio::spawn(Arc::clone(primary).run(async move { stop.raised().await }));
     let followed = Arc::clone(primary);
     handles.registry.register(move |out| followed.gather(out));
+    if let Some(source) = &config.replica_of {
+        let file = config.data_dir.join("incoming.rdb");
+        let (inside, store) = (Arc::clone(&handles.inside), Arc::clone(&handles.store));
+        let port = handles.about.redis.port();
+        let following = Arc::new(Following::new(source.clone(), port, inside, store, file));
+        let told = Arc::clone(&following);
+        handles.registry.register(move |out| told.gather(out));
+        let stop = shutdown.clone();
+        tokio::spawn(following.run(async move { stop.raised().await }));
+    }
     for options in &config.mirrors {
         let mirror = Arc::new(Mirror::new(options.clone(), Arc::clone(&handles.store)));
         let told = Arc::clone(&mirror);
@@ -408,6 +418,7 @@ fn resp_options(config: &Config, counters: Arc<resp::Counters>) -> resp::RespOpt
         },
         output_limit: limits.redis_output,
         debug: config.redis_debug,
+        read_only: config.replica_of.is_some(),
         ack: ack_of(config.keys_sync),
         now: Arc::new(clock::now_ms),
         usage: Arc::new(process::Usage::now),

@@ -118,6 +118,8 @@ pub const KNOBS: &[Knob] = &[
         "When samples are synced to the disk. `commit`: before they are acknowledged. A duration: that often, so a power cut may lose as much. `off`: when the system likes. A crash of the process loses nothing in any mode."),
     knob("wal.keys_sync", Kind::Sync, "1s", None,
         "The same for Redis keys; the default is Redis's `everysec`, `commit` its `always`."),
+    knob("replica_of", Kind::Secret, "", Some("--replica-of"),
+        "A Redis that this node follows, to move in: `redis://[[user]:password@]host[:port]`. Its keys take the place of what is here, clients may only read. Started without it the node is its own again."),
     knob("replication.backlog", Kind::Bytes, "1GiB", None,
         "The log kept below the checkpoint, once a replica was fed, so that replicas that were away go on where they were. Samples stand in the same log. On a nearly full disk none is kept."),
     knob("replication.ping", Kind::Duration, "10s", None,

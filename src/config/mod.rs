@@ -63,6 +63,8 @@ pub struct Config {
     pub samples_sync: Sync,
     /// When keys are synced.
     pub keys_sync: Sync,
+    /// A Redis that this node follows.
+    pub replica_of: Option<events::Source>,
     /// Bytes of log kept for replicas.
     pub replication_backlog: u64,
     /// How replicas are dealt with.
@@ -154,6 +156,10 @@ impl Config {
             insecure_allow_open: read(settings, "auth.insecure_allow_open", switch)?,
             samples_sync: read(settings, "wal.sync", sync)?,
             keys_sync: read(settings, "wal.keys_sync", sync)?,
+            replica_of: read(settings, "replica_of", |text| {
+                let url = Some(text.trim()).filter(|text| !text.is_empty());
+                url.map(events::Source::read).transpose()
+            })?,
             replication_backlog: read(settings, "replication.backlog", bytes)?,
             replication: replication::Options {
                 ping: read(settings, "replication.ping", interval)?,

@@ -3,9 +3,13 @@
 //! A replica is a connection of the Redis face that said PSYNC. It is fed from the log by a `Feeder`: a
 //! View as an RDB file first, or at once where it was cut off. [`Primary`] knows all of them, for
 //! INFO, ROLE and WAIT; `link` is the conversation with one; `handshake` is what it says before.
+//! [`Following`] is the other way round: this node follows a Redis, to move in.
 
+mod adopt;
+mod command;
 mod handshake;
 mod link;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,8 +27,10 @@ use tokio::sync::Notify;
 use crate::metrics::{Families, Kind};
 use crate::opening::Opening;
 
+pub(crate) use command::next_command;
 pub use handshake::{Handshake, Wanted};
 pub use link::Conversation;
+pub use source::Following;
 
 /// How replicas are dealt with.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use ringwell_storage::keyspace::command::{find, waits};
 use ringwell_storage::keyspace::{Bytes, Reply};
 use ringwell_storage::model::WalPosition;
+use ringwell_storage::store::Executed;
 
 use super::hub::{Hub, Inbox, Mailbox, Topic, mailbox};
 use super::shared::{LOADING, Shared};
@@ -20,22 +21,11 @@ static NEXT_EAR: AtomicU64 = AtomicU64::new(1 << 63);
 
 impl Inside for Shared {
     fn call(&self, args: &[&[u8]]) -> Called {
-        let name = args.first().copied().unwrap_or_default();
-        if find(name).is_none_or(|c| waits(c, args).is_some() || !c.takes(args.len())) {
-            let name = String::from_utf8_lossy(name);
-            let reply = Reply::Error(format!("ERR '{name}' cannot be called like this here"));
-            return Called { reply, position: None };
-        }
-        let executed = {
-            // The lock guards no data, so a panic under it left nothing half done.
-            let _beside = self.exclusive.read();
-            self.execute(None, 0, args)
-        };
-        if executed.position.is_some() && self.waiters.count() > 0 {
-            let _alone = self.exclusive.write();
-            self.serve_waiters(Some(args));
-        }
-        Called { reply: executed.reply, position: executed.position }
+        self.run(args, || self.execute(None, 0, args))
+    }
+
+    fn follow(&self, db: u8, args: &[&[u8]]) -> Called {
+        self.run(args, || self.execute_following(db, args))
     }
 
     fn acknowledged(&self, position: WalPosition) -> BoxFuture<'static, Result<(), String>> {
@@ -66,6 +56,28 @@ impl Inside for Shared {
         let name = Bytes::from(name);
         self.hub.subscribe(topic, &name, &mailbox);
         Box::new(Subscription { hub: Arc::clone(&self.hub), topic, name, mailbox, inbox })
+    }
+}
+
+impl Shared {
+    /// Runs a data command beside those of clients.
+    fn run(&self, args: &[&[u8]], execute: impl FnOnce() -> Executed) -> Called {
+        let name = args.first().copied().unwrap_or_default();
+        if find(name).is_none_or(|c| waits(c, args).is_some() || !c.takes(args.len())) {
+            let name = String::from_utf8_lossy(name);
+            let reply = Reply::Error(format!("ERR '{name}' cannot be called like this here"));
+            return Called { reply, position: None };
+        }
+        let executed = {
+            // The lock guards no data, so a panic under it left nothing half done.
+            let _beside = self.exclusive.read();
+            execute()
+        };
+        if executed.position.is_some() && self.waiters.count() > 0 {
+            let _alone = self.exclusive.write();
+            self.serve_waiters(Some(args));
+        }
+        Called { reply: executed.reply, position: executed.position }
     }
 }
 

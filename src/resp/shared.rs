@@ -55,6 +55,8 @@ pub struct RespOptions {
     pub settings: Arc<Settings>,
     /// What is counted; the node keeps the other end to show it.
     pub counters: Arc<Counters>,
+    /// Whether clients may only read, because the node follows another.
+    pub read_only: bool,
     /// Who follows this node; the node keeps the other end to tell it of syncs.
     pub primary: Option<Arc<Primary>>,
 }
@@ -73,6 +75,7 @@ impl Default for RespOptions {
             hub: Arc::default(),
             settings: Arc::default(),
             counters: Arc::default(),
+            read_only: false,
             primary: None,
         }
     }
@@ -288,6 +291,21 @@ impl Shared {
             Some(running) => running.execute(&request, self.now(), &notifier),
             None => store.execute(&request, self.now(), &notifier),
         };
+        self.told(notifier, executed)
+    }
+
+    /// Runs a command of a Redis that this node follows.
+    pub(super) fn execute_following(&self, db: u8, args: &[&[u8]]) -> Executed {
+        let Some(store) = self.store() else {
+            let reply = Reply::Error(LOADING.into());
+            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
+        };
+        let notifier = Notifier::new(&*self.keymap, &self.settings);
+        let executed = store.execute_following(&Request { db, args }, self.now(), &notifier);
+        self.told(notifier, executed)
+    }
+
+    fn told(&self, notifier: Notifier<'_>, executed: Executed) -> Executed {
         notifier.publish(&self.hub);
         if executed.derived_refused > 0 {
             let counter = &self.counters.derived_refused;

@@ -225,7 +225,7 @@ impl Store {
         }
         let mut first = Effects::default();
         first.identity(&self.name);
-        self.append_effects(&mut keys, first)
+        self.append_effects(&mut keys, &first)
     }
 
     /// Appends what changes no key, but moves the stream.
@@ -238,7 +238,7 @@ impl Store {
             Tell::Ask => effects.ask(),
         }
         effects.put_before(&keys.stream.prefix(&self.name, false));
-        self.append_effects(&mut keys, effects)
+        self.append_effects(&mut keys, &effects)
     }
 
     /// Freezes the keyspace between two transactions, for a follower that begins anew.
@@ -273,14 +273,14 @@ impl Store {
     pub(crate) fn append_effects(
         &self,
         keys: &mut crate::checkpoint::Keys,
-        effects: Effects,
+        effects: &Effects,
     ) -> Result<WalPosition, AppendError> {
         self.log.admits()?;
         let mut record = KeysRecord::default();
         effects.encode(&mut record.effects);
         let logged = self.log.append(record)?;
         keys.applied = WalPosition(logged.position().0 + 1);
-        keys.stream.advance(logged.position(), &effects, true);
+        keys.stream.advance(logged.position(), effects, true);
         Ok(logged.end())
     }
 

@@ -130,6 +130,8 @@ pub struct Store {
     pub(crate) pages: Arc<PageCache>,
     /// What this opening names the stream.
     pub(crate) name: Identity,
+    /// Whether keys that expired are deleted.
+    expires: AtomicBool,
     pub(crate) space: Space,
     report: Report,
 }
@@ -162,7 +164,7 @@ impl Transaction {
         now: Timestamp,
         extract: &dyn Extract,
     ) -> Executed {
-        self.store.execute_in(request, now, extract, Some(&self.begun))
+        self.store.execute_in(request, (now, now), extract, Some(&self.begun))
     }
 }
 
@@ -175,7 +177,7 @@ impl Drop for Transaction {
         let mut effects = Effects::default();
         effects.end();
         // The log takes it before the next record, or that one brings it.
-        if self.store.append_effects(&mut keys, effects).is_err() {
+        if self.store.append_effects(&mut keys, &effects).is_err() {
             keys.stream.owes_end();
         }
     }
@@ -287,6 +289,7 @@ impl Store {
             counters: Counters::default(),
             pages,
             name,
+            expires: AtomicBool::new(true),
             space,
             report,
         })
@@ -325,19 +328,36 @@ impl Store {
         now: Timestamp,
         extract: &dyn Extract,
     ) -> Executed {
-        self.execute_in(request, now, extract, None)
+        self.execute_in(request, (now, now), extract, None)
     }
 
-    /// The same within a transaction, where there is one; says there that followers know of it.
-    fn execute_in(
+    /// Executes a command of another store that this one follows: what has expired is there until that one
+    /// says that it is gone.
+    pub fn execute_following(
         &self,
         request: &Request<'_>,
         now: Timestamp,
         extract: &dyn Extract,
+    ) -> Executed {
+        self.execute_in(request, (0, now), extract, None)
+    }
+
+    /// Whether keys that expired are deleted by [`Store::tick`]; not where another store says when they go.
+    pub fn expire_keys(&self, on: bool) {
+        self.expires.store(on, Ordering::Relaxed);
+    }
+
+    /// The same within a transaction, where there is one; says there that followers know of it. What has
+    /// expired by `seen` is gone.
+    fn execute_in(
+        &self,
+        request: &Request<'_>,
+        (seen, now): (Timestamp, Timestamp),
+        extract: &dyn Extract,
         transaction: Option<&AtomicBool>,
     ) -> Executed {
         let mut keys = lock(&self.keys);
-        let decision = keys.keyspace.decide(request, now);
+        let decision = keys.keyspace.decide(request, seen);
         keys.looks.add(decision.looks);
         if decision.effects.is_empty() {
             return Executed {
@@ -388,7 +408,11 @@ impl Store {
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
         self.watch_space();
         let mut keys = lock(&self.keys);
-        let effects = keys.keyspace.due(now, EXPIRE_PER_TICK);
+        let expires = self.expires.load(Ordering::Relaxed);
+        let effects = match expires {
+            true => keys.keyspace.due(now, EXPIRE_PER_TICK),
+            false => Effects::default(),
+        };
         let mut derived = Derived::default();
         if !effects.is_empty() {
             let expiry = Request { db: 0, args: &[] };

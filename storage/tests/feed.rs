@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use ringwell_storage::disk::{Disk, SimDisk};
 use ringwell_storage::feed::{Identity, Tell};
-use ringwell_storage::keyspace::{Derived, Effects, Extract, Keyspace, Reply, Request, Value};
+use ringwell_storage::keyspace::{
+    Derived, Effects, Extract, Keyspace, RdbFileError, RdbReader, Reply, Request, Value,
+};
 use ringwell_storage::store::{Options, Store};
 use ringwell_storage::wal::LogOptions;
 
@@ -373,5 +375,66 @@ fn a_follower_that_was_fed_more_than_there_is_begins_anew() {
         follower.follow(&world.store, usize::MAX);
         assert_eq!(follower.fulls, 2);
         assert_eq!(contents(&follower.keys), world.store.with_keyspace(contents));
+    }
+}
+
+/// What an RDB file holds, as [`contents`] says it.
+fn read_rdb(bytes: &[u8]) -> Result<Contents, RdbFileError> {
+    let mut keyspace = Keyspace::new();
+    let mut reader = RdbReader::new(bytes)?;
+    let mut all = Contents::new();
+    while let Some(found) = reader.next_key()? {
+        // By way of a keyspace, for the spelling of its contents.
+        let dump = ringwell_storage::keyspace::for_restore(&found.value);
+        let at = found.expires.unwrap_or(0).to_string();
+        let words: [&[u8]; 6] =
+            [b"RESTORE", &found.key, at.as_bytes(), &dump, b"REPLACE", b"ABSTTL"];
+        let db = found.db as u8;
+        let decision = keyspace.decide(&Request { db, args: &words }, 0);
+        assert!(!matches!(decision.reply, Reply::Error(_)), "{:?}", decision.reply);
+        keyspace.apply(&decision.effects);
+    }
+    all.extend(contents(&keyspace));
+    Ok(all)
+}
+
+#[test]
+fn a_view_as_an_rdb_file_is_read_back_and_damage_is_told() {
+    for seed in seeds() {
+        let mut world = World::new(seed, 1 << 30);
+        (0..300).for_each(|_| world.write());
+        let many: Vec<String> = (0..3000).map(|n| format!("element {n}")).collect();
+        let words: Vec<&[u8]> =
+            [&b"RPUSH"[..], b"long"].into_iter().chain(many.iter().map(String::as_bytes)).collect();
+        world.store.execute(&Request { db: 9, args: &words }, 1, &Nothing);
+        let view = world.store.stream_view().unwrap().view;
+        let (mut file, mut pieces) = (Vec::new(), 0);
+        assert!(view.rdb(&mut |piece| {
+            pieces += 1;
+            assert!(piece.len() < 200 << 10);
+            file.extend(piece);
+            true
+        }));
+        assert_eq!(read_rdb(&file).unwrap(), world.store.with_keyspace(contents), "seed {seed}");
+        assert!(!view.rdb(&mut |_| false), "told that nobody takes it");
+        for _ in 0..200 {
+            let mut damaged = file.clone();
+            match world.rng.below(2) {
+                0 => damaged.truncate(world.rng.below(file.len() as u64) as usize),
+                _ => {
+                    let at = world.rng.below(file.len() as u64) as usize;
+                    damaged[at] ^= 1 << world.rng.below(8);
+                }
+            }
+            let mut reader = RdbReader::new(damaged.as_slice());
+            let told = loop {
+                match reader.as_mut().map(RdbReader::next_key) {
+                    Ok(Ok(Some(_))) => {}
+                    Ok(Ok(None)) => break false,
+                    Ok(Err(_)) | Err(_) => break true,
+                }
+            };
+            assert!(told, "seed {seed}: damage is found by the checksum at the latest");
+        }
     }
 }

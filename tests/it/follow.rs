@@ -203,7 +203,7 @@ fn free_port() -> u16 {
 }
 
 /// Valkey's server, of the Python package that carries it, or of `RINGWELL_VALKEY`.
-fn valkey() -> Option<PathBuf> {
+pub fn valkey() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("RINGWELL_VALKEY") {
         return Some(path.into());
     }

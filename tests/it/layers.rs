@@ -55,6 +55,12 @@ const RULES: &[Rule] = &[
     Rule { folder: "src/resp", words: &["crate::http"], except: &[] },
     Rule { folder: "src/http", words: &["crate::mcp"], except: &[] },
     Rule { folder: "src/mcp", words: &["crate::http", "crate::resp", "Keyspace"], except: &[] },
+    Rule { folder: "src/replication", words: &["crate::http", "ringwell_query"], except: &[] },
+    Rule {
+        folder: "src/mirror",
+        words: &["crate::http", "crate::resp", "ringwell_query"],
+        except: &[],
+    },
     Rule { folder: "src/ingest", words: &["crate::http", "crate::resp"], except: &[] },
 ];
 

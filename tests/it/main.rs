@@ -27,6 +27,7 @@ mod lifecycle;
 mod live;
 mod mcp;
 mod mirror;
+mod moving;
 mod node;
 mod oracle;
 mod overload;

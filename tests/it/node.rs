@@ -116,6 +116,12 @@ impl Node {
         self.options.largest_file = None;
     }
 
+    /// Takes an argument away for the next start.
+    pub fn without(mut self, argument: &str) -> Node {
+        self.options.arguments.retain(|known| known != argument);
+        self
+    }
+
     /// Starts it again on its directory, with new ports.
     pub fn restart(&mut self) {
         self.spawn();

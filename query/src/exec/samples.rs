@@ -87,7 +87,9 @@ impl Samples {
         // What is left out is no longer held.
         ctx.budget.release(before - self.len());
         self.heavy = self.h.iter().flatten().map(|h| weight_of(h)).sum();
-        ctx.budget.charge(self.heavy)?;
+        if self.heavy > 0 {
+            ctx.budget.charge(self.heavy)?;
+        }
         self.mark_resets(reading.stats);
         Ok(())
     }

@@ -21,8 +21,8 @@ impl ParseError {
     /// `line:column: parse error: message`.
     pub fn describe(&self, input: &str) -> String {
         let place = match self.span {
-            Some(span) => place(input, span.start),
-            None => "unknown position".to_owned(),
+            Some(span) if !input.is_empty() => place(input, span.start),
+            _ => "unknown position".to_owned(),
         };
         format!("{place}: parse error: {}", self.message)
     }

@@ -20,8 +20,12 @@ struct Keys {
 
 impl Inside for Keys {
     fn call(&self, args: &[&[u8]]) -> Called {
+        self.follow(0, args)
+    }
+
+    fn follow(&self, db: u8, args: &[&[u8]]) -> Called {
         let mut keyspace = self.keyspace.lock().unwrap();
-        let decision = keyspace.decide(&Request { db: 0, args }, NOW);
+        let decision = keyspace.decide(&Request { db, args }, NOW);
         keyspace.apply(&decision.effects);
         Called { reply: decision.reply, position: None }
     }

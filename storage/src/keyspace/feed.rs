@@ -110,7 +110,7 @@ fn writes(effect: &Effect<'_>) -> usize {
         Effect::Stream { effect, .. } => match effect {
             // Made by the group that comes.
             StreamEffect::Set { new: true, .. } => 0,
-            StreamEffect::Deliver { entries, .. } => entries.clone().count(),
+            StreamEffect::Deliver { entries, .. } => entries.count(),
             _ => 1,
         },
         Effect::Mark { .. }
@@ -174,7 +174,7 @@ fn spell_one(effect: Effect<'_>, out: &mut impl Out) {
 fn spell_stream(key: &[u8], effect: StreamEffect<'_>, out: &mut impl Out) {
     match effect {
         StreamEffect::Add { id, pairs } => {
-            head(out, 3 + usize::try_from(pairs.count()).unwrap_or(usize::MAX));
+            head(out, 3 + pairs.count());
             [b"XADD", key, id.to_string().as_bytes()].iter().for_each(|arg| bulk(out, arg));
             pairs.for_each(|string| bulk(out, string));
         }

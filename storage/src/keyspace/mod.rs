@@ -37,7 +37,7 @@ pub use glob::matches as glob_matches;
 pub use list::{End, List};
 pub use map::{Map, Weight};
 pub use packed::Packed;
-pub use rdb::for_restore;
+pub use rdb::{RdbFileError, RdbKey, RdbReader, for_restore};
 pub use request::{Decision, Looks, Reply, Request};
 pub use stream::{Stream, StreamId};
 pub use table::Bytes;

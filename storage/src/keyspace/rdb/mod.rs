@@ -7,8 +7,10 @@ mod crc64;
 mod file;
 mod lzf;
 mod packed;
+mod reader;
 mod stream;
 
+pub use reader::{RdbFileError, RdbKey, RdbReader};
 pub(super) use stream::{put_stream, whole_stream};
 
 use std::borrow::Cow;
@@ -38,6 +40,8 @@ const LIST_OF_ZIPLISTS: u8 = 14;
 const HASH_LISTPACK: u8 = 16;
 const ZSET_LISTPACK: u8 = 17;
 const LIST_OF_LISTPACKS: u8 = 18;
+/// Since Redis 7.2.
+const SET_LISTPACK: u8 = 20;
 
 /// A node of [`LIST_OF_LISTPACKS`] that is one element.
 const PLAIN: u64 = 1;
@@ -169,6 +173,7 @@ fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
         }
         LIST_ZIPLIST => list_of(&ziplist(&reader.string()?)?),
         SET_INTSET => set_of(&intset(&reader.string()?)?),
+        SET_LISTPACK => set_of(&listpack(&reader.string()?)?),
         ZSET_ZIPLIST => zset_of(&ziplist(&reader.string()?)?),
         ZSET_LISTPACK => zset_of(&listpack(&reader.string()?)?),
         HASH_ZIPLIST => hash_of(&ziplist(&reader.string()?)?),

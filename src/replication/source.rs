@@ -1,0 +1,387 @@
+//! This node as the replica of a Redis, to move in: `ringwell serve --replica-of redis://host:port`.
+//!
+//! A full sync is written into a file and read key by key; of each key only what differs is changed
+//! (`adopt`), so a second one makes no sample again. Then the source's commands run as a client's would, with
+//! what the keymap makes of them. A link that broke goes on where it was, if the source lets it.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ringwell_storage::keyspace::{RdbReader, Reply};
+use ringwell_storage::store::Store;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::adopt::Adopting;
+use super::command::next_command;
+use crate::ingest::events::Source;
+use crate::inside::Inside;
+use crate::metrics::{Families, Kind};
+
+/// A source that is silent for so long is called again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// After a break of so long all is asked for again: a key may have expired here meanwhile that was changed there.
+const FORGETS: Duration = Duration::from_secs(10);
+/// Between two calls.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often the source hears how far this is.
+const REPORT: Duration = Duration::from_secs(1);
+const READ: usize = 64 << 10;
+/// Longest line of an answer.
+const MAX_LINE: usize = 64 << 10;
+
+type Result<T> = std::result::Result<T, String>;
+
+/// A Redis that this node follows.
+pub struct Following {
+    source: Source,
+    port: u16,
+    inside: Arc<dyn Inside>,
+    store: Arc<Store>,
+    /// Where a full sync is written.
+    file: PathBuf,
+    state: State,
+}
+
+/// What is told of it.
+#[derive(Debug, Default)]
+struct State {
+    up: AtomicBool,
+    full: AtomicU64,
+    partial: AtomicU64,
+    offset: AtomicU64,
+    commands: AtomicU64,
+    refused: AtomicU64,
+    keys: AtomicU64,
+}
+
+/// Where this is in the source's stream.
+struct Place {
+    name: String,
+    offset: u64,
+    db: u8,
+    heard: Instant,
+}
+
+impl Following {
+    /// A node that follows a source and answers itself at `port`.
+    pub fn new(
+        source: Source,
+        port: u16,
+        inside: Arc<dyn Inside>,
+        store: Arc<Store>,
+        file: PathBuf,
+    ) -> Following {
+        // The source says when keys go.
+        store.expire_keys(false);
+        Following { source, port, inside, store, file, state: State::default() }
+    }
+
+    /// Follows until `stop` returns.
+    pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
+        let following = async {
+            let mut place = None;
+            loop {
+                if let Err(error) = self.session(&mut place).await {
+                    tracing::warn!(source = ?self.source, error, "the source is not followed now");
+                }
+                self.state.up.store(false, Ordering::Relaxed);
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = stop => {}
+            () = following => {}
+        }
+    }
+
+    async fn session(&self, place: &mut Option<Place>) -> Result<()> {
+        let connecting = TcpStream::connect(&self.source.address);
+        let stream = tokio::time::timeout(PATIENCE, connecting).await.map_err(text)?;
+        let mut link = Link { stream: stream.map_err(text)?, input: Vec::new() };
+        link.stream.set_nodelay(true).map_err(text)?;
+        if !self.source.auth.is_empty() {
+            let words: Vec<&str> = std::iter::once("AUTH")
+                .chain(self.source.auth.iter().map(String::as_str))
+                .collect();
+            link.expect_ok(&words).await?;
+        }
+        link.expect_ok(&["REPLCONF", "listening-port", &self.port.to_string()]).await?;
+        link.expect_ok(&["REPLCONF", "capa", "eof", "capa", "psync2"]).await?;
+        if place.as_ref().is_some_and(|place| place.heard.elapsed() > FORGETS) {
+            *place = None;
+        }
+        let answer = match &*place {
+            Some(place) => {
+                let first = (place.offset + 1).to_string();
+                link.ask(&["PSYNC", &place.name, &first]).await?
+            }
+            None => link.ask(&["PSYNC", "?", "-1"]).await?,
+        };
+        let mut words = answer.split(' ');
+        match (words.next(), place.as_mut()) {
+            (Some("+CONTINUE"), Some(known)) => {
+                if let Some(name) = words.next() {
+                    name.clone_into(&mut known.name);
+                }
+                self.state.partial.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(offset = known.offset, "the source goes on where this node was");
+            }
+            (Some("+FULLRESYNC"), _) => {
+                let name = words.next().unwrap_or_default().to_owned();
+                let offset = words.next().and_then(|text| text.parse().ok());
+                let offset = offset.ok_or_else(|| format!("the source says {answer:?}"))?;
+                *place = None;
+                self.take_all(&mut link).await?;
+                *place = Some(Place { name, offset, db: 0, heard: Instant::now() });
+                self.state.full.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => return Err(format!("the source says {answer:?}")),
+        }
+        let Some(place) = place.as_mut() else { return Ok(()) };
+        self.state.up.store(true, Ordering::Relaxed);
+        self.follow(&mut link, place).await
+    }
+
+    /// Writes the source's RDB file down and takes it over.
+    async fn take_all(&self, link: &mut Link) -> Result<()> {
+        link.spool(&self.file).await?;
+        let file = File::open(&self.file).map_err(text)?;
+        let (inside, store) = (Arc::clone(&self.inside), Arc::clone(&self.store));
+        let work = tokio::task::spawn_blocking(move || {
+            let mut reader =
+                RdbReader::new(BufReader::with_capacity(1 << 20, file)).map_err(text)?;
+            let mut adopting = Adopting::new(&*inside, &store);
+            while let Some(key) = reader.next_key().map_err(text)? {
+                adopting.take(key)?;
+            }
+            adopting.finish()
+        });
+        // The source takes a silent replica for dead.
+        let alive = async {
+            loop {
+                tokio::time::sleep(REPORT).await;
+                if link.stream.write_all(b"\n").await.is_err() {
+                    return std::future::pending::<()>().await;
+                }
+            }
+        };
+        let taken = tokio::select! {
+            taken = work => taken.map_err(text)??,
+            () = alive => return Err("never".to_owned()),
+        };
+        self.state.keys.store(taken, Ordering::Relaxed);
+        let _ = std::fs::remove_file(&self.file);
+        tracing::info!(keys = taken, "all keys of the source are here");
+        Ok(())
+    }
+
+    /// Runs what the source sends.
+    async fn follow(&self, link: &mut Link, place: &mut Place) -> Result<()> {
+        link.report(place.offset).await?;
+        let mut report = tokio::time::interval(REPORT);
+        loop {
+            let mut done = 0;
+            while let Some((args, length)) =
+                next_command(link.input.get(done..).unwrap_or_default())?
+            {
+                done += length;
+                place.offset += length as u64;
+                if self.run_one(&args, place)? {
+                    let offset = place.offset;
+                    link.input.drain(..done);
+                    done = 0;
+                    link.report(offset).await?;
+                }
+            }
+            link.input.drain(..done);
+            self.state.offset.store(place.offset, Ordering::Relaxed);
+            tokio::select! {
+                read = link.read() => {
+                    read?;
+                    place.heard = Instant::now();
+                }
+                _ = report.tick() => {
+                    if place.heard.elapsed() > PATIENCE {
+                        return Err("the source is silent".to_owned());
+                    }
+                    link.report(place.offset).await?;
+                }
+            }
+        }
+    }
+
+    /// Runs a command; whether the source wants to hear how far this is.
+    fn run_one(&self, args: &[&[u8]], place: &mut Place) -> Result<bool> {
+        let name = args.first().copied().unwrap_or_default().to_ascii_lowercase();
+        match (name.as_slice(), args) {
+            (b"ping" | b"multi" | b"exec", _) => return Ok(false),
+            (b"replconf", [_, what, ..]) => return Ok(what.eq_ignore_ascii_case(b"getack")),
+            (b"select", [_, number]) => {
+                let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
+                let known = number.filter(|db| *db < ringwell_storage::keyspace::DATABASES);
+                place.db = known.ok_or("the source has more than 16 databases")?;
+                return Ok(false);
+            }
+            (b"publish" | b"spublish", [_, channel, message]) => {
+                self.inside.publish(channel, message);
+                return Ok(false);
+            }
+            _ => {}
+        }
+        let called = self.inside.follow(place.db, args);
+        self.state.commands.fetch_add(1, Ordering::Relaxed);
+        if let Reply::Error(error) = called.reply {
+            if error.starts_with("MISCONF") {
+                return Err(error);
+            }
+            if self.state.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+                let command = String::from_utf8_lossy(&name).into_owned();
+                tracing::error!(
+                    command,
+                    error,
+                    "a command of the source is refused here; its key is not equal"
+                );
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds what is told of it.
+    pub fn gather(&self, out: &mut Families) {
+        let state = &self.state;
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let up = f64::from(u8::from(state.up.load(Ordering::Relaxed)));
+        out.gauge(
+            "ringwell_source_up",
+            "1 while the Redis that this node follows is followed.",
+            up,
+        );
+        out.gauge(
+            "ringwell_source_offset",
+            "The offset in its stream up to which all is here.",
+            value(&state.offset),
+        );
+        out.gauge("ringwell_source_keys", "Keys of its last full sync.", value(&state.keys));
+        let help = "How following began: full, or partial where it was.";
+        let family = out.family("ringwell_source_syncs_total", Kind::Counter, help);
+        family.sample(&[("kind", "full")], value(&state.full));
+        family.sample(&[("kind", "partial")], value(&state.partial));
+        out.counter(
+            "ringwell_source_commands_total",
+            "Commands of its stream.",
+            value(&state.commands),
+        );
+        let help = "Commands of its stream that are refused here; their keys are not equal.";
+        out.counter("ringwell_source_refused_total", help, value(&state.refused));
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// A connection to the source.
+struct Link {
+    stream: TcpStream,
+    input: Vec<u8>,
+}
+
+impl Link {
+    async fn read(&mut self) -> Result<()> {
+        self.input.reserve(READ);
+        match self.stream.read_buf(&mut self.input).await {
+            Ok(0) => Err("the source ended the connection".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(text(error)),
+        }
+    }
+
+    async fn patient_read(&mut self) -> Result<()> {
+        tokio::time::timeout(PATIENCE, self.read()).await.map_err(|_| "the source is silent")?
+    }
+
+    async fn ask(&mut self, words: &[&str]) -> Result<String> {
+        self.stream.write_all(request(words).as_bytes()).await.map_err(text)?;
+        self.line().await
+    }
+
+    async fn expect_ok(&mut self, words: &[&str]) -> Result<()> {
+        match self.ask(words).await? {
+            answer if answer.starts_with('+') => Ok(()),
+            answer => {
+                Err(format!("the source says {answer:?} to {}", words.first().unwrap_or(&"")))
+            }
+        }
+    }
+
+    async fn report(&mut self, offset: u64) -> Result<()> {
+        let said = request(&["REPLCONF", "ACK", &offset.to_string()]);
+        self.stream.write_all(said.as_bytes()).await.map_err(text)
+    }
+
+    /// The next line that is not empty; empty ones only say that the source is there.
+    async fn line(&mut self) -> Result<String> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.input) {
+                let line: Vec<u8> = self.input.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if !line.is_empty() {
+                    return Ok(line);
+                }
+                continue;
+            }
+            if self.input.len() > MAX_LINE {
+                return Err("the source does not speak Redis's protocol".to_owned());
+            }
+            self.patient_read().await?;
+        }
+    }
+
+    /// Writes the RDB file that comes now.
+    async fn spool(&mut self, path: &std::path::Path) -> Result<()> {
+        let head = self.line().await?;
+        let head = head.strip_prefix('$').ok_or_else(|| format!("the source says {head:?}"))?;
+        let mut file = tokio::fs::File::create(path).await.map_err(text)?;
+        if let Some(mark) = head.strip_prefix("EOF:") {
+            let mark = mark.as_bytes().to_vec();
+            loop {
+                // The source sends nothing behind the mark before it has heard of this node.
+                if self.input.ends_with(&mark) {
+                    self.input.truncate(self.input.len() - mark.len());
+                    file.write_all(&self.input).await.map_err(text)?;
+                    self.input.clear();
+                    break;
+                }
+                let sure = self.input.len().saturating_sub(mark.len());
+                file.write_all(self.input.get(..sure).unwrap_or_default()).await.map_err(text)?;
+                self.input.drain(..sure);
+                self.patient_read().await?;
+            }
+        } else {
+            let mut left: usize = head.parse().map_err(|_| format!("the source says {head:?}"))?;
+            while left > 0 {
+                if self.input.is_empty() {
+                    self.patient_read().await?;
+                }
+                let part = left.min(self.input.len());
+                file.write_all(self.input.get(..part).unwrap_or_default()).await.map_err(text)?;
+                self.input.drain(..part);
+                left -= part;
+            }
+        }
+        file.flush().await.map_err(text)
+    }
+}
+
+fn request(words: &[&str]) -> String {
+    let mut out = format!("*{}\r\n", words.len());
+    for word in words {
+        out += &format!("${}\r\n{word}\r\n", word.len());
+    }
+    out
+}
