@@ -1,7 +1,7 @@
 //! Streams beside Debian's redis-server: random commands, waiting, what is told of them.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::node::Node;
 use crate::oracle::{Connection, Redis, Reply};
@@ -274,7 +274,8 @@ fn whole(connection: &mut Connection, key: &str) -> String {
     out
 }
 
-/// What those who wait hear, step by step: `who command`, or `who` alone for its next reply.
+/// What those who wait hear, step by step: `who command`, or `who` alone for its next reply. Only `a` and `c`
+/// send what waits.
 const WAITING: &[&str] = &[
     "a XREAD BLOCK 0 STREAMS s $",
     "b XADD s 1-1 f v",
@@ -282,8 +283,7 @@ const WAITING: &[&str] = &[
     "a XREAD BLOCK 0 COUNT 2 STREAMS t s 0 $",
     "b XADD s 1-2 f v",
     "a",
-    "a XREAD BLOCK 20 STREAMS s $",
-    "a",
+    "d XREAD BLOCK 20 STREAMS s $",
     "a XREAD BLOCK 0 STREAMS s $",
     "b MULTI",
     "b XADD s 2-1 f v",
@@ -321,21 +321,27 @@ const WAITING: &[&str] = &[
     "b DEL s",
     "b XADD s 9-9 f v",
     "a",
-    "a XREAD BLOCK -1 STREAMS s 0",
-    "a",
-    "a XREAD BLOCK x STREAMS s 0",
-    "a",
+    "d XREAD BLOCK -1 STREAMS s 0",
+    "d XREAD BLOCK x STREAMS s 0",
     "b MULTI",
     "b XREAD BLOCK 0 STREAMS s $",
     "b EXEC",
 ];
+
+/// How many clients wait.
+fn blocked(connection: &mut Connection) -> String {
+    let info = format!("{:?}", connection.call(&["INFO", "clients"]));
+    let (_, from) = info.split_once("blocked_clients:").unwrap();
+    from.chars().take_while(char::is_ascii_digit).collect()
+}
 
 #[test]
 fn those_who_wait_hear_what_redis_tells() {
     let Some(redis) = Redis::start() else { return };
     let node = Node::start();
     let hear = |address: &str, protocol: &str| {
-        let mut clients: Vec<Connection> = (0..3).map(|_| Connection::open(address)).collect();
+        let mut clients: Vec<Connection> = (0..4).map(|_| Connection::open(address)).collect();
+        let mut control = Connection::open(address);
         clients.iter_mut().for_each(|client| drop(client.call(&["HELLO", protocol])));
         let mut heard = Vec::new();
         for step in WAITING {
@@ -344,12 +350,17 @@ fn those_who_wait_hear_what_redis_tells() {
             let words: Vec<&str> = command.split(' ').collect();
             let reply = match (command, who) {
                 ("", _) => client.reply(),
-                (_, "b") => client.call(&words),
-                _ => {
+                (_, "a" | "c") => {
+                    let waiting = blocked(&mut control);
                     client.send(&[words.iter().map(|word| word.as_bytes().to_vec()).collect()]);
-                    std::thread::sleep(Duration::from_millis(30));
+                    let deadline = Instant::now() + Duration::from_secs(20);
+                    while blocked(&mut control) == waiting {
+                        assert!(Instant::now() < deadline, "{step} does not wait");
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
                     continue;
                 }
+                _ => client.call(&words),
             };
             let command = [command.split(' ').map(|w| w.as_bytes().to_vec()).collect::<Vec<_>>()];
             heard.push(format!("{step}: {:?}", timeless(&command[0], reply)));
