@@ -6,10 +6,10 @@ use ringwell_query::{ErrorKind, parse_selector};
 /// Input and message, as Prometheus words it.
 const ERRORS: &[(&str, &str)] = &[
     ("", "unknown position: parse error: no expression found in input"),
-    ("# only a comment", "unknown position: parse error: no expression found in input"),
+    ("# only a comment", "1:1: parse error: no expression found in input"),
     ("1 +", "1:4: parse error: unexpected end of input"),
     ("(1", "1:3: parse error: unclosed left parenthesis"),
-    ("1)", "1:2: parse error: unexpected right parenthesis ')'"),
+    ("1)", "1:3: parse error: unexpected right parenthesis ')'"),
     ("foo{", "1:5: parse error: unexpected end of input inside braces"),
     (
         "foo{a=\"b\" c=\"d\"}",
@@ -29,16 +29,16 @@ const ERRORS: &[(&str, &str)] = &[
     ("foo bar", "1:5: parse error: unexpected identifier \"bar\""),
     ("foo[5m", "1:7: parse error: unclosed left bracket"),
     ("rate(foo[", "1:10: parse error: unexpected end of input in duration expression"),
-    ("foo[0m]", "1:1: parse error: duration must be greater than 0"),
+    ("foo[0m]", "1:5: parse error: duration must be greater than 0"),
     ("foo[5mm]", "1:5: parse error: bad number or duration syntax: \"5mm\""),
-    ("(foo)[5m]", "1:1: parse error: ranges only allowed for vector selectors"),
-    ("foo offset 5m[5m]", "1:1: parse error: no offset modifiers allowed before range"),
-    ("foo offset 1m offset 2m", "1:15: parse error: offset may not be set multiple times"),
+    ("(foo)[5m]", "1:6: parse error: ranges only allowed for vector selectors"),
+    ("foo offset 5m[5m]", "1:14: parse error: no offset modifiers allowed before range"),
+    ("foo offset 1m offset 2m", "1:1: parse error: offset may not be set multiple times"),
     (
         "1 offset 1d",
-        "1:3: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        "1:1: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
     ),
-    ("foo @ 1 @ 2", "1:9: parse error: @ <timestamp> may not be set multiple times"),
+    ("foo @ 1 @ 2", "1:1: parse error: @ <timestamp> may not be set multiple times"),
     (
         "rate(foo)",
         "1:6: parse error: expected type range vector in call to function \"rate\", got instant vector",
@@ -59,8 +59,8 @@ const ERRORS: &[(&str, &str)] = &[
         "sum by (a b) (foo)",
         "1:11: parse error: unexpected identifier \"b\" in grouping opts, expected \",\" or \")\"",
     ),
-    ("1 == 1", "1:1: parse error: comparisons between scalars must use BOOL modifier"),
-    ("foo + bool bar", "1:1: parse error: bool modifier can only be used on comparison operators"),
+    ("1 == 1", "1:3: parse error: comparisons between scalars must use BOOL modifier"),
+    ("foo + bool bar", "1:5: parse error: bool modifier can only be used on comparison operators"),
     ("foo and 1", "1:1: parse error: set operator \"and\" not allowed in binary scalar expression"),
     (
         "foo and on(a) group_left(b) bar",
@@ -68,7 +68,7 @@ const ERRORS: &[(&str, &str)] = &[
     ),
     (
         "foo + on(a) group_left(a) bar",
-        "1:1: parse error: label \"a\" must not occur in ON and GROUP clause at once",
+        "1:5: parse error: label \"a\" must not occur in ON and GROUP clause at once",
     ),
     ("1 + on(a) foo", "1:1: parse error: vector matching only allowed between instant vectors"),
     (
@@ -85,6 +85,23 @@ const ERRORS: &[(&str, &str)] = &[
         "1:11: parse error: \"or\" between label matchers is not part of PromQL; use the \"or\" operator between two selectors",
     ),
     ("\n  foo ! bar", "2:7: parse error: unexpected character after '!': ' '"),
+    ("bool", "1:1: parse error: unexpected <bool>"),
+    ("on{}", "1:1: parse error: unexpected <on>"),
+    (
+        "sum by (without) (foo)",
+        "1:9: parse error: unexpected <without> in grouping opts, expected label",
+    ),
+    ("foo[-5m]", "1:5: parse error: duration must be greater than 0"),
+    ("foo[5m:0s]", "1:8: parse error: duration must be greater than 0"),
+    ("foo[5m5h]", "1:5: parse error: not a valid duration string: \"5m5h\""),
+    ("foo[1.5m]", "1:5: parse error: unknown unit \".\" in duration \"1.5m\""),
+    ("foo @ NaN", "1:1: parse error: timestamp out of bounds for @ modifier: NaN"),
+    ("1_", "1:1: parse error: bad number or duration syntax: \"1_\""),
+    ("foo{a=\"\\q\"}", "1:7: parse error: unknown escape sequence U+0071 'q'"),
+    ("\"\\x4\"", "1:1: parse error: illegal character U+0022 '\"' in escape sequence"),
+    ("\"\\400\"", "1:1: parse error: escape sequence is an invalid Unicode code point"),
+    ("\"a\\", "1:1: parse error: escape sequence not terminated"),
+    ("foo\u{0}", "1:4: parse error: unexpected character: '\\x00'"),
     ("foo\n+\n  $", "3:3: parse error: unexpected character: '$'"),
 ];
 
@@ -112,7 +129,7 @@ const PRINTED: &[(&str, &str)] = &[
     ("vector(5m)", "vector(300)"),
     ("`raw\\n` ", "\"raw\\\\n\""),
     ("sum", "sum"),
-    ("by + on", "by + on"),
+    ("by + or", "by + or"),
     ("offset{start=\"1\",by=\"2\"}", "offset{start=\"1\",by=\"2\"}"),
 ];
 

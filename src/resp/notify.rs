@@ -109,7 +109,7 @@ fn note(
                 tell(b'x', "expired", db, key);
             }
             // What is overwritten or went elsewhere was not deleted.
-            Effect::Delete { .. } if moves(&command) => {}
+            Effect::Delete { key } if moves(&command) || remade(effects, db, key) => {}
             Effect::Delete { key } => tell(b'g', "del", db, key),
             Effect::Expire { key, .. } => tell(b'g', "expire", db, key),
             Effect::Persist { key } => tell(b'g', "persist", db, key),
@@ -163,8 +163,12 @@ fn made<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
 }
 
 fn moves(command: &str) -> bool {
-    command.ends_with("store")
-        || matches!(command, "rename" | "renamenx" | "move" | "sort" | "restore")
+    matches!(command, "rename" | "renamenx" | "move")
+}
+
+/// Whether a command that deletes a key makes it anew.
+fn remade(effects: &Effects, db: u8, key: &[u8]) -> bool {
+    effects.iter().any(|(made_in, effect)| made_in == db && made(&effect) == Some(key))
 }
 
 /// Class and name of what a command does to a stream, which was `before` if it was there.
@@ -205,11 +209,14 @@ fn changed<'a>(command: &'a str, effect: &Effect<'a>) -> Option<(u8, &'a str, &'
         return made(effect).map(|key| (b'g', "restore", key));
     }
     Some(match *effect {
+        // It only notes what it has counted.
+        Effect::StringSet { .. } if command == "pfcount" => return None,
         Effect::StringSet { key, .. } => {
             let name = match command {
                 "incr" | "incrby" | "decr" | "decrby" => "incrby",
                 "incrbyfloat" | "append" | "setrange" => command,
-                "setbit" => "setbit",
+                "setbit" | "bitfield" => "setbit",
+                "pfadd" | "pfmerge" => "pfadd",
                 _ => "set",
             };
             (b'$', name, key)
@@ -235,6 +242,7 @@ fn changed<'a>(command: &'a str, effect: &Effect<'a>) -> Option<(u8, &'a str, &'
         Effect::ZSetAdd { key, .. } => {
             let name = match command {
                 "zincrby" => "zincr",
+                "georadius" | "georadiusbymember" => "georadiusstore",
                 name if name.ends_with("store") => name,
                 _ => "zadd",
             };

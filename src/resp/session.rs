@@ -350,6 +350,7 @@ impl Session {
         let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let deadline = if ms > 0 { Instant::now().checked_add(time) } else { None };
         let request = Request { db: self.client.db, args };
+        // Nobody waits before the store is open.
         let Some(store) = self.shared.store() else { return };
         let args = store.with_keyspace(|ks| as_waiting(ks, command, &request));
         let woken = self.shared.waiters.wait(self.client.id, self.client.db, args);

@@ -27,7 +27,45 @@ fn command() -> impl Strategy<Value = Vec<String>> {
         prop_oneof![numbers("persist", 0), numbers("get", 0), numbers("set", 1)],
         prop_oneof![numbers("hgetall", 0), numbers("smembers", 0)],
         Just(vec!["flushdb".to_owned()]),
+        stream(),
     ]
+}
+
+/// What streams and counters have; `ID` is the number of an entry that may be there.
+fn stream() -> impl Strategy<Value = Vec<String>> {
+    const LINES: &[&str] = &[
+        "XADD K * a 1",
+        "XADD K * a 1",
+        "XADD K MAXLEN ~ 2 * a b c d",
+        "XADD K MAXLEN 3 * n 70000",
+        "XDEL K ID",
+        "XTRIM K MINID ID",
+        "XGROUP CREATE K g 0 MKSTREAM",
+        "XREADGROUP GROUP g w COUNT 2 STREAMS K >",
+        "XREADGROUP GROUP g v STREAMS K 0",
+        "XREADGROUP GROUP g v NOACK STREAMS K >",
+        "XACK K g ID ID",
+        "XCLAIM K g v 0 ID FORCE",
+        "XAUTOCLAIM K g v 0 0 COUNT 1",
+        "XGROUP DELCONSUMER K g w",
+        "XGROUP SETID K g ID",
+        "XGROUP DESTROY K g",
+        "XSETID K 400-0 ENTRIESADDED 90 MAXDELETEDID ID",
+        "RENAME K k0",
+        "PFADD K a b ID",
+        "PFCOUNT K",
+        "BITFIELD K INCRBY u5 ID 9",
+        "GEOADD K 13.4 52.5 ID",
+        "GEORADIUS K 13 52 100 km STORE k1",
+    ];
+    (0..LINES.len(), 0..6_u8, 0..120_u64).prop_map(|(line, key, id)| {
+        let word = |word: &str| match word {
+            "K" => format!("k{key}"),
+            "ID" => (3 * id).to_string(),
+            word => word.to_owned(),
+        };
+        LINES[line].split(' ').map(word).collect()
+    })
 }
 
 fn run(keyspace: &Keyspace, words: &[String], now: i64) -> (Reply, Effects) {
@@ -48,6 +86,8 @@ fn content(view: &View) -> Vec<String> {
             "string" => vec!["get".to_owned(), name],
             "list" => vec!["lrange".to_owned(), name, "0".to_owned(), "-1".to_owned()],
             "hash" => vec!["hgetall".to_owned(), name],
+            "zset" => ["zrange", &name, "0", "-1", "withscores"].map(str::to_owned).into(),
+            "stream" => ["xinfo", "stream", &name, "full", "count", "0"].map(str::to_owned).into(),
             _ => vec!["smembers".to_owned(), name],
         };
         let mut reply = run(&keyspace, &read, i64::MIN).0;
@@ -165,6 +205,78 @@ fn effects_have_the_documented_bytes() {
         assert_eq!(bytes, *expected, "{words:?}");
         assert!(Effects::decode(&bytes).is_ok());
     }
+}
+
+/// The same for effects of commands that need something there first: what to do before, the command.
+#[test]
+fn effects_on_what_is_there_have_the_documented_bytes() {
+    let golden: &[(&[&str], &str, &[u8])] = &[
+        (&["RPUSH l a b c"], "LSET l 1 xy", b"\x01\x0e\x01\x06\0\0\0\x01l\x01\x02xy"),
+        (&["RPUSH l a b c"], "LINSERT l AFTER a n", b"\x01\x0f\x01\x08\0\0\0\x01l\x01\x01n\x01\x01a"),
+        (&["RPUSH l a b c", "RPUSH l a"], "LREM l 0 a", b"\x01\x10\x01\x1f\0\0\0\x01l\0\0\0\0\0\0\0\0\x01a\x02\x08\0\0\0\0\0\0\0\0\x08\x03\0\0\0\0\0\0\0"),
+        (&[], "ZADD z 1.5 m", b"\x01\x11\x01\x0e\0\0\0\x01z\x01\x08\0\0\0\0\0\0\xf8?\x01m"),
+        (&["ZADD z 1 m"], "ZREM z m x", b"\x01\x12\x01\x05\0\0\0\x01z\x01\x01m"),
+        (&["SET k v"], "COPY k t DB 2", b"\x01\x13\x01\x05\0\0\0\x01k\x02\x01t"),
+        (&[], "SWAPDB 1 3", b"\x01\x14\x01\x01\0\0\0\x03"),
+        (&[], "XADD s 5-1 f v", b"\x01\x15\x01\x17\0\0\0\x01s\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\x01\x01f\x01v"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XTRIM s MAXLEN 1", b"\x01\x16\x01\x13\0\0\0\x01s\x01\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XDEL s 6 7", b"\x01\x17\x01\x14\0\0\0\x01s\x01\x10\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XSETID s 9-9 ENTRIESADDED 7 MAXDELETEDID 2", b"\x01\x18\x01+\0\0\0\x01s\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0"),
+        (&[], "XGROUP CREATE s g 3 MKSTREAM ENTRIESREAD 2", b"\x01\x18\x01+\0\0\0\x01s\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x19\x01\x1d\0\0\0\x01s\x01g\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x01"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1"], "XGROUP DESTROY s g", b"\x01\x1a\x01\x04\0\0\0\x01s\x01g"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1"], "XGROUP CREATECONSUMER s g w", b"\x01\x1b\x01\x0e\0\0\0\x01s\x01g\x01w\x07\0\0\0\0\0\0\0"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1", "XGROUP CREATECONSUMER s g w"], "XGROUP DELCONSUMER s g w", b"\x01\x1c\x01\x06\0\0\0\x01s\x01g\x01w"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1"], "XREADGROUP GROUP g w STREAMS s >", b"\x01\x1b\x01\x0e\0\0\0\x01s\x01g\x01w\x07\0\0\0\0\0\0\0\x19\x01\x1d\0\0\0\x01s\x01g\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\x1d\x01(\0\0\0\x01s\x01g\x01w\x01 \0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"),
+        (&["XADD s 5-1 f v", "XADD s 6-0 f w", "XGROUP CREATE s g 5-1", "XREADGROUP GROUP g w STREAMS s >"], "XACK s g 6-0", b"\x01\x1e\x01\x16\0\0\0\x01s\x01g\x01\x10\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0"),
+    ];
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for (before, line, expected) in golden {
+        let mut keyspace = Keyspace::new();
+        for line in *before {
+            let (reply, effects) = run(&keyspace, &words(line), 7);
+            assert!(!matches!(reply, Reply::Error(_)), "{line}: {reply:?}");
+            keyspace.apply(&effects);
+        }
+        let (reply, effects) = run(&keyspace, &words(line), 7);
+        let bytes = encoded(&effects);
+        assert_eq!(
+            bytes.escape_ascii().to_string(),
+            expected.escape_ascii().to_string(),
+            "{line}: {reply:?}"
+        );
+        assert_eq!(Effects::decode(&bytes).unwrap(), effects);
+    }
+}
+
+/// A stream that came from outside is one effect with all its bytes.
+#[test]
+fn a_restored_stream_is_one_effect() {
+    let mut keyspace = Keyspace::new();
+    for line in ["XADD s 5-1 f v", "XGROUP CREATE s g 0", "XREADGROUP GROUP g w STREAMS s >"] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (_, effects) = run(&keyspace, &words, 7);
+        keyspace.apply(&effects);
+    }
+    let args: [&[u8]; 2] = [b"DUMP", b"s"];
+    let dump = keyspace.decide(&Request { db: 1, args: &args }, 7).reply;
+    let Reply::Bulk(dump) = dump else { panic!("{dump:?}") };
+    let args: [&[u8]; 4] = [b"RESTORE", b"t", b"0", &dump];
+    let effects = keyspace.decide(&Request { db: 1, args: &args }, 7).effects;
+    let body = &dump[1..dump.len() - 10];
+    let length = u32::try_from(body.len() + 3).unwrap().to_le_bytes();
+    let len = u8::try_from(body.len()).unwrap();
+    let expected = [&[1, 31, 1], &length[..], b"\x01t", &[len], body].concat();
+    assert_eq!(encoded(&effects), expected);
+    keyspace.apply(&effects);
+    let read = |key: &str| {
+        let words = ["XINFO", "STREAM", key, "FULL"].map(str::to_owned);
+        run(&keyspace, &words, 7).0
+    };
+    assert_eq!(read("s"), read("t"));
+    // One that says another length of its node is no effect.
+    let mut damaged = expected;
+    damaged[29] ^= 1;
+    assert!(Effects::decode(&damaged).is_err());
 }
 
 /// A reader skips what it may and refuses what it must.

@@ -100,6 +100,43 @@ CALLS = [
 ]
 
 
+STREAM = "log:stream"
+
+
+async def streams(client):
+    """The stream tools, which only redis-mcp-server has; numbers of entries are times."""
+    calls = [
+        ("xadd", dict(key=STREAM, fields={"loss": "0.5", "step": 1}, expiration=300)),
+        ("xadd", dict(key=STREAM, fields={"loss": "0.4"})),
+        ("xrange", dict(key=STREAM, count=10)),
+        ("xrange", dict(key="none", count=10)),
+        ("xgroup_create", dict(key=STREAM, group_name="g", start_id="0")),
+        ("xgroup_create", dict(key=STREAM, group_name="g", start_id="0")),
+        ("xgroup_create", dict(key="new", group_name="g", start_id="$")),
+        ("xreadgroup", dict(key=STREAM, group_name="g", consumer_name="c", count=1)),
+        ("xreadgroup", dict(key=STREAM, group_name="g", consumer_name="c", count=5)),
+        ("xreadgroup", dict(key=STREAM, group_name="g", consumer_name="c", block_ms=20)),
+        ("xreadgroup", dict(key=STREAM, group_name="none", consumer_name="c")),
+    ]
+    ids = []
+    for tool, arguments in calls:
+        line = show(await client.call_tool(tool, arguments))
+        ids += [one for one in re.findall(r"[0-9]{13}-[0-9]+", line) if one not in ids]
+        print(json.dumps([tool, arguments]), re.sub(r"[0-9]{13}-[0-9]+", "ID", line))
+    for tool, arguments in [
+        ("xack", dict(key=STREAM, group_name="g", entry_ids=ids)),
+        ("xack", dict(key=STREAM, group_name="g", entry_ids=["0-1"])),
+        ("xdel", dict(key=STREAM, entry_id=ids[0])),
+        ("xdel", dict(key=STREAM, entry_id="0-1")),
+        ("xdel", dict(key=STREAM, entry_id="nonsense")),
+        ("xgroup_destroy", dict(key=STREAM, group_name="g")),
+        ("xgroup_destroy", dict(key=STREAM, group_name="g")),
+        ("type", dict(key=STREAM)),
+    ]:
+        line = show(await client.call_tool(tool, arguments))
+        print(tool, re.sub(r"[0-9]{13}-[0-9]+", "ID", line))
+
+
 @contextlib.asynccontextmanager
 async def session(how, *rest):
     if how == "stdio":
@@ -204,7 +241,7 @@ async def show_tools(client):
 async def main():
     what, *rest = sys.argv[1:]
     async with session(*rest) as client:
-        await {"replay": replay, "seed": seed, "progress": progress, "list": show_tools}[what](client)
+        await {"replay": replay, "streams": streams, "seed": seed, "progress": progress, "list": show_tools}[what](client)
 
 
 asyncio.run(main())

@@ -74,6 +74,24 @@ fn fill(connection: &mut Connection) -> Vec<String> {
         "ZADD zset 1 a -inf b +inf c 2.5 d 100000000000000000 e 1e-7 f -3 g".to_owned(),
     );
     put(connection, format!("ZADD bigzset 1.25 {} -7 x inf y", "m".repeat(100)));
+    for i in 0..250 {
+        put(connection, format!("XADD stream {}-{} loss 0.{i} step {i}", i / 3 + 1, i % 3));
+    }
+    put(connection, format!("XADD stream 700-1 other {long} n -70000"));
+    put(connection, format!("XADD bigstream 5-* f {longer}"));
+    for line in [
+        "XDEL stream 3-1 84-0",
+        "XGROUP CREATE stream g 0",
+        "XGROUP CREATE stream other $ ENTRIESREAD 9",
+        "XREADGROUP GROUP g w COUNT 120 STREAMS stream >",
+        "XREADGROUP GROUP g v COUNT 3 STREAMS stream >",
+        "XACK stream g 2-0 2-1",
+        "XDEL stream 4-0",
+        "XGROUP CREATE emptystream g 0 MKSTREAM",
+    ] {
+        connection.call(&line.split(' ').collect::<Vec<_>>());
+    }
+    keys.push("emptystream".to_owned());
     keys
 }
 
@@ -86,6 +104,7 @@ fn contents(connection: &mut Connection, key: &str) -> Vec<Reply> {
         "hash" => connection.call(&["HGETALL", key]),
         "set" => connection.call(&["SMEMBERS", key]),
         "zset" => connection.call(&["ZRANGE", key, "0", "-1", "WITHSCORES"]),
+        "stream" => connection.call(&["XINFO", "STREAM", key, "FULL", "COUNT", "0"]),
         other => panic!("{key} is {other}"),
     };
     match reply {

@@ -71,6 +71,19 @@ fn every_text_is_redis_mcp_servers() {
     }
 }
 
+/// The tools for streams, which are not the node's own, do on the node what they do on redis-server.
+#[test]
+fn the_official_servers_streams_are_redis_s() {
+    let (Some(python), Some(redis)) = (with_sdk(), Redis::start()) else { return };
+    let server = official_server(&python);
+    let run = |address: &str| {
+        agent(&["streams", "stdio", server.to_str().unwrap(), "--port", port(address)]).unwrap()
+    };
+    let theirs = run(&redis.address());
+    assert!(theirs.lines().count() > 15, "{theirs}");
+    assert_eq!(run(&Node::start().redis), theirs);
+}
+
 /// What its `publish` says ends in the lists, which its `lpush` cannot reach.
 #[test]
 fn the_official_server_publishes_progress() {

@@ -2,8 +2,7 @@
 
 use super::error::ParseError;
 use super::expr::{
-    Aggregate, AggregateOp, Binary, Cardinality, DurationExpr, Expr, Kind, Selector, Subquery,
-    ValueType,
+    Aggregate, AggregateOp, Binary, Cardinality, Expr, Kind, Selector, Subquery, ValueType,
 };
 use super::token::Span;
 use crate::func::{Function, Variadic};
@@ -15,10 +14,7 @@ pub(super) fn check(expr: &Expr) -> Checked {
         Kind::Number(_) | Kind::Text(_) => Ok(()),
         Kind::Paren(inner) => check(inner),
         Kind::Selector(selector) => check_selector(selector, expr.span),
-        Kind::Matrix(selector, range) => {
-            check_selector(selector, expr.span)?;
-            positive(range, expr.span)
-        }
+        Kind::Matrix(selector, _) => check_selector(selector, expr.span),
         Kind::Subquery(subquery) => check_subquery(subquery, expr.span),
         Kind::Unary(_, inner) => {
             check(inner)?;
@@ -51,18 +47,6 @@ fn check_selector(selector: &Selector, span: Span) -> Checked {
     Ok(())
 }
 
-fn positive(duration: &DurationExpr, span: Span) -> Checked {
-    if !duration.is_constant() {
-        return Ok(());
-    }
-    let context = super::duration_expr::DurationContext { step: 0, range: 0 };
-    match duration.millis(context) {
-        Ok(millis) if millis > 0 => Ok(()),
-        Ok(_) => fault(span, "duration must be greater than 0"),
-        Err(reason) => fault(span, reason),
-    }
-}
-
 fn check_subquery(subquery: &Subquery, span: Span) -> Checked {
     check(&subquery.expr)?;
     let inner = subquery.expr.value_type();
@@ -71,8 +55,7 @@ fn check_subquery(subquery: &Subquery, span: Span) -> Checked {
             format!("subquery is only allowed on instant vector, got {} instead", inner.short());
         return fault(span, text);
     }
-    positive(&subquery.range, span)?;
-    subquery.step.as_ref().map_or(Ok(()), |step| positive(step, span))
+    Ok(())
 }
 
 fn expect_type(expr: &Expr, want: ValueType, place: &str) -> Checked {
@@ -141,15 +124,15 @@ fn check_aggregate(aggregate: &Aggregate) -> Checked {
 }
 
 fn check_binary(binary: &Binary, span: Span) -> Checked {
-    let Binary { op, left, right, returns_bool, matching } = binary;
+    let Binary { op, op_span, left, right, returns_bool, matching } = binary;
     check(left)?;
     check(right)?;
     let (l, r) = (left.value_type(), right.value_type());
     if *returns_bool && !op.is_comparison() {
-        return fault(span, "bool modifier can only be used on comparison operators");
+        return fault(*op_span, "bool modifier can only be used on comparison operators");
     }
     if op.is_comparison() && !returns_bool && l == ValueType::Scalar && r == ValueType::Scalar {
-        return fault(span, "comparisons between scalars must use BOOL modifier");
+        return fault(*op_span, "comparisons between scalars must use BOOL modifier");
     }
     let operand = |t: ValueType| matches!(t, ValueType::Scalar | ValueType::Vector);
     for side in [left, right] {
@@ -162,7 +145,7 @@ fn check_binary(binary: &Binary, span: Span) -> Checked {
         && let Some(both) = matching.include.iter().find(|l| matching.labels.contains(l))
     {
         let text = format!("label {both:?} must not occur in ON and GROUP clause at once");
-        return fault(span, text);
+        return fault(*op_span, text);
     }
     let vectors = l == ValueType::Vector && r == ValueType::Vector;
     let filled = matching.fill_left.is_some() || matching.fill_right.is_some();

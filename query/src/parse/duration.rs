@@ -40,6 +40,30 @@ pub fn parse(text: &str) -> Result<i64, String> {
     Ok(total)
 }
 
+/// Whether a text is a fraction of a unit, as `1.5h`.
+pub(crate) fn is_fraction(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = text.get(..text.len() - unit.len()).unwrap_or("");
+    let parts = number.split_once('.');
+    UNITS.iter().any(|u| u.0 == unit) && parts.is_some_and(|(a, b)| digits(a) && digits(b))
+}
+
+/// Whether a text is a duration but for the order of its units, or for its size.
+pub(crate) fn looks_like_one(text: &str) -> bool {
+    let unit = |text: &str| UNITS.iter().any(|u| u.0 == text);
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let letters = rest.bytes().skip(digits).take_while(u8::is_ascii_lowercase).count();
+        if digits == 0 || !unit(rest.get(digits..digits + letters).unwrap_or("")) {
+            return false;
+        }
+        rest = rest.get(digits + letters..).unwrap_or("");
+    }
+    true
+}
+
 /// The shortest text that parses to this duration.
 pub(crate) fn format(millis: i64) -> String {
     if millis == 0 {

@@ -154,7 +154,8 @@ impl Parser<'_> {
 
     /// `offset d`: one operand, with one sign at most.
     pub(super) fn offset(&mut self, expr: &mut Expr) -> Parsed<()> {
-        let keyword = self.next();
+        let span = expr.span;
+        self.next();
         let negative = self.peek() == &Token::Sub;
         if negative || self.peek() == &Token::Add {
             self.next();
@@ -168,10 +169,10 @@ impl Parser<'_> {
         let shift = shift_of(expr).ok_or_else(|| {
             let text = "offset modifier must be preceded by an instant vector selector or range \
                         vector selector or a subquery";
-            ParseError::at(keyword, text)
+            ParseError::at(span, text)
         })?;
         if shift.offset.replace(operand).is_some() {
-            return Err(ParseError::at(keyword, "offset may not be set multiple times"));
+            return Err(ParseError::at(span, "offset may not be set multiple times"));
         }
         self.end_at_last(expr);
         Ok(())
@@ -179,12 +180,13 @@ impl Parser<'_> {
 
     /// `@ t`, `@ start()`, `@ end()`.
     pub(super) fn at_modifier(&mut self, expr: &mut Expr) -> Parsed<()> {
-        let sign = self.next();
+        let span = expr.span;
+        self.next();
         let at = if self.word_is("start") || self.word_is("end") {
             let at = if self.word_is("start") { At::Start } else { At::End };
             self.next();
-            self.expect(&Token::LeftParen, "@", "\"(\"")?;
-            self.expect(&Token::RightParen, "@", "\")\"")?;
+            self.expect(&Token::LeftParen, "@", "timestamp")?;
+            self.expect(&Token::RightParen, "@", "timestamp")?;
             at
         } else {
             if !matches!(
@@ -194,15 +196,15 @@ impl Parser<'_> {
                 return Err(self.unexpected("@", "timestamp"));
             }
             let seconds = self.signed_number("@")?;
-            At::Time(timestamp(seconds, sign)?)
+            At::Time(timestamp(seconds, span)?)
         };
         let shift = shift_of(expr).ok_or_else(|| {
             let text = "@ modifier must be preceded by an instant vector selector or range vector \
                         selector or a subquery";
-            ParseError::at(sign, text)
+            ParseError::at(span, text)
         })?;
         if shift.at.replace(at).is_some() {
-            return Err(ParseError::at(sign, "@ <timestamp> may not be set multiple times"));
+            return Err(ParseError::at(span, "@ <timestamp> may not be set multiple times"));
         }
         self.end_at_last(expr);
         Ok(())

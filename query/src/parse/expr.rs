@@ -163,6 +163,8 @@ pub enum AggregateOp {
 pub struct Binary {
     /// Which.
     pub op: BinaryOp,
+    /// Where it is written.
+    pub op_span: Span,
     /// Left.
     pub left: Expr,
     /// Right.

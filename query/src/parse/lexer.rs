@@ -68,7 +68,8 @@ impl Lexer<'_> {
                 Token::LeftParen
             }
             ')' => {
-                let here = Span { start, end: self.at };
+                // Prometheus tells of it once it has passed it.
+                let here = Span { start: self.at, end: self.at };
                 self.parens = self
                     .parens
                     .checked_sub(1)
@@ -112,7 +113,7 @@ impl Lexer<'_> {
             '!' if self.take('=') => Token::NotEqual,
             '!' if self.take('~') => Token::NotRegex,
             '!' => {
-                let next = self.peek().map_or("end of input".to_owned(), |c| format!("'{c}'"));
+                let next = self.peek().map_or("end of input".to_owned(), quoted);
                 let text = format!("unexpected character after '!': {next}");
                 return Err(self.fault(start, &text));
             }
@@ -123,10 +124,12 @@ impl Lexer<'_> {
             '>' if self.take('/') => Token::TrimLower,
             '>' => Token::Greater,
             other if self.braces => {
-                let text = format!("unexpected character inside braces: '{other}'");
+                let text = format!("unexpected character inside braces: {}", quoted(other));
                 return Err(self.fault(start, &text));
             }
-            other => return Err(self.fault(start, &format!("unexpected character: '{other}'"))),
+            other => {
+                return Err(self.fault(start, &format!("unexpected character: {}", quoted(other))));
+            }
         })
     }
 
@@ -146,9 +149,16 @@ impl Lexer<'_> {
         if let Some(number) = parse_number(text) {
             return Ok(Token::Number(number));
         }
-        duration::parse(text).map(Token::Duration).map_err(|_| {
+        duration::parse(text).map(Token::Duration).map_err(|reason| {
             let span = Span { start, end: self.at };
-            ParseError::at(span, format!("bad number or duration syntax: {text:?}"))
+            let text = if duration::looks_like_one(text) {
+                reason
+            } else if duration::is_fraction(text) {
+                format!("unknown unit \".\" in duration {text:?}")
+            } else {
+                format!("bad number or duration syntax: {text:?}")
+            };
+            ParseError::at(span, text)
         })
     }
 
@@ -185,9 +195,41 @@ impl Lexer<'_> {
                 return Err(self.fault(start, "unterminated quoted string"));
             }
             if quote != '`' && c == '\\' {
-                self.at += self.peek().map_or(0, char::len_utf8);
+                self.escape(quote).map_err(|text| self.fault(start, &text))?;
             }
         }
+    }
+
+    /// Steps over what a backslash begins; a digit too few leaves what comes instead.
+    fn escape(&mut self, quote: char) -> Result<(), String> {
+        const OPEN: &str = "escape sequence not terminated";
+        let c = self.peek().ok_or(OPEN)?;
+        let (digits, radix) = match c {
+            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\' => (0, 16),
+            _ if c == quote => (0, 16),
+            '0'..='7' => (3, 8),
+            'x' => (2, 16),
+            'u' => (4, 16),
+            'U' => (8, 16),
+            other => return Err(format!("unknown escape sequence {}", code_point(other))),
+        };
+        if radix == 16 {
+            self.at += c.len_utf8();
+        }
+        let mut value = 0_u64;
+        for _ in 0..digits {
+            let c = self.peek().ok_or(OPEN)?;
+            let digit = c
+                .to_digit(radix)
+                .ok_or_else(|| format!("illegal character {} in escape sequence", code_point(c)))?;
+            value = value * u64::from(radix) + u64::from(digit);
+            self.at += 1;
+        }
+        let most = if digits < 4 { 255 } else { u64::from(u32::from(char::MAX)) };
+        if value > most || (0xd800..0xe000).contains(&value) {
+            return Err("escape sequence is an invalid Unicode code point".to_owned());
+        }
+        Ok(())
     }
 
     fn skip_blanks(&mut self) {
@@ -227,10 +269,38 @@ impl Lexer<'_> {
     }
 }
 
+/// A character as Go quotes it.
+fn quoted(c: char) -> String {
+    match c {
+        '\'' | '\\' | '\n' | '\r' | '\t' => format!("'{}'", c.escape_default()),
+        '\x07' => r"'\a'".to_owned(),
+        '\x08' => r"'\b'".to_owned(),
+        '\x0b' => r"'\v'".to_owned(),
+        '\x0c' => r"'\f'".to_owned(),
+        c if u32::from(c) < 0x20 || c == '\x7f' => format!(r"'\x{:02x}'", u32::from(c)),
+        c => format!("'{c}'"),
+    }
+}
+
+/// A character by its number, as Go's `%#U` has it.
+fn code_point(c: char) -> String {
+    let number = format!("U+{:04X}", u32::from(c));
+    if c.is_control() { number } else { format!("{number} '{c}'") }
+}
+
 /// A number literal: decimal, hexadecimal, octal with a leading zero, with underscores.
 fn parse_number(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
-    let digits = lower.replace('_', "");
+    let hex = lower.starts_with("0x");
+    let is_digit =
+        |c: char| if hex { c.is_ascii_hexdigit() || c == 'x' } else { c.is_ascii_digit() };
+    let parts: Vec<&str> = lower.split('_').collect();
+    let between =
+        |pair: &[&str]| matches!(pair, [a, b] if a.ends_with(is_digit) && b.starts_with(is_digit));
+    if !parts.windows(2).all(between) {
+        return None;
+    }
+    let digits = parts.concat();
     if let Some(hex) = digits.strip_prefix("0x") {
         return u64::from_str_radix(hex, 16).ok().map(|n| n as f64);
     }

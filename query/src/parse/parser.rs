@@ -1,10 +1,11 @@
 //! The Pratt parser. `-a ^ b` is `-(a ^ b)`, modifiers bind to the primary before them.
 
 use super::MAX_DEPTH;
+use super::duration_expr::DurationContext;
 use super::error::ParseError;
 use super::expr::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Cardinality, Edges, Expr, Kind, Matching, Selector,
-    Shift, Subquery,
+    Aggregate, AggregateOp, Binary, BinaryOp, Cardinality, DurationExpr, Edges, Expr, Kind,
+    Matching, Selector, Shift, Subquery,
 };
 use super::text::unquote;
 use super::token::{AGGREGATORS, Lexeme, Span, Token};
@@ -21,6 +22,9 @@ pub(super) struct Parser<'a> {
 
 type Parsed<T> = Result<T, ParseError>;
 
+/// The only words that name no metric without quotes.
+const NO_METRICS: [&str; 6] = ["atan2", "bool", "on", "ignoring", "group_left", "group_right"];
+
 impl<'a> Parser<'a> {
     pub(super) fn new(input: &'a str, lexemes: Vec<Lexeme>) -> Parser<'a> {
         Parser { input, lexemes, at: 0, depth: 0, height: 0 }
@@ -28,7 +32,11 @@ impl<'a> Parser<'a> {
 
     pub(super) fn whole(&mut self) -> Parsed<Expr> {
         if self.peek() == &Token::End {
-            return Err(ParseError::nowhere("no expression found in input"));
+            let text = "no expression found in input";
+            return Err(match self.input {
+                "" => ParseError::nowhere(text),
+                _ => ParseError::at(Span::default(), text),
+            });
         }
         let expr = self.expression(0)?;
         if self.peek() != &Token::End {
@@ -46,13 +54,13 @@ impl<'a> Parser<'a> {
                 if op.precedence() <= above {
                     break;
                 }
-                parser.next();
+                let op_span = parser.next();
                 let (returns_bool, matching) = parser.operator_modifiers(op)?;
                 let right_above =
                     if op == BinaryOp::Pow { op.precedence() - 1 } else { op.precedence() };
                 let right = parser.expression(right_above)?;
                 let span = left.span.to(right.span);
-                let binary = Binary { op, left, right, returns_bool, matching };
+                let binary = Binary { op, op_span, left, right, returns_bool, matching };
                 left = Expr { kind: Kind::Binary(Box::new(binary)), span };
                 height = height.max(parser.height);
                 parser.grown(&mut height)?;
@@ -183,8 +191,7 @@ impl<'a> Parser<'a> {
         } else if after.is_some_and(|l| l.token == Token::LeftParen) {
             return self.call(&word, span);
         }
-        let operator = matches!(lower.as_str(), "and" | "or" | "unless" | "atan2");
-        if operator && after.is_none_or(|l| l.token != Token::LeftBrace) {
+        if NO_METRICS.contains(&lower.as_str()) {
             return Err(self.unexpected("", ""));
         }
         self.next();
@@ -281,7 +288,7 @@ impl<'a> Parser<'a> {
         let mut labels = Vec::new();
         while self.peek() != &Token::RightParen {
             match self.peek() {
-                Token::Name => {
+                Token::Name if !self.word_is("without") => {
                     labels.push(self.word().to_owned());
                     self.next();
                 }
@@ -386,14 +393,14 @@ impl<'a> Parser<'a> {
     /// `[range]` or `[range:step]` after an expression.
     fn bracket(&mut self, expr: Expr) -> Parsed<Expr> {
         let mut height = self.height;
-        self.next();
-        let range = self.duration_expression(0)?;
+        let open = self.next();
+        let range = self.positive_duration()?;
         let step = if self.peek() == &Token::Colon {
             self.next();
             if self.peek() == &Token::RightBracket {
                 Some(None)
             } else {
-                Some(Some(self.duration_expression(0)?))
+                Some(Some(self.positive_duration()?))
             }
         } else {
             None
@@ -406,13 +413,27 @@ impl<'a> Parser<'a> {
                 let shift = Shift::default();
                 Kind::Subquery(Box::new(Subquery { expr, range, step, shift }))
             }
-            None => Kind::Matrix(self.range_of(expr)?, range),
+            None => Kind::Matrix(self.range_of(expr, open.to(end))?, range),
         };
         Ok(Expr { kind, span })
     }
 
-    fn range_of(&self, expr: Expr) -> Parsed<Box<Selector>> {
-        let fault = |text: &str| Err(ParseError::at(expr.span, text));
+    /// A duration that is not known to be zero or less.
+    fn positive_duration(&mut self) -> Parsed<DurationExpr> {
+        let start = self.span();
+        let duration = self.duration_expression(0)?;
+        if duration.is_constant() {
+            match duration.millis(DurationContext { step: 0, range: 0 }) {
+                Ok(millis) if millis > 0 => {}
+                Ok(_) => return Err(ParseError::at(start, "duration must be greater than 0")),
+                Err(reason) => return Err(ParseError::at(start, reason)),
+            }
+        }
+        Ok(duration)
+    }
+
+    fn range_of(&self, expr: Expr, bracket: Span) -> Parsed<Box<Selector>> {
+        let fault = |text: &str| Err(ParseError::at(bracket, text));
         let Kind::Selector(selector) = expr.kind else {
             return fault("ranges only allowed for vector selectors");
         };

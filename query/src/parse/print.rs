@@ -157,7 +157,9 @@ fn name_text(name: &str) -> String {
     let mut chars = name.chars();
     let plain = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if plain { name.to_owned() } else { quoted(name) }
+    // The one keyword that a list of labels does not take for a label.
+    let keyword = name.eq_ignore_ascii_case("without");
+    if plain && !keyword { name.to_owned() } else { quoted(name) }
 }
 
 fn names(labels: &[String]) -> String {

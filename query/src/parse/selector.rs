@@ -101,14 +101,6 @@ impl Parser<'_> {
             Token::Regex => MatchOp::Regex,
             Token::NotRegex => MatchOp::NotRegex,
             Token::Comma | Token::RightBrace if quoted => {
-                let earlier = matchers.iter().find(|m| m.name() == METRIC_NAME);
-                if let Some(earlier) = earlier {
-                    let text = format!(
-                        "metric name must not be set twice: {:?} or {name:?}",
-                        earlier.value()
-                    );
-                    return Err(ParseError::at(span, text));
-                }
                 matchers.push(Matcher::equal(METRIC_NAME, name));
                 return Ok(());
             }

@@ -80,11 +80,21 @@ pub(super) fn decode(
     let lengths = get_lengths(reader)?;
     let table = table_of(&lengths).ok_or_else(|| reader.error("not a prefix code"))?;
     let mut bits = BitReader::new(reader.prefixed()?);
-    out.extend((0..n).map(|_| {
-        let number = bits.number(&table);
-        let distance = if zigzag { unzigzag(number) } else { number.cast_signed() };
-        base.wrapping_add(distance)
-    }));
+    let start = out.len();
+    out.resize(start + n, 0);
+    let numbers = &mut out[start..];
+    let most = table.iter().map(|entry| u32::from(entry.length + entry.plain)).max().unwrap_or(1);
+    if most <= WHOLE_BITS {
+        // As many at a time as are sure to be whole in one word.
+        let groups = numbers.chunks_mut((WHOLE_BITS / most) as usize);
+        groups.for_each(|group| bits.numbers(&table, group));
+    } else {
+        numbers.iter_mut().for_each(|number| *number = bits.number(&table).cast_signed());
+    }
+    for number in numbers {
+        let distance = if zigzag { unzigzag(number.cast_unsigned()) } else { *number };
+        *number = base.wrapping_add(distance);
+    }
     if bits.at > bits.bytes.len() * 8 {
         return Err(reader.error("a coded column ends too early"));
     }
@@ -186,7 +196,7 @@ fn codes_of(lengths: &[u8]) -> Vec<u64> {
     codes
 }
 
-/// What the next [`MOST_BITS`] bits begin with.
+/// What bits begin with.
 #[derive(Clone, Copy)]
 struct Entry {
     /// The least number of the class.
@@ -197,8 +207,8 @@ struct Entry {
     plain: u8,
 }
 
-/// An entry for every [`MOST_BITS`] bits; `None` if the lengths are those of no code.
-fn table_of(lengths: &[u8]) -> Option<Box<[Entry; 1 << MOST_BITS]>> {
+/// An entry for all bits that the longest code may have; `None` if the lengths are those of no code.
+fn table_of(lengths: &[u8]) -> Option<Vec<Entry>> {
     let room =
         |length: &u8| if *length == 0 { 0 } else { 1_u64 << (MOST_BITS - u32::from(*length)) };
     let used: u64 = lengths.iter().map(room).sum();
@@ -206,7 +216,8 @@ fn table_of(lengths: &[u8]) -> Option<Box<[Entry; 1 << MOST_BITS]>> {
     if used != 1 << MOST_BITS && !alone {
         return None;
     }
-    let mut table = Box::new([Entry { start: 0, length: 1, plain: 0 }; 1 << MOST_BITS]);
+    let longest = lengths.iter().copied().max().unwrap_or(1);
+    let mut table = vec![Entry { start: 0, length: 1, plain: 0 }; 1 << longest];
     for (class, (code, length)) in codes_of(lengths).iter().zip(lengths).enumerate() {
         let length = *length;
         if length > 0 {
@@ -298,20 +309,30 @@ impl<'a> BitReader<'a> {
         BitReader { bytes, at: 0 }
     }
 
-    /// The next number: a code, which says how many plain bits follow.
+    /// The next numbers, all of which lie in [`WHOLE_BITS`] bits.
     #[inline]
-    fn number(&mut self, table: &[Entry; 1 << MOST_BITS]) -> u64 {
-        let word = self.word(self.at);
-        let Entry { start, length, plain } = table[word as usize % table.len()];
-        let (length, plain) = (u32::from(length), u32::from(plain));
-        let low = if length + plain <= WHOLE_BITS {
-            word >> length
-        } else {
-            self.word(self.at + length as usize) & low_bits(WHOLE_BITS)
-                | self.word(self.at + (length + WHOLE_BITS) as usize) << WHOLE_BITS
-        };
-        self.at += (length + plain) as usize;
-        start + (low & low_bits(plain))
+    fn numbers(&mut self, table: &[Entry], out: &mut [i64]) {
+        let (mut word, mut used) = (self.word(self.at), 0);
+        let mask = table.len() - 1;
+        for number in out {
+            let Entry { start, length, plain } = table[word as usize & mask];
+            let low = word >> length & low_bits(u32::from(plain));
+            *number = start.wrapping_add(low).cast_signed();
+            let bits = length + plain;
+            word >>= bits;
+            used += usize::from(bits);
+        }
+        self.at += used;
+    }
+
+    /// The next number, however long: a code, which says how many plain bits follow.
+    fn number(&mut self, table: &[Entry]) -> u64 {
+        let Entry { start, length, plain } = table[self.word(self.at) as usize & (table.len() - 1)];
+        self.at += usize::from(length);
+        let low = self.word(self.at) & low_bits(WHOLE_BITS)
+            | self.word(self.at + WHOLE_BITS as usize) << WHOLE_BITS;
+        self.at += usize::from(plain);
+        start + (low & low_bits(u32::from(plain)))
     }
 
     /// The bits from a place on, [`WHOLE_BITS`] of them at least.

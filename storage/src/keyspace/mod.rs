@@ -14,6 +14,7 @@ pub mod extract;
 pub mod feed;
 mod float;
 mod glob;
+mod hyperloglog;
 mod list;
 mod listpack;
 mod long;

@@ -271,10 +271,11 @@ impl<'a> Reader<'a> {
     }
 
     fn class_item(&mut self, class: &str) -> Result<(), String> {
-        if self.rest.starts_with("[:")
-            && let Some(end) = self.rest.find(":]")
+        if let Some(after) = self.rest.strip_prefix("[:")
+            && let Some(length) = after.find(":]")
         {
-            let name = self.rest[2..end].trim_start_matches('^');
+            let (name, end) = (&after[..length], length + 2);
+            let name = name.strip_prefix('^').unwrap_or(name);
             if !POSIX.contains(&name) {
                 return Err(refused("invalid character class range", &self.rest[..end + 2]));
             }
@@ -422,6 +423,7 @@ mod tests {
             ("a{,2}", "a{,2}", "aa"),
             ("a{2,3}?", "aaa", "a"),
             ("[[]a", "[a", "a"),
+            ("[[:]+", "[:", "]"),
             ("[a&&b]", "&", "c"),
             ("[]a]", "]", "b"),
             ("[a-]", "-", "b"),

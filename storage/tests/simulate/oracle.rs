@@ -258,16 +258,20 @@ const EMPTY: u64 = 0;
 
 /// All keys but the list and the text, in one number: a key of each type, and one that expires.
 pub(crate) fn print(store: &Store) -> u64 {
-    const LOOKS: [&[&[u8]]; 6] = [
+    const LOOKS: [&[&[u8]]; 8] = [
         &[b"HGETALL", b"hash"],
         &[b"SMEMBERS", b"set"],
         &[b"ZRANGE", b"zset", b"0", b"-1", b"WITHSCORES"],
         &[b"LRANGE", b"list", b"0", b"-1"],
+        &[b"XINFO", b"STREAM", b"stream", b"FULL", b"COUNT", b"0"],
+        &[b"GET", b"counter"],
         &[b"GET", b"mortal"],
         &[b"PEXPIRETIME", b"mortal"],
     ];
     let ask = |args: &[&[u8]]| store.execute(&Request { db: 0, args }, 0, &Elements).reply;
-    if ask(&[b"EXISTS", b"hash", b"set", b"zset", b"list", b"mortal"]) == Reply::Integer(0) {
+    const KEYS: [&[u8]; 8] =
+        [b"EXISTS", b"hash", b"set", b"zset", b"list", b"mortal", b"stream", b"counter"];
+    if ask(&KEYS) == Reply::Integer(0) {
         return EMPTY;
     }
     let mut print = DefaultHasher::new();

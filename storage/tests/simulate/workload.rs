@@ -206,7 +206,16 @@ impl Run {
             format!("SET mortal {value} PXAT {until}"),
             "PERSIST mortal".to_owned(),
             "RENAME zset set".to_owned(),
+            format!("XADD stream * n {value} value text{n}"),
+            format!("XADD stream MAXLEN ~ 150 * n {value}"),
+            format!("XTRIM stream MAXLEN {n}"),
+            "XGROUP CREATE stream group 0 MKSTREAM".to_owned(),
+            format!("XREADGROUP GROUP group c{n} COUNT 2 STREAMS stream >"),
+            format!("XAUTOCLAIM stream group c{n} 0 0 COUNT 2"),
+            format!("XGROUP DELCONSUMER stream group c{n}"),
+            format!("PFADD counter {value}"),
             "DEL hash zset".to_owned(),
+            "DEL stream counter".to_owned(),
         ];
         let line = &lines[self.random.below(lines.len() as u64) as usize];
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();

@@ -4,11 +4,14 @@
 //! effects there and gives the reply; it changes nothing.
 
 mod algebra;
+mod bitfield;
+mod bits;
 mod blocking;
 mod dump;
 mod expire;
 mod geo;
 mod hash;
+mod hll;
 mod keys;
 mod list;
 mod number;
@@ -83,6 +86,11 @@ pub static COMMANDS: &[Command] = &{
     const W: bool = true;
     [
         command("append", 3, W, string::append, "Appends to a string."),
+        command("bitcount", -2, R, bits::bitcount, "Counts the bits that are set."),
+        command("bitfield", -2, W, bitfield::bitfield, "Reads and changes numbers of some bits."),
+        command("bitfield_ro", -2, R, bitfield::bitfield_ro, "Reads numbers of some bits."),
+        reading(command("bitop", -4, W, bits::bitop, "Combines strings bit by bit.")),
+        command("bitpos", -3, R, bits::bitpos, "Finds the first bit that is set or not."),
         waiting(command("blmove", 6, W, blocking::blmove, "Moves an element, waiting for it.")),
         waiting(command("blmpop", -5, W, blocking::blmpop, "Takes elements, waiting for them.")),
         waiting(command("blpop", -3, W, blocking::blpop, "Takes from the head, waiting for it.")),
@@ -125,6 +133,30 @@ pub static COMMANDS: &[Command] = &{
         command("geodist", -4, R, geo::geodist, "Says how far two places are apart."),
         command("geohash", -2, R, geo::geohash, "Gives the geohashes of places."),
         command("geopos", -2, R, geo::geopos, "Gives where places are."),
+        reading(command("georadius", -6, W, geo::georadius, "Finds places around a place.")),
+        command("georadius_ro", -6, R, geo::georadius_ro, "Finds places around a place."),
+        reading(command(
+            "georadiusbymember",
+            -5,
+            W,
+            geo::georadiusbymember,
+            "Finds places around a member.",
+        )),
+        command(
+            "georadiusbymember_ro",
+            -5,
+            R,
+            geo::georadiusbymember_ro,
+            "Finds places around a member.",
+        ),
+        command("geosearch", -7, R, geo::geosearch, "Finds places in a circle or box."),
+        reading(command(
+            "geosearchstore",
+            -8,
+            W,
+            geo::geosearchstore,
+            "Stores places in a circle or box.",
+        )),
         command("get", 2, R, string::get, "Gives a string."),
         command("getbit", 3, R, string::getbit, "Gives a bit."),
         reading(command("getdel", 2, W, string::getdel, "Gives a string and deletes it.")),
@@ -175,6 +207,9 @@ pub static COMMANDS: &[Command] = &{
         command("pexpire", -3, W, expire::pexpire, "Lets a key live for ms."),
         command("pexpireat", -3, W, expire::pexpireat, "Lets a key live until."),
         command("pexpiretime", 2, R, expire::pexpiretime, "Says until when."),
+        command("pfadd", -2, W, hll::pfadd, "Counts distinct elements."),
+        command("pfcount", -2, R, hll::pfcount, "Says how many distinct elements there were."),
+        reading(command("pfmerge", -2, W, hll::pfmerge, "Unites counters of distinct elements.")),
         command("psetex", 4, W, string::psetex, "Sets a string for milliseconds."),
         command("pttl", 2, R, expire::pttl, "Says for how long, in ms."),
         command("randomkey", 1, R, keys::randomkey, "Gives some key."),

@@ -130,7 +130,7 @@ pub(super) fn append(cx: &mut Context<'_>) -> Outcome {
 }
 
 /// Bytes a string may have: Redis's `proto-max-bulk-len`.
-const MAX_STRING: usize = 512 << 20;
+pub(super) const MAX_STRING: usize = 512 << 20;
 
 fn within(len: usize) -> Result<(), Refusal> {
     let refusal = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
@@ -415,7 +415,8 @@ pub(super) fn setbit(cx: &mut Context<'_>) -> Outcome {
     };
     let key = cx.arg(1);
     let mut string = cx.string(key)?.map_or_else(Vec::new, |string| string.to_vec());
-    if string.len() <= byte {
+    let longer = string.len() <= byte;
+    if longer {
         string.resize(byte + 1, 0);
     }
     let mut was = false;
@@ -423,7 +424,9 @@ pub(super) fn setbit(cx: &mut Context<'_>) -> Outcome {
         was = *byte & mask != 0;
         *byte = if on { *byte | mask } else { *byte & !mask };
     }
-    cx.effects.string_set(cx.db, key, &string, true);
+    if longer || was != on {
+        cx.effects.string_set(cx.db, key, &string, true);
+    }
     Ok(Reply::Integer(was.into()))
 }
 

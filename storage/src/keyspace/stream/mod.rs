@@ -214,7 +214,8 @@ impl Stream {
             }
         }
         self.len += 1;
-        self.added += 1;
+        // Anybody may have set it to any number.
+        self.added = self.added.wrapping_add(1);
         self.last = id;
         if self.len == 1 {
             self.first = id;
@@ -286,7 +287,7 @@ impl Stream {
         let before = self.added.wrapping_sub(self.len);
         match id.cmp(&self.first) {
             std::cmp::Ordering::Less => Some(before),
-            std::cmp::Ordering::Equal => Some(before + 1),
+            std::cmp::Ordering::Equal => Some(before.wrapping_add(1)),
             std::cmp::Ordering::Greater => None,
         }
     }
@@ -304,7 +305,7 @@ impl Stream {
     /// What a group is after an entry was delivered to it: its last number, and how many it has read.
     pub(crate) fn reads(&self, read: Option<u64>, id: StreamId) -> Option<u64> {
         match read {
-            Some(read) if !self.has_holes_from(id) => Some(read + 1),
+            Some(read) if !self.has_holes_from(id) => Some(read.wrapping_add(1)),
             known if self.added == 0 => known,
             _ => self.added_up_to(id),
         }
