@@ -16,7 +16,7 @@ pub(crate) use admit::Window;
 pub(crate) use alias::{Aliases, Spelling, Target};
 pub(crate) use chunk::HeadChunk;
 pub(crate) use series::{Captured, MemSeries};
-pub(crate) use shard::{Admitting, Shard};
+pub(crate) use shard::{Admitting, Order, Shard};
 
 use cardinality::Cardinality;
 
