@@ -8,6 +8,7 @@ use crate::exemplars::Ring;
 use crate::feed::Stream;
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS, Sealer};
 use crate::keyspace::{Keyspace, Looks, View};
+use crate::maintain::SLOTS_AT_A_TIME;
 use crate::metadata::Book;
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
 use crate::mutants::{Mutant, planted};
@@ -206,19 +207,32 @@ struct Taken {
     captured: Captured,
 }
 
-fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<*const HeadChunk>) {
-    let (applied, series) = {
-        let shard = head.lock(number);
-        let take = |(_, s): (u32, &MemSeries)| Taken {
-            id: s.id,
-            lookback: s.lookback(),
-            labels: s.labels.clone(),
-            newest: s.newest,
-            touched: s.touched,
-            captured: s.capture(),
-        };
-        (shard.applied, shard.iter().map(take).collect::<Vec<_>>())
+/// Takes a shard in stretches, so that no append waits for all of it. What is applied between two of them is
+/// in some series and not in others: the position is that of the first stretch, and each series says up to
+/// where it was applied itself.
+fn take_shard(head: &Head, number: usize) -> (WalPosition, Vec<Taken>) {
+    let take = |(_, s): (u32, &MemSeries)| Taken {
+        id: s.id,
+        lookback: s.lookback(),
+        labels: s.labels.clone(),
+        newest: s.newest,
+        touched: s.touched,
+        captured: s.capture(),
     };
+    let (mut applied, mut series, mut at) = (None, Vec::new(), 0);
+    loop {
+        let shard = head.lock(number);
+        let from = *applied.get_or_insert(shard.applied);
+        if at >= shard.slots() {
+            return (from, series);
+        }
+        series.extend(shard.iter_in(at..at + SLOTS_AT_A_TIME).map(take));
+        at += SLOTS_AT_A_TIME;
+    }
+}
+
+fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<*const HeadChunk>) {
+    let (applied, series) = take_shard(head, number);
     put_varint(out, number as u64);
     let boast = if planted(Mutant::CheckpointBoasts) { 300 } else { 0 };
     put_varint(out, applied.0 + boast);

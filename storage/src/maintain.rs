@@ -25,7 +25,7 @@ const PLAN_INTERVAL: Timestamp = 60_000;
 /// back-fills gather.
 const QUIET: Timestamp = 120_000;
 /// Series of a shard that are sealed for a cut before an append may go on.
-const SLOTS_AT_A_TIME: u32 = 512;
+pub(crate) const SLOTS_AT_A_TIME: u32 = 512;
 /// Ranges cut in one run.
 const CUTS_PER_RUN: usize = 8;
 

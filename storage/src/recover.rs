@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::block::{self, Block, BlockError, PageCache, Tombstone};
 use crate::checkpoint::{self, CheckpointError, Contents};
 use crate::disk::{Disk, DiskError};
-use crate::head::{Head, SHARDS};
+use crate::head::{Head, Order, SHARDS, Shard};
 use crate::keyspace::Effects;
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
@@ -109,9 +109,11 @@ impl Recovering {
         let from = self.manifest.checkpoint.map_or(WalPosition(0), |c| c.position);
         let mut failed = None;
         let (head, contents, tombstones) = (&self.head, &mut self.contents, &mut self.tombstones);
+        let mut replaying: [Replaying; SHARDS] =
+            std::array::from_fn(|number| Replaying::begin(&self.head.lock(number)));
         let mut visit = |record: Logged<Record>| {
             if failed.is_none()
-                && let Err(error) = replay(head, contents, tombstones, record)
+                && let Err(error) = replay(head, &mut replaying, contents, tombstones, record)
             {
                 failed = Some(error);
             }
@@ -133,8 +135,41 @@ impl Recovering {
     }
 }
 
+/// What replay remembers of a shard.
+struct Replaying {
+    order: Order,
+    /// By slot, up to where the checkpoint's series was applied when it was taken, which may be later than
+    /// the shard as a whole.
+    taken: Vec<u64>,
+}
+
+impl Replaying {
+    fn begin(shard: &Shard) -> Replaying {
+        let mut taken = vec![0; shard.slots() as usize];
+        shard.iter().for_each(|(slot, series)| taken[slot as usize] = series.touched);
+        Replaying { order: Order::NEW, taken }
+    }
+
+    /// Whether the checkpoint's series has what a record did to it. A series that takes the slot of one that
+    /// left begins later than that ended.
+    fn knows(&self, slot: u32, position: WalPosition) -> bool {
+        self.taken.get(slot as usize).is_some_and(|taken| *taken > 0 && position.0 <= *taken)
+    }
+
+    /// Finds the slots of a batch, and takes out what the checkpoint has.
+    fn prepare(&mut self, shard: &Shard, position: WalPosition, batch: &mut ShardBatch) {
+        batch.new_series.retain(|new| !shard.has(new.id));
+        shard.locate(batch, &mut self.order);
+        if !self.taken.is_empty() {
+            batch.floats.retain(|row| !self.knows(row.slot, position));
+            batch.others.retain(|row| !self.knows(row.slot, position));
+        }
+    }
+}
+
 fn replay(
     head: &Head,
+    shards: &mut [Replaying; SHARDS],
     contents: &mut Contents,
     tombstones: &mut Vec<Tombstone>,
     record: Logged<Record>,
@@ -142,7 +177,7 @@ fn replay(
     let position = record.position();
     let place = record.as_ref().map(|_| ());
     match record.into_inner() {
-        Record::Batch(batch) => replay_batch(head, place.map(|()| batch)),
+        Record::Batch(batch) => replay_batch(head, shards, place.map(|()| batch)),
         Record::Exemplars(new) => contents.exemplars.apply(&place.as_ref().map(|_| &new)),
         Record::Metadata(new) => contents.metadata.apply(&place.as_ref().map(|_| &new)),
         Record::Keys(record) => {
@@ -157,13 +192,14 @@ fn replay(
                 keys.applied = WalPosition(position.0 + 1);
             }
             for batch in record.batches {
-                replay_batch(head, place.as_ref().map(|_| batch));
+                replay_batch(head, shards, place.as_ref().map(|_| batch));
             }
         }
         Record::Deletion(what) => {
             let forgets = planted(Mutant::ReplayForgetsDeletions);
-            for number in (0..SHARDS).filter(|_| !forgets) {
-                head.lock(number).delete(&place.as_ref().map(|_| &what));
+            for (number, shard) in shards.iter().enumerate().filter(|_| !forgets) {
+                let known = |slot| shard.knows(slot, position);
+                head.lock(number).delete_but(&place.as_ref().map(|_| &what), &known);
             }
             // The manifest may have it already.
             if tombstones.iter().all(|t| t.position != position) {
@@ -174,14 +210,16 @@ fn replay(
     Ok(())
 }
 
-fn replay_batch(head: &Head, mut logged: Logged<ShardBatch>) {
+fn replay_batch(head: &Head, shards: &mut [Replaying; SHARDS], mut logged: Logged<ShardBatch>) {
     for new in &logged.get().new_series {
         head.taken_id(new.id);
     }
-    let mut shard = head.lock(usize::from(logged.get().shard));
-    if logged.position() >= shard.applied {
+    let number = usize::from(logged.get().shard);
+    let mut shard = head.lock(number);
+    let position = logged.position();
+    if position >= shard.applied {
         logged = logged.map(|mut batch| {
-            shard.locate(&mut batch);
+            shards[number].prepare(&shard, position, &mut batch);
             batch
         });
         shard.apply(&logged.as_ref());

@@ -16,13 +16,16 @@ const CODED: u8 = 4;
 
 /// Shorter columns do not pay for a prefix code's lengths.
 const MIN_CODED: usize = 32;
-/// A prefix code decodes slower than blocks, so it must save more than a twelfth.
-const CODED_SAVES: usize = 12;
+/// A prefix code decodes slower than blocks, so it must save more than a twenty-fourth.
+const CODED_SAVES: usize = 24;
+
+/// Of shorter columns all numbers are looked at to choose a form.
+const MIN_GUESSED: usize = 48;
 
 /// Shorter columns do not pay for pco's header.
 const MIN_PCO: usize = 64;
-/// pco decodes slower, so it must save more than an eighth.
-const PCO_SAVES: usize = 8;
+/// pco decodes slower, so it must save more than a twenty-fourth.
+const PCO_SAVES: usize = 24;
 /// What was merged is kept for long: a thirty-second is enough.
 const PCO_SAVES_MERGED: usize = 32;
 const PCO_LEVEL: usize = 4;
@@ -31,8 +34,9 @@ const PCO_LEVEL_MERGED: usize = 8;
 /// Appends the smallest of the forms.
 pub(crate) fn encode(values: &[i64], effort: Effort, out: &mut Vec<u8>) {
     let start = out.len();
-    let forms = [values, &differences(values), &differences(&differences(values))];
-    encode_patched(&forms, out);
+    let deltas = differences(values);
+    let forms = [values, &deltas, &differences(&deltas)];
+    encode_patched(&forms, effort, out);
     let patched = out.len() - start;
     let (level, saves) = match effort {
         Effort::Quick => return,
@@ -88,12 +92,14 @@ fn compress(values: &[i64], level: usize) -> Option<Vec<u8>> {
 }
 
 /// Plain, delta or delta of delta, whichever the blocks take least for.
-fn encode_patched(forms: &[&[i64]; 3], out: &mut Vec<u8>) {
-    let best = (PLAIN..).zip(forms).min_by_key(|(_, rest)| patched::cost(rest));
-    let Some((mode, rest)) = best else { return };
-    out.push(mode);
-    put_firsts(mode, forms, out);
-    patched::encode(rest, out);
+fn encode_patched(forms: &[&[i64]; 3], effort: Effort, out: &mut Vec<u8>) {
+    let mode = match effort {
+        Effort::Quick if forms[0].len() >= MIN_GUESSED => patched::likely_least(forms),
+        _ => patched::least(forms),
+    };
+    out.push(mode as u8);
+    put_firsts(mode as u8, forms, out);
+    patched::encode(forms[mode], out);
 }
 
 /// The first number, and the first difference, where a mode begins with them.

@@ -4,6 +4,8 @@
 use crate::wire::{FormatError, Reader, put_varint, put_zigzag};
 
 pub(super) const BLOCK: usize = 128;
+/// So far apart are the numbers that a quick look takes.
+const STEP: usize = 4;
 /// In a block's width byte: exceptions follow.
 const EXCEPTIONS: u8 = 0x80;
 /// So many of a block's lowest numbers may be exceptions below the base.
@@ -19,9 +21,28 @@ struct Plan {
     cost: usize,
 }
 
-/// About how many bytes a column takes.
-pub(super) fn cost(values: &[i64]) -> usize {
-    values.chunks(BLOCK).map(|block| Plan::of(block).cost).sum()
+/// Which form takes least, by all of its numbers; of what takes the same, the first.
+pub(super) fn least(forms: &[&[i64]; 3]) -> usize {
+    let cost = |form: &[i64]| form.chunks(BLOCK).map(|block| Plan::of(block).cost).sum::<usize>();
+    first_least(forms.map(cost))
+}
+
+/// The same by every [`STEP`]th number only, for columns that need not be the smallest.
+pub(super) fn likely_least(forms: &[&[i64]; 3]) -> usize {
+    let cost = |form: &[i64]| {
+        let some = form.chunks(BLOCK * STEP).map(|part| {
+            let mut block = [0; BLOCK];
+            let picked = block.iter_mut().zip(part.iter().step_by(STEP));
+            let count = picked.map(|(to, from)| *to = *from).count();
+            Plan::of(&block[..count]).cost
+        });
+        some.sum::<usize>()
+    };
+    first_least(forms.map(cost))
+}
+
+fn first_least(costs: [usize; 3]) -> usize {
+    (1..costs.len()).fold(0, |best, form| if costs[form] < costs[best] { form } else { best })
 }
 
 /// Appends a column.
@@ -60,35 +81,25 @@ pub(super) fn decode_block(reader: &mut Reader<'_>, out: &mut [i64]) -> Result<(
 
 impl Plan {
     fn of(block: &[i64]) -> Plan {
-        let least = block.iter().copied().min().unwrap_or(0);
-        let plan = Plan::from_base(block, least);
+        let plan = Plan::from_base(block, block.iter().copied().min().unwrap_or(0));
         if plan.width <= 2 || block.len() <= 4 * BELOW {
             return plan;
         }
-        let mut sorted = [0_i64; BLOCK];
-        let sorted = &mut sorted[..block.len()];
-        sorted.copy_from_slice(block);
-        let (_, base, _) = sorted.select_nth_unstable(BELOW);
-        let above = Plan::from_base(block, *base);
+        let above = Plan::from_base(block, nth_least(block));
         if above.cost < plan.cost { above } else { plan }
     }
 
     /// The best width over a base. What an exception takes is estimated, which costs nothing but
     /// a byte here and there.
     fn from_base(block: &[i64], base: i64) -> Plan {
-        let mut by_bits = [0_u32; 65];
-        let mut widest = 0;
-        for value in block {
-            let bits = bits_of(value.wrapping_sub(base));
-            by_bits[bits as usize] += 1;
-            widest = widest.max(bits);
-        }
+        let by_bits = count_bits(block, base);
+        let widest = by_bits.iter().rposition(|count| *count > 0).unwrap_or(0) as u32;
         let header = 1 + zigzag_len(base);
         let packed = |width: u32| (block.len() * width as usize).div_ceil(8);
         let mut best = Plan { base, width: widest, cost: header + packed(widest) };
         let (mut above, mut bits_above) = (0, 0);
         for width in (0..widest).rev() {
-            let count = by_bits[width as usize + 1];
+            let count = u32::from(by_bits[width as usize + 1]);
             above += count;
             bits_above += count * (width + 1);
             let high = (bits_above - above * width).div_ceil(7);
@@ -126,6 +137,37 @@ impl Plan {
         out.extend(far().map(|(i, _)| i as u8));
         far().for_each(|(_, distance)| put_varint(out, distance >> width));
     }
+}
+
+/// How many distances have how many bits.
+fn count_bits(block: &[i64], base: i64) -> [u8; 65] {
+    // Neighbours have the same number of bits more often than not: counted in turns, none waits for the
+    // one before.
+    let mut counts = [[0_u8; 65]; 4];
+    for four in block.chunks(4) {
+        for (count, value) in counts.iter_mut().zip(four) {
+            count[bits_of(value.wrapping_sub(base)) as usize] += 1;
+        }
+    }
+    let [mut all, rest @ ..] = counts;
+    for count in rest {
+        all.iter_mut().zip(count).for_each(|(all, more)| *all += more);
+    }
+    all
+}
+
+/// The number that [`BELOW`] others are below, or equal to.
+fn nth_least(block: &[i64]) -> i64 {
+    let mut least = [i64::MAX; BELOW + 1];
+    for value in block {
+        if *value >= least[BELOW] {
+            continue;
+        }
+        let at = least.partition_point(|known| known <= value);
+        least.copy_within(at..BELOW, at + 1);
+        least[at] = *value;
+    }
+    least[BELOW]
 }
 
 /// Numbers of `width` bits, as distances from a base. What follows them is in `rest` too, so that

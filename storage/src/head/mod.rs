@@ -19,7 +19,7 @@ pub(crate) use alias::{Aliases, Hash, Spelling, Target};
 pub(crate) use chunk::{HeadChunk, Sealer};
 pub(crate) use open::Open;
 pub(crate) use series::{Captured, MemSeries};
-pub(crate) use shard::{Admitting, Shard};
+pub(crate) use shard::{Admitting, Order, Shard};
 
 use cardinality::Cardinality;
 

@@ -212,12 +212,22 @@ impl Shard {
 
     /// Carries out a logged deletion; says which series left.
     pub(crate) fn delete(&mut self, logged: &Logged<&Deletion>) -> Vec<Labels> {
+        self.delete_but(logged, &|_| false)
+    }
+
+    /// The same but for slots that know of it already.
+    pub(crate) fn delete_but(
+        &mut self,
+        logged: &Logged<&Deletion>,
+        known: &dyn Fn(u32) -> bool,
+    ) -> Vec<Labels> {
         let (position, what) = (logged.position(), *logged.get());
         if position < self.applied {
             return Vec::new();
         }
         self.applied = WalPosition(position.0 + 1);
-        let slots = self.postings.select(&what.matchers);
+        let mut slots = self.postings.select(&what.matchers);
+        slots.retain(|slot| !known(*slot));
         if what.forget {
             return self.remove(&slots);
         }
@@ -229,15 +239,26 @@ impl Shard {
         Vec::new()
     }
 
-    /// Finds the slots of a batch read back from the log, which knows series by number only.
-    pub(crate) fn locate(&self, batch: &mut ShardBatch) {
+    /// Finds the slots of a batch read back from the log, which knows series by number only. Rows mostly
+    /// follow each other as they did before, so that is tried first.
+    pub(crate) fn locate(&self, batch: &mut ShardBatch, order: &mut Order) {
         let number = |(i, s): (usize, &NewSeries)| (s.id, self.slot_of_new(i));
         let new: hashbrown::HashMap<SeriesId, u32> =
             batch.new_series.iter().enumerate().map(number).collect();
         let slot = |id: SeriesId| self.by_id.get(&id).or_else(|| new.get(&id)).copied();
         let lost = u32::MAX;
+        let mut after = None;
         for row in &mut batch.floats {
-            row.slot = slot(row.id).unwrap_or(lost);
+            let guess = order.expected(after);
+            row.slot = match self.get(guess) {
+                Some(series) if series.id == row.id => guess,
+                _ => {
+                    let found = slot(row.id).unwrap_or(lost);
+                    order.follows(after, found);
+                    found
+                }
+            };
+            after = Some(row.slot);
         }
         for row in &mut batch.others {
             row.slot = slot(row.id).unwrap_or(lost);
@@ -255,6 +276,11 @@ impl Shard {
         let series = &self.series;
         self.by_labels.insert_unique(hash, slot, |s| hash_at(series, *s));
         slot
+    }
+
+    /// Whether a series is here.
+    pub(crate) fn has(&self, id: SeriesId) -> bool {
+        self.by_id.contains_key(&id)
     }
 
     /// All series with their slots.
@@ -322,6 +348,38 @@ impl Shard {
         let same = |slot: &u32| self.get(*slot).is_some_and(|s| s.labels == *labels);
         let slot = *self.by_labels.find(hash, same)?;
         Some((slot, self.get(slot)?))
+    }
+}
+
+/// Which slot's row followed which.
+#[derive(Debug)]
+pub(crate) struct Order {
+    first: u32,
+    next: Vec<u32>,
+}
+
+impl Order {
+    pub(crate) const NEW: Order = Order { first: u32::MAX, next: Vec::new() };
+
+    fn expected(&self, after: Option<u32>) -> u32 {
+        match after {
+            None => self.first,
+            Some(slot) => self.next.get(slot as usize).copied().unwrap_or(u32::MAX),
+        }
+    }
+
+    fn follows(&mut self, after: Option<u32>, slot: u32) {
+        match after {
+            None => self.first = slot,
+            Some(u32::MAX) => {}
+            Some(after) => {
+                let after = after as usize;
+                if after >= self.next.len() {
+                    self.next.resize(after + 1, u32::MAX);
+                }
+                self.next[after] = slot;
+            }
+        }
     }
 }
 
