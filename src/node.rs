@@ -164,7 +164,8 @@ fn committer(
     }
 }
 
-/// Expires keys, repeats state that holds, and does what maintenance is due.
+/// Repeats state that holds, and does what maintenance is due. Keys expire by the Redis face, which tells
+/// of it.
 fn maintenance(
     store: &Arc<Store>,
     keymap: &Arc<Keymap>,
@@ -180,8 +181,8 @@ fn maintenance(
                 continue;
             }
             due = now + TICK;
-            if let Err(error) = store.tick(clock::now_ms(), keymap.as_ref()) {
-                tracing::warn!(%error, "expiry and held state could not be written");
+            if let Err(error) = store.hold(clock::now_ms(), keymap.as_ref()) {
+                tracing::warn!(%error, "held state could not be written");
             }
             maintain(&store, due, &end);
             crate::memory::give_back();
@@ -302,6 +303,7 @@ impl Open {
             let shutdown = shutdown.clone();
             threads.start("collector", move || collector.run(every, || shutdown.is_raised()))?;
         }
+        front.face.take_users(&store);
         front.opening.open(Arc::clone(&store));
         front.gate.open(http::routes(&handles, tools.route(config.limits.body)));
         // What was published while the log was replayed waits here.

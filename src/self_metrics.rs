@@ -102,6 +102,7 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ),
         ("ringwell_store_block_samples", "Samples in the live blocks.", stats.block_samples),
         ("ringwell_exemplars", "Exemplars kept.", stats.exemplars),
+        ("ringwell_documents_bytes", "Bytes of the documents kept.", stats.documents_bytes),
         ("ringwell_metadata_metrics", "Metrics whose metadata is kept.", stats.metadata),
         ("ringwell_metadata_bytes", "Bytes of that metadata.", stats.metadata_bytes),
         ("ringwell_store_tombstones", "Deletions that wait for compaction.", stats.tombstones),

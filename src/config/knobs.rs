@@ -182,6 +182,8 @@ pub const KNOBS: &[Knob] = &[
         "How long a query waits for its turn before it is refused."),
     knob("limits.exemplars", Kind::Count, "100000", None,
         "Exemplars kept, of all series together; beyond, the oldest go. 0 keeps none."),
+    knob("limits.documents", Kind::Bytes, "16MiB", None,
+        "Bytes of documents kept, such as the users that ACL SETUSER makes; what would not fit is refused."),
     knob("limits.metadata", Kind::Bytes, "64MiB", None,
         "Names, helps and units of metrics kept; beyond, those of further metrics are refused."),
     knob("limits.read_samples", Kind::Count, "5000000", None,

@@ -30,6 +30,8 @@ pub struct Limits {
     pub query_queue: Duration,
     pub exemplars: usize,
     pub metadata: usize,
+    /// Bytes of documents kept.
+    pub documents: usize,
     pub read_samples: usize,
     pub read_frame: usize,
     pub http_connections: usize,
@@ -67,6 +69,7 @@ impl Limits {
             query_concurrency: if concurrency == 0 { cores * 2 } else { concurrency },
             query_queue: read(s, "limits.query_queue", duration)?,
             exemplars: read(s, "limits.exemplars", size_count)?,
+            documents: read(s, "limits.documents", size)?,
             metadata: read(s, "limits.metadata", size)?,
             read_samples: read(s, "limits.read_samples", size_count)?,
             read_frame: read(s, "limits.read_frame", size)?,

@@ -47,6 +47,7 @@ pub(super) fn open(
         },
         keep: Retention { bytes: config.retention_size, rules: config.retention_rules.clone() },
         exemplars: config.limits.exemplars,
+        documents_bytes: config.limits.documents,
         metadata_bytes: config.limits.metadata,
         min_free_disk: config.limits.min_free_disk,
         reserve_bytes: config.limits.disk_reserve,

@@ -33,6 +33,8 @@ const FLUSH: usize = 256 << 10;
 const IDLE: Duration = Duration::from_secs(2);
 /// So many small answers in a row, and a large buffer is given back.
 const SMALL: u32 = 8;
+/// Bytes that may wait for a client that is not let in.
+const STRANGERS: usize = 1 << 10;
 /// Buffers larger than this are given back once they are empty.
 const KEEP: usize = 1 << 20;
 
@@ -215,7 +217,7 @@ impl Connection {
             !session.closing && session.blocked.is_none() && session.follows.is_none()
         };
         while takes(&self.session) {
-            self.parser.set_authenticated(self.session.authenticated);
+            self.parser.set_authenticated(self.session.is_known());
             match self.parser.advance(&self.input) {
                 Ok(false) => break,
                 Ok(true) => {
@@ -284,22 +286,47 @@ impl Connection {
         std::io::Error::other("the subscriber does not read its messages")
     }
 
+    /// Sends at once what somebody is answered who did not say who it is. Whoever does not read it is not
+    /// waited for.
+    fn hurry_strangers(&mut self) -> std::io::Result<()> {
+        if self.session.is_known() {
+            return Ok(());
+        }
+        match self.stream.try_write(&self.output) {
+            Ok(written) => drop(self.output.drain(..written)),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        match self.output.len() {
+            0..=STRANGERS => Ok(()),
+            _ => {
+                Err(std::io::Error::other("a client that is not let in does not read its replies"))
+            }
+        }
+    }
+
     /// Waits until what was written is safe, then sends the replies.
     async fn flush(&mut self) -> std::io::Result<()> {
         let shared = Arc::clone(&self.session.shared);
         // Only an open store gives positions.
         if let Some(position) = self.session.take_written()
             && let Some(store) = shared.store()
-            && let Err(error) = store.wait(position, shared.options.ack).await
         {
-            // The replies promise what is not so: the connection ends instead of sending them.
-            tracing::error!(%error, "a write could not be made safe; closing its connection");
-            self.output.clear();
-            let reply = Reply::Error(format!("ERR {error}"));
-            write(&reply, self.session.protocol(), &mut self.output);
-            self.session.closing = true;
+            if !store.is_written(position) {
+                // Who else has something to say says it now, so that one write is for all.
+                tokio::task::yield_now().await;
+            }
+            if let Err(error) = store.wait(position, shared.options.ack).await {
+                // The replies promise what is not so: the connection ends instead of sending them.
+                tracing::error!(%error, "a write could not be made safe; closing its connection");
+                self.output.clear();
+                let reply = Reply::Error(format!("ERR {error}"));
+                write(&reply, self.session.protocol(), &mut self.output);
+                self.session.closing = true;
+            }
         }
         if !self.output.is_empty() {
+            self.hurry_strangers()?;
             let overflowed = overflowed(&self.session.subscriptions.inbox);
             tokio::select! {
                 written = self.stream.write_all(&self.output) => written?,

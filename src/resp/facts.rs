@@ -38,8 +38,9 @@ pub(super) enum Place {
     Range { first: usize, last: i8, step: usize },
     /// As many as the argument at `at` says, behind it.
     Counted { at: usize },
-    /// Behind a word that stands at `from` or later; `last` and `limit` as Redis has them.
-    Keyword { word: &'static str, from: usize, last: i8, limit: usize },
+    /// Behind a word that stands at `from` or later, or if that is negative so far from the end or before;
+    /// `last` and `limit` as Redis has them.
+    Keyword { word: &'static str, from: isize, last: i8, limit: usize },
     /// Only the command itself knows.
     Unknown,
 }
@@ -87,10 +88,34 @@ pub(super) fn find(name: &[u8]) -> Option<usize> {
     COMMANDS.binary_search_by(|facts| facts.name.as_bytes().cmp(name)).ok()
 }
 
+/// How many commands and sub-commands there are.
+pub(super) fn slots() -> usize {
+    COMMANDS.len() + SUBCOMMANDS.len()
+}
+
+/// The place of a command by its name, or of a sub-command as `client|list`, in lower case.
+pub(super) fn slot(name: &[u8]) -> Option<usize> {
+    if !name.contains(&b'|') {
+        return find(name);
+    }
+    let at = SUBCOMMANDS.iter().position(|facts| facts.name.as_bytes() == name)?;
+    Some(COMMANDS.len() + at)
+}
+
+/// The facts of a place.
+pub(super) fn of(slot: usize) -> Option<&'static Facts> {
+    COMMANDS.get(slot).or_else(|| SUBCOMMANDS.get(slot.checked_sub(COMMANDS.len())?))
+}
+
+/// The places of a command's sub-commands.
+pub(super) fn below(slot: usize) -> std::ops::Range<usize> {
+    let own = COMMANDS.get(slot).map_or(0..0, |facts| family(facts.name));
+    COMMANDS.len() + own.start..COMMANDS.len() + own.end
+}
+
 /// The name of a command, or behind those of a sub-command, by its place.
 pub(super) fn name_of(slot: usize) -> Option<&'static str> {
-    let sub = || SUBCOMMANDS.get(slot.checked_sub(COMMANDS.len())?);
-    COMMANDS.get(slot).or_else(sub).map(|facts| facts.name)
+    of(slot).map(|facts| facts.name)
 }
 
 /// Where the sub-commands of a family stand in [`SUBCOMMANDS`].
@@ -150,7 +175,7 @@ const fn counted(flags: &'static str, at: usize) -> KeySpec {
 const fn behind(
     flags: &'static str,
     word: &'static str,
-    from: usize,
+    from: isize,
     last: i8,
     limit: usize,
 ) -> KeySpec {
@@ -166,6 +191,7 @@ const fn unknown(flags: &'static str) -> KeySpec {
 pub(super) static COMMANDS: &[Facts] = &[
     top("acl", -2, "6.0.0", "server", "", "@slow", &[], ""),
     top("append", 3, "2.0.0", "string", "write denyoom fast", "@write @string @fast", &[at("RW insert", 1)], ""),
+    top("asking", 1, "3.0.0", "cluster", "fast", "@fast @connection", &[], ""),
     top("auth", -2, "1.0.0", "connection", "noscript loading stale fast no_auth allow_busy", "@fast @connection", &[], ""),
     top("bgrewriteaof", 1, "1.0.0", "server", "admin noscript no_async_loading", "@admin @slow @dangerous", &[], ""),
     top("bgsave", -1, "1.0.0", "server", "admin noscript no_async_loading", "@admin @slow @dangerous", &[], ""),
@@ -266,6 +292,8 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("ltrim", 4, "1.0.0", "list", "write", "@write @list @slow", &[at("RW delete", 1)], ""),
     top("memory", -2, "4.0.0", "server", "", "@slow", &[], ""),
     top("mget", -2, "1.0.0", "string", "readonly fast", "@read @string @fast", &[range("RO access", 1, -1, 1)], "request_policy:multi_shard"),
+    top("migrate", -6, "2.6.0", "generic", "write movablekeys", "@keyspace @write @slow @dangerous", &[at("RW access delete", 3), behind("RW access delete incomplete", "KEYS", -2, -1, 0)], "nondeterministic_output"),
+    top("module", -2, "4.0.0", "server", "", "@slow", &[], ""),
     top("monitor", 1, "1.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
     top("move", 3, "1.0.0", "generic", "write fast", "@keyspace @write @fast", &[at("RW access update", 1)], ""),
     top("mset", -3, "1.0.1", "string", "write denyoom", "@write @string @slow", &[range("OW update", 1, -1, 2)], "request_policy:multi_shard response_policy:all_succeeded"),
@@ -289,6 +317,8 @@ pub(super) static COMMANDS: &[Facts] = &[
     top("punsubscribe", -1, "2.0.0", "pubsub", "pubsub noscript loading stale", "@pubsub @slow", &[], ""),
     top("quit", -1, "1.0.0", "connection", "noscript loading stale fast no_auth allow_busy", "@fast @connection", &[], ""),
     top("randomkey", 1, "1.0.0", "generic", "readonly", "@keyspace @read @slow", &[], "request_policy:all_shards nondeterministic_output"),
+    top("readonly", 1, "3.0.0", "cluster", "loading stale fast", "@fast @connection", &[], ""),
+    top("readwrite", 1, "3.0.0", "cluster", "loading stale fast", "@fast @connection", &[], ""),
     top("rename", 3, "1.0.0", "generic", "write", "@keyspace @write @slow", &[at("RW access delete", 1), at("OW update", 2)], ""),
     top("renamenx", 3, "1.0.0", "generic", "write fast", "@keyspace @write @fast", &[at("RW access delete", 1), at("OW insert", 2)], ""),
     top("replconf", -1, "3.0.0", "server", "admin noscript loading stale allow_busy", "@admin @slow @dangerous", &[], ""),
@@ -399,21 +429,21 @@ pub(super) static COMMANDS: &[Facts] = &[
 #[rustfmt::skip]
 pub(super) static SUBCOMMANDS: &[Facts] = &[
     sub("acl|cat", -2, "Gives the categories, or the commands of one.", "6.0.0", "server", "noscript loading stale", "@slow", &[], ""),
-    sub("acl|deluser", -3, "Is refused: there is one user.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
-    sub("acl|dryrun", -4, "Is refused: there is one user.", "7.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
-    sub("acl|genpass", -2, "Is refused.", "6.0.0", "server", "noscript loading stale", "@slow", &[], ""),
+    sub("acl|deluser", -3, "Takes users away.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
+    sub("acl|dryrun", -4, "Says whether a user may run a command.", "7.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
+    sub("acl|genpass", -2, "Makes a password.", "6.0.0", "server", "noscript loading stale", "@slow", &[], ""),
     sub("acl|getuser", 3, "Says what a user may do.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
     sub("acl|help", 2, "Says what ACL can.", "6.0.0", "server", "loading stale", "@slow", &[], ""),
     sub("acl|list", 2, "Gives the rules of every user.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
     sub("acl|load", 2, "Is refused: there is no ACL file.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
-    sub("acl|log", -2, "Gives what was denied: nothing.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
+    sub("acl|log", -2, "Gives what was denied.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
     sub("acl|save", 2, "Is refused: there is no ACL file.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
-    sub("acl|setuser", -3, "Is refused: there is one user.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
+    sub("acl|setuser", -3, "Makes or changes a user.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
     sub("acl|users", 2, "Gives the names of users.", "6.0.0", "server", "admin noscript loading stale", "@admin @slow @dangerous", &[], ""),
     sub("acl|whoami", 2, "Says which user a connection is.", "6.0.0", "server", "noscript loading stale", "@slow", &[], ""),
-    sub("client|caching", 3, "Is refused: there is no tracking.", "6.0.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
+    sub("client|caching", 3, "Says whether to track what the next command reads.", "6.0.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
     sub("client|getname", 2, "Gives the connection's name.", "2.6.9", "connection", "noscript loading stale", "@slow @connection", &[], ""),
-    sub("client|getredir", 2, "Says that nothing is redirected.", "6.0.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
+    sub("client|getredir", 2, "Says who is told which keys change.", "6.0.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
     sub("client|help", 2, "Says what CLIENT can.", "5.0.0", "connection", "loading stale", "@slow @connection", &[], ""),
     sub("client|id", 2, "Gives the connection's number.", "5.0.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
     sub("client|info", 2, "Describes the connection.", "6.2.0", "connection", "noscript loading stale", "@slow @connection", &[], "nondeterministic_output"),
@@ -425,8 +455,8 @@ pub(super) static SUBCOMMANDS: &[Facts] = &[
     sub("client|reply", 3, "Switches replies off and on.", "3.2.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
     sub("client|setinfo", 4, "Names the library.", "7.2.0", "connection", "noscript loading stale", "@slow @connection", &[], "request_policy:all_nodes response_policy:all_succeeded"),
     sub("client|setname", 3, "Names the connection.", "2.6.9", "connection", "noscript loading stale", "@slow @connection", &[], ""),
-    sub("client|tracking", -3, "Is refused: there is no tracking.", "6.0.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
-    sub("client|trackinginfo", 2, "Says that nothing is tracked.", "6.2.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
+    sub("client|tracking", -3, "Lets a connection be told which keys change.", "6.0.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
+    sub("client|trackinginfo", 2, "Says how a connection tracks keys.", "6.2.0", "connection", "noscript loading stale", "@slow @connection", &[], ""),
     sub("client|unblock", -3, "Ends the wait of a connection.", "5.0.0", "connection", "admin noscript loading stale", "@admin @slow @dangerous @connection", &[], ""),
     sub("client|unpause", 2, "Lets commands pass again.", "6.2.0", "connection", "admin noscript loading stale", "@admin @slow @dangerous @connection", &[], ""),
     sub("cluster|addslots", -3, "Is refused: there is one node.", "3.0.0", "cluster", "admin stale no_async_loading", "@admin @slow @dangerous", &[], ""),
@@ -488,7 +518,13 @@ pub(super) static SUBCOMMANDS: &[Facts] = &[
     sub("memory|help", 2, "Says what MEMORY can.", "4.0.0", "server", "loading stale", "@slow", &[], ""),
     sub("memory|malloc-stats", 2, "Answers nothing.", "4.0.0", "server", "", "@slow", &[], "nondeterministic_output request_policy:all_shards response_policy:special"),
     sub("memory|purge", 2, "Succeeds: memory goes back by itself.", "4.0.0", "server", "", "@slow", &[], "request_policy:all_shards response_policy:all_succeeded"),
+    sub("memory|stats", 2, "Says what takes memory.", "4.0.0", "server", "", "@slow", &[], "nondeterministic_output request_policy:all_shards response_policy:special"),
     sub("memory|usage", -3, "Estimates the bytes of a key.", "4.0.0", "server", "readonly", "@read @slow", &[at("RO", 2)], ""),
+    sub("module|help", 2, "Says what MODULE can.", "5.0.0", "server", "loading stale", "@slow", &[], ""),
+    sub("module|list", 2, "Lists no modules.", "4.0.0", "server", "admin noscript", "@admin @slow @dangerous", &[], "nondeterministic_output_order"),
+    sub("module|load", -3, "Is refused.", "4.0.0", "server", "admin noscript no_async_loading", "@admin @slow @dangerous", &[], ""),
+    sub("module|loadex", -3, "Is refused.", "7.0.0", "server", "admin noscript no_async_loading", "@admin @slow @dangerous", &[], ""),
+    sub("module|unload", 3, "Is refused.", "4.0.0", "server", "admin noscript no_async_loading", "@admin @slow @dangerous", &[], ""),
     sub("object|encoding", 3, "Says by Redis's names how a key is kept.", "2.2.3", "generic", "readonly", "@keyspace @read @slow", &[at("RO", 2)], "nondeterministic_output"),
     sub("object|freq", 3, "Is refused: access is not counted.", "4.0.0", "generic", "readonly", "@keyspace @read @slow", &[at("RO", 2)], "nondeterministic_output"),
     sub("object|help", 2, "Says what OBJECT can.", "6.2.0", "generic", "loading stale", "@keyspace @slow", &[], ""),

@@ -60,7 +60,7 @@ pub fn mailbox(id: u64, limit: usize) -> (Arc<Mailbox>, Inbox) {
 
 impl Mailbox {
     /// Puts a message in; false if it is full, and then its owner is told.
-    fn deliver(&self, message: Message) -> bool {
+    pub(super) fn deliver(&self, message: Message) -> bool {
         let weight = message.weight();
         let before = self.waiting.fetch_add(weight, Ordering::AcqRel);
         if before + weight > self.limit {
@@ -142,6 +142,12 @@ pub enum Topic {
     Shard,
     /// Every command of every client; its name is empty.
     Monitor,
+    /// No channel: a key that a tracking client read has changed.
+    Invalidated,
+    /// The same of all keys.
+    Flushed,
+    /// Who was to hear for a tracking client is gone; the payload is its number.
+    Broken,
 }
 
 impl Registry {
@@ -150,7 +156,10 @@ impl Registry {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
             Topic::Shard => &mut self.shards,
-            Topic::Monitor => &mut self.monitors,
+            // Nobody subscribes to what follows tracking: it is sent straight to mailboxes.
+            Topic::Monitor | Topic::Invalidated | Topic::Flushed | Topic::Broken => {
+                &mut self.monitors
+            }
         }
     }
 }
@@ -244,6 +253,18 @@ impl Hub {
     /// How many hear a channel by its name.
     pub fn subscribers(&self, topic: Topic, channel: &[u8]) -> usize {
         self.lock().of(topic).get(channel).map_or(0, HashMap::len)
+    }
+
+    /// What the subscriber of that number hears, and whether each is a pattern.
+    pub(super) fn heard_by(&self, id: u64) -> Vec<(Bytes, bool)> {
+        let registry = self.lock();
+        let own = |topics: &HashMap<Bytes, Subscribers>| {
+            let heard = topics.iter().filter(|(_, subscribers)| subscribers.contains_key(&id));
+            heard.map(|(name, _)| Arc::clone(name)).collect::<Vec<_>>()
+        };
+        let channels = [own(&registry.channels), own(&registry.shards)].concat();
+        let channels = channels.into_iter().map(|name| (name, false));
+        channels.chain(own(&registry.patterns).into_iter().map(|name| (name, true))).collect()
     }
 
     /// How many different patterns somebody hears.

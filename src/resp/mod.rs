@@ -5,6 +5,7 @@
 //! the connection and the node are a table in `commands`; data commands have theirs in the keyspace.
 //! Nothing here knows how samples come about: that is the keymap's, behind `Extract`.
 
+mod acl;
 mod commands;
 mod connection;
 mod facts;
@@ -17,18 +18,20 @@ mod session;
 mod shared;
 mod slowlog;
 mod tally;
+mod tracking;
 mod waiting;
 mod write;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringwell_storage::keyspace::Extract;
+use ringwell_storage::store::Store;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 pub use commands::{SESSION_COMMANDS, SessionCommand, Settings};
@@ -39,13 +42,14 @@ pub use shared::{Counters, Gauge, RespOptions};
 pub use write::{Protocol, write};
 
 use shared::Shared;
+use tracking::Gone;
 
 use crate::inside::Inside;
 use crate::opening::Opening;
 
 /// How long connections may take to end when the node stops.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often keys expire while somebody listens for it; else once a second is enough.
+/// How often keys that have expired are deleted.
 const EXPIRY: Duration = Duration::from_millis(100);
 /// How long accepting pauses when the system has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -65,18 +69,37 @@ impl Face {
         Face(Arc::new(Shared::new(opening, keymap, options, port)))
     }
 
+    /// Takes over the users that a store keeps; to be called before it is opened to clients.
+    pub fn take_users(&self, store: &Store) {
+        self.0.users.load(store, self.0.options.secret.as_deref());
+    }
+
     /// For parts of the node that work with keys and channels themselves.
     pub fn inside(&self) -> Arc<dyn Inside> {
         Arc::<Shared>::clone(&self.0)
     }
 
-    /// Serves connections until `shutdown` returns; then each ends after the request it is at.
+    /// Serves connections until `shutdown` returns; then each ends after the request it is at. One thread
+    /// does all of it, as in Redis: commands take turns at the keyspace anyway, no other thread has to be
+    /// woken for one, what arrived first is done first, and what arrived together is written together.
     pub async fn serve(
         self,
         listener: TcpListener,
-        shutdown: impl Future<Output = ()>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        serve(listener, self.0, shutdown).await
+        let listener = listener.into_std()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (done, ended) = oneshot::channel();
+        std::thread::Builder::new().name("redis".to_owned()).spawn(move || {
+            let served = runtime.block_on(async {
+                serve(TcpListener::from_std(listener)?, self.0, shutdown).await
+            });
+            // What still runs in the background only syncs what is written.
+            runtime.shutdown_timeout(GRACE);
+            // Nobody waits for it any more if the node is gone.
+            let _ = done.send(served);
+        })?;
+        ended.await.unwrap_or_else(|_| Err(std::io::Error::other("its thread has ended")))
     }
 }
 
@@ -114,7 +137,7 @@ async fn serve(
             },
             _ = expiry.tick() => {
                 shared.rates.sample(shared.now(), &shared.counters);
-                tell_expired(&shared);
+                expire(&shared);
             }
             // Ended connections leave the set, so that its length says how many there are.
             Some(_) = connections.join_next() => {}
@@ -127,16 +150,24 @@ async fn serve(
     Ok(())
 }
 
-/// Deletes what has expired, where somebody wants to hear of it, and tells.
-fn tell_expired(shared: &Shared) {
-    if shared.settings.events() & commands::class(b'x') == 0 {
-        return;
-    }
+/// Deletes what has expired, and tells who wants to hear of it.
+fn expire(shared: &Shared) {
     let Some(store) = shared.store() else { return };
-    let notifier = Notifier::of_expiry(&*shared.keymap, &shared.settings);
-    if let Err(error) = store.tick(shared.now(), &notifier) {
+    let notifier = Notifier::new(&*shared.keymap, &shared.settings);
+    let gone = Gone::new(&notifier);
+    let tracked = shared.tracking.is_active();
+    let extract: &dyn Extract = if tracked { &gone } else { &notifier };
+    let started = Instant::now();
+    let now = shared.now();
+    if let Err(error) = store.expire(now, extract) {
         tracing::warn!(%error, "expiry could not be written");
     }
+    let took = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let threshold = shared.settings.latency_threshold();
+    if threshold > 0 && took >= threshold {
+        shared.latency.event("expire-cycle", now, took);
+    }
+    gone.tell(shared);
     notifier.publish(&shared.hub);
 }
 

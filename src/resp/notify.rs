@@ -16,8 +16,6 @@ use super::hub::Hub;
 pub struct Notifier<'a> {
     inner: &'a dyn Extract,
     wanted: u32,
-    /// Whether state that holds is repeated too.
-    holds: bool,
     events: Mutex<Vec<Event>>,
 }
 
@@ -33,12 +31,7 @@ struct Event {
 impl<'a> Notifier<'a> {
     /// Notes nothing unless somebody switched events on.
     pub fn new(inner: &'a dyn Extract, settings: &Settings) -> Notifier<'a> {
-        Notifier { inner, wanted: settings.events(), holds: true, events: Mutex::default() }
-    }
-
-    /// The same for keys that expire by themselves.
-    pub(super) fn of_expiry(inner: &'a dyn Extract, settings: &Settings) -> Notifier<'a> {
-        Notifier { holds: false, ..Notifier::new(inner, settings) }
+        Notifier { inner, wanted: settings.events(), events: Mutex::default() }
     }
 
     /// Publishes what was noted.
@@ -78,9 +71,7 @@ impl Extract for Notifier<'_> {
     }
 
     fn hold(&self, keyspace: &Keyspace, now: i64, out: &mut Derived) {
-        if self.holds {
-            self.inner.hold(keyspace, now, out);
-        }
+        self.inner.hold(keyspace, now, out);
     }
 }
 

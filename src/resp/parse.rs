@@ -188,10 +188,12 @@ impl Parser {
                 let text = self.header(input, ProtocolError::LengthTooBig)?;
                 let Some(text) = text else { return Ok(false) };
                 let length = number(text).and_then(|length| usize::try_from(length).ok());
-                let length = length.filter(|length| *length <= self.limits.bulk);
                 let length = length.ok_or(ProtocolError::Length)?;
                 if !self.authenticated && length > UNAUTHENTICATED.bulk {
                     return Err(ProtocolError::LengthUnauthenticated);
+                }
+                if length > self.limits.bulk {
+                    return Err(ProtocolError::Length);
                 }
                 *self.length.insert(length)
             }

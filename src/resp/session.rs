@@ -47,6 +47,8 @@ pub(super) struct Session {
     pub(super) blocked: Option<Blocked>,
     /// What CLIENT REPLY says.
     pub(super) silence: Silence,
+    /// What CLIENT CACHING said of the next command.
+    pub(super) caching: bool,
     /// What it said of itself as a replica.
     pub(super) handshake: Handshake,
     /// Set when it is to be fed as a replica from here on.
@@ -61,6 +63,9 @@ pub(super) struct Session {
 pub(super) struct Blocked {
     pub(super) woken: oneshot::Receiver<Woken>,
     pub(super) deadline: Option<Instant>,
+    /// What waits, for the log of slow commands.
+    pub(super) name: &'static str,
+    pub(super) args: Vec<Box<[u8]>>,
 }
 
 /// Which replies are kept back.
@@ -114,17 +119,19 @@ impl Subscriptions {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
             Topic::Shard => &mut self.shards,
-            Topic::Monitor => &mut self.monitor,
+            Topic::Monitor | Topic::Invalidated | Topic::Flushed | Topic::Broken => {
+                &mut self.monitor
+            }
         }
     }
 }
 
 /// A command or sub-command that exists.
 #[derive(Clone, Copy)]
-struct Found {
+pub(super) struct Found {
     /// Where it is counted.
-    slot: usize,
-    facts: &'static Facts,
+    pub(super) slot: usize,
+    pub(super) facts: &'static Facts,
     handler: Handler,
 }
 
@@ -137,7 +144,7 @@ enum Handler {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Session {
-        let authenticated = shared.options.secret.is_none();
+        let authenticated = shared.users.is_open();
         Session {
             shared,
             client,
@@ -150,6 +157,7 @@ impl Session {
             hung_up: false,
             blocked: None,
             silence: Silence::No,
+            caching: false,
             handshake: Handshake::default(),
             follows: None,
             written: None,
@@ -170,6 +178,25 @@ impl Session {
         write(reply, self.protocol(), out);
     }
 
+    /// Whether the connection said who it is, or need not.
+    pub(super) fn is_known(&self) -> bool {
+        self.authenticated || self.shared.users.is_open()
+    }
+
+    /// Lets the replies so far wait until the log is durable up to here.
+    pub(super) fn wrote(&mut self, position: WalPosition) {
+        self.written = self.written.max(Some(position));
+    }
+
+    /// Ends a connection, this one after what it is answered.
+    pub(super) fn end(&mut self, client: &Client) {
+        if client.id == self.client.id {
+            self.closing = true;
+        } else {
+            self.shared.kill(client);
+        }
+    }
+
     /// What must be durable before the replies so far may be sent.
     pub(super) fn take_written(&mut self) -> Option<WalPosition> {
         self.written.take()
@@ -183,6 +210,10 @@ impl Session {
         }
         let before = out.len();
         self.take_request(args, out);
+        if self.caching && self.transaction.is_none() {
+            let said = args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"client"));
+            self.caching &= said;
+        }
         let listens =
             |name: &[u8]| name.len() > 8 && name.to_ascii_lowercase().ends_with(b"subscribe");
         if self.silence != Silence::No {
@@ -259,11 +290,17 @@ impl Session {
             Handler::Data(_) => (false, false),
             Handler::Session(command) => (command.before_auth, command.while_subscribed),
         };
-        if !self.authenticated && !open {
+        if !open && !self.is_known() {
             return Err(Reply::Error("NOAUTH Authentication required.".into()));
         }
         if self.transaction.is_some() && facts.is("no_multi") {
             return Err(Reply::Error("ERR Command not allowed inside a transaction".into()));
+        }
+        if !self.client.user.is_free() {
+            let rules = self.client.user.rules();
+            rules
+                .check(found.slot, facts, args)
+                .map_err(|denial| commands::deny(self, facts, args, denial))?;
         }
         let listening = self.protocol() == Protocol::Resp2 && self.subscriptions.count() > 0;
         if listening && !heard {
@@ -288,8 +325,21 @@ impl Session {
             self.show_monitors(found.facts, args);
         }
         self.client.live.command.store(found.slot, Ordering::Relaxed);
+        if self.client.tracking && found.facts.is("readonly") {
+            // Before it reads: a change at the same moment is told twice rather than never.
+            self.shared.remember(self.client.id, found.facts, args, self.caching);
+        }
         let started = Instant::now();
         let reply = match found.handler {
+            Handler::Data(_) if found.facts.name == "memory|stats" => {
+                Some(commands::memory_stats(self))
+            }
+            Handler::Data(command) if command.name.starts_with("sort") => {
+                match commands::sorts(self, found.slot, args) {
+                    Ok(()) => self.data(command, args),
+                    Err(refusal) => Some(refusal),
+                }
+            }
             Handler::Data(command) => self.data(command, args),
             Handler::Session(command) => (command.run)(self, args, out),
         };
@@ -302,7 +352,9 @@ impl Session {
         if let Some(reply) = reply {
             self.reply(&reply, out);
         }
-        self.note_time(found.facts.name, args, took);
+        if self.blocked.is_none() {
+            self.note_time(found.facts.name, args, took);
+        }
     }
 
     /// Runs a data command in the store, beside those of other connections but not inside anybody's
@@ -342,6 +394,9 @@ impl Session {
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
         let executed = shared.execute(self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
+        if executed.position.is_some() && shared.tracking.is_active() {
+            shared.tell_changed(Some(self.client.id), args);
+        }
         self.fed = self.fed.max(executed.offset);
         (executed.reply, executed.position.is_some())
     }
@@ -352,10 +407,11 @@ impl Session {
         let request = Request { db: self.client.db, args };
         // Nobody waits before the store is open.
         let Some(store) = self.shared.store() else { return };
-        let args = store.with_keyspace(|ks| as_waiting(ks, command, &request));
-        let woken = self.shared.waiters.wait(self.client.id, self.client.db, args);
+        let waiting = store.with_keyspace(|ks| as_waiting(ks, command, &request));
+        let woken = self.shared.waiters.wait(self.client.id, self.client.db, waiting);
         self.client.blocked = true;
-        self.blocked = Some(Blocked { woken, deadline });
+        let args = args.iter().map(|arg| Box::from(*arg)).collect();
+        self.blocked = Some(Blocked { woken, deadline, name: command.name, args });
         self.publish_state();
     }
 
@@ -370,6 +426,8 @@ impl Session {
         };
         let reply = match woken {
             Woken::Answered(reply, position) => {
+                let args: Vec<&[u8]> = blocked.args.iter().map(|arg| &**arg).collect();
+                self.note_time(blocked.name, &args, Duration::ZERO);
                 self.written = self.written.max(position);
                 // Not below where replicas have it, which is all that is asked for.
                 if position.is_some() {
@@ -443,6 +501,25 @@ impl Session {
             return;
         }
         let (channel, payload) = (text(&message.channel), text(&message.payload));
+        let changed = match message.topic {
+            Topic::Invalidated => Some(Reply::Array(vec![text(&message.payload)])),
+            Topic::Flushed => Some(Reply::Null),
+            Topic::Broken => {
+                let id = super::parse::number(&message.payload).unwrap_or(0);
+                let told = vec![text(b"tracking-redir-broken"), Reply::Integer(id)];
+                self.reply(&Reply::Push(told), out);
+                return;
+            }
+            _ => None,
+        };
+        if let Some(keys) = changed {
+            let told = match self.protocol() {
+                Protocol::Resp3 => vec![text(b"invalidate"), keys],
+                Protocol::Resp2 => vec![text(b"message"), channel, keys],
+            };
+            self.reply(&Reply::Push(told), out);
+            return;
+        }
         self.reply(
             &Reply::Push(match &message.pattern {
                 None if message.topic == Topic::Shard => vec![text(b"smessage"), channel, payload],
@@ -481,6 +558,7 @@ impl Session {
         self.client.patterns = self.subscriptions.patterns.len();
         self.client.shards = self.subscriptions.shards.len();
         self.client.monitor = !self.subscriptions.monitor.is_empty();
+        self.client.mailbox.clone_from(&self.subscriptions.mailbox);
         self.shared.update(&self.client);
     }
 
@@ -506,6 +584,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.shared.waiters.end(self.client.id, None);
         commands::leave_all(self);
+        self.shared.tracking.set(self.client.id, None);
         self.shared.leave(self.client.id);
     }
 }
@@ -536,7 +615,7 @@ static HANDLERS: LazyLock<Vec<(Option<Handler>, Range<usize>)>> = LazyLock::new(
 /// Longest name of a command.
 const MAX_NAME: usize = 24;
 
-fn lookup(args: &[&[u8]]) -> Result<Found, Reply> {
+pub(super) fn lookup(args: &[&[u8]]) -> Result<Found, Reply> {
     let name = args.first().copied().unwrap_or_default();
     let mut lower = [0; MAX_NAME];
     let lower = lower.get_mut(..name.len()).ok_or_else(|| unknown(args))?;

@@ -10,13 +10,15 @@ use ringwell_storage::keyspace::command::find;
 use ringwell_storage::keyspace::{Extract, Looks, Reply, Request};
 use ringwell_storage::store::{Ack, Executed, Store, Transaction};
 
+use super::acl::{User, Users};
 use super::commands::Settings;
-use super::hub::Hub;
+use super::hub::{Hub, Mailbox};
 use super::notify::Notifier;
 use super::parse::Limits;
 use super::saves::Saves;
 use super::slowlog::{Latency, SlowLog};
 use super::tally::{Rates, Tally};
+use super::tracking::Tracking;
 use super::waiting::Waiters;
 use super::write::Protocol;
 use crate::collect::process::Usage;
@@ -155,12 +157,17 @@ pub(super) struct Client {
     pub(super) library: (String, String),
     pub(super) db: u8,
     pub(super) protocol: Protocol,
+    /// Who it is.
+    pub(super) user: Arc<User>,
     pub(super) channels: usize,
     pub(super) patterns: usize,
     pub(super) shards: usize,
     /// Whether it waits for a key, and whether it hears all commands.
     pub(super) blocked: bool,
     pub(super) monitor: bool,
+    /// Whether it is told which keys change, and where its messages wait.
+    pub(super) tracking: bool,
+    pub(super) mailbox: Option<Arc<Mailbox>>,
     pub(super) no_evict: bool,
     /// Ends the connection from outside.
     pub(super) kill: Arc<Notify>,
@@ -225,6 +232,10 @@ pub(super) struct Shared {
     pub(super) pause: Mutex<Option<(i64, bool)>>,
     /// A transaction holds it alone, every other data command together with others.
     pub(super) exclusive: RwLock<()>,
+    /// Who may do what.
+    pub(super) users: Users,
+    /// Who is told which keys change.
+    pub(super) tracking: Tracking,
     clients: Mutex<BTreeMap<u64, Client>>,
     next_id: AtomicU64,
 }
@@ -237,6 +248,10 @@ impl Shared {
         port: u16,
     ) -> Shared {
         let started = (options.now)();
+        let users = Users::new(options.secret.as_deref());
+        if let Some(store) = opening.store() {
+            users.load(store, options.secret.as_deref());
+        }
         let primary = options.primary.clone();
         let primary = primary
             .unwrap_or_else(|| Arc::new(Primary::new(Arc::clone(&opening), Default::default())));
@@ -259,6 +274,8 @@ impl Shared {
             latency: Latency::default(),
             pause: Mutex::default(),
             exclusive: RwLock::new(()),
+            users,
+            tracking: Tracking::default(),
             clients: Mutex::default(),
             next_id: AtomicU64::new(1),
         }
@@ -348,11 +365,14 @@ impl Shared {
             library: Default::default(),
             db: 0,
             protocol: Protocol::Resp2,
+            user: Arc::clone(self.users.default()),
             channels: 0,
             patterns: 0,
             shards: 0,
             blocked: false,
             monitor: false,
+            tracking: false,
+            mailbox: None,
             no_evict: false,
             kill: Arc::default(),
             live: Arc::new(Live::new(self.now())),
@@ -364,12 +384,21 @@ impl Shared {
 
     /// Shows others what changed.
     pub(super) fn update(&self, client: &Client) {
-        self.lock_clients().insert(client.id, client.clone());
+        // One that was ended from outside is not listed again.
+        if let Some(known) = self.lock_clients().get_mut(&client.id) {
+            known.clone_from(client);
+        }
     }
 
     pub(super) fn leave(&self, id: u64) {
         self.lock_clients().remove(&id);
         self.counters.connected.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Ends a connection from outside; from now on nobody sees it.
+    pub(super) fn kill(&self, client: &Client) {
+        self.lock_clients().remove(&client.id);
+        client.kill.notify_one();
     }
 
     /// How long CLIENT PAUSE still holds a command back.
@@ -393,6 +422,11 @@ impl Shared {
         let clients = self.lock_clients();
         let wanted = clients.values().filter(|c| only.is_none_or(|only| only.contains(&c.id)));
         wanted.cloned().collect()
+    }
+
+    /// The connection of a number.
+    pub(super) fn client(&self, id: u64) -> Option<Client> {
+        self.lock_clients().get(&id).cloned()
     }
 
     fn lock_clients(&self) -> MutexGuard<'_, BTreeMap<u64, Client>> {

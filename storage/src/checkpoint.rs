@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use crate::disk::{Disk, DiskError, read_all};
+use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Stream;
 use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS, Sealer};
@@ -20,6 +21,7 @@ const MAGIC: &[u8; 8] = b"RINGCKP\0";
 const VERSION: u32 = 1;
 const TAG_SHARD: u32 = 1;
 const TAG_KEYSPACE: u32 = 2;
+const TAG_DOCUMENTS: u32 = 3;
 const TAG_EXEMPLARS: u32 = 4;
 const TAG_METADATA: u32 = 5;
 const TAG_STREAM: u32 = 6;
@@ -57,6 +59,7 @@ pub(crate) struct Contents {
     pub(crate) keys: Keys,
     pub(crate) exemplars: Ring,
     pub(crate) metadata: Book,
+    pub(crate) documents: Shelf,
 }
 
 impl Default for Contents {
@@ -70,12 +73,14 @@ impl Default for Contents {
             },
             exemplars: Ring::default(),
             metadata: Book::default(),
+            documents: Shelf::default(),
         }
     }
 }
 
-/// Exemplars, metadata and the place of the stream, encoded; empty where there are none.
+/// Documents, exemplars, metadata and the place of the stream, encoded; empty where there are none.
 pub(crate) struct Beside {
+    pub(crate) documents: Vec<u8>,
     pub(crate) stream: Vec<u8>,
     pub(crate) exemplars: Vec<u8>,
     pub(crate) metadata: Vec<u8>,
@@ -107,6 +112,7 @@ pub(crate) fn write(
     view.encode(&mut section);
     put_section(&mut out, TAG_KEYSPACE, &section);
     for (tag, section) in [
+        (TAG_DOCUMENTS, &beside.documents),
         (TAG_EXEMPLARS, &beside.exemplars),
         (TAG_METADATA, &beside.metadata),
         (TAG_STREAM, &beside.stream),
@@ -161,6 +167,10 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Contents
                 found.keys.keyspace =
                     Keyspace::decode(view).map_err(|e| damaged(start, &e.to_string()))?;
                 found.keys.applied = WalPosition(applied);
+            }
+            TAG_DOCUMENTS => {
+                found.documents = Shelf::decode(&mut Reader::new(section))
+                    .map_err(|e| damaged(start + e.offset, e.what))?;
             }
             TAG_EXEMPLARS => {
                 found.exemplars = Ring::decode(&mut Reader::new(section))

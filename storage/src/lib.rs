@@ -12,6 +12,7 @@ pub mod chunk;
 pub mod compaction;
 mod delete;
 pub mod disk;
+pub mod documents;
 pub mod exemplars;
 pub mod feed;
 pub mod head;

@@ -406,6 +406,7 @@ fn write_checkpoint(
     in_blocks.extend(moving.iter().flat_map(|m| &m.chunks).map(Arc::as_ptr));
     let disk = &*store.disk;
     let beside = checkpoint::Beside {
+        documents: lock(&store.documents).encode(),
         exemplars: lock(&store.exemplars).encode(),
         metadata: lock(&store.metadata).encode(),
         stream,

@@ -179,6 +179,7 @@ fn replay(
     match record.into_inner() {
         Record::Batch(batch) => replay_batch(head, shards, place.map(|()| batch)),
         Record::Exemplars(new) => contents.exemplars.apply(&place.as_ref().map(|_| &new)),
+        Record::Documents(new) => contents.documents.apply(&place.as_ref().map(|_| &new)),
         Record::Metadata(new) => contents.metadata.apply(&place.as_ref().map(|_| &new)),
         Record::Keys(record) => {
             let keys = &mut contents.keys;

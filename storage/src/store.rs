@@ -20,6 +20,7 @@ use crate::catalog::{Catalog, MemoryCatalog};
 use crate::checkpoint::Keys;
 use crate::compaction::Retention;
 use crate::disk::Disk;
+use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Identity;
 use crate::head::{
@@ -71,6 +72,8 @@ pub struct Options {
     pub max_tombstones: usize,
     /// Exemplars kept; beyond, the oldest go. 0 = none.
     pub exemplars: usize,
+    /// Bytes of documents kept.
+    pub documents_bytes: usize,
     /// Bytes of metadata kept.
     pub metadata_bytes: usize,
     /// Sizes of the log.
@@ -104,6 +107,7 @@ impl Default for Options {
             keep: Retention::default(),
             max_tombstones: 10_000,
             exemplars: 100_000,
+            documents_bytes: 16 << 20,
             metadata_bytes: 64 << 20,
             log: LogOptions::default(),
             min_free_disk: 0,
@@ -126,6 +130,7 @@ pub struct Store {
     pub(crate) keys: Mutex<Keys>,
     pub(crate) exemplars: Mutex<Ring>,
     pub(crate) metadata: Mutex<Book>,
+    pub(crate) documents: Mutex<Shelf>,
     pub(crate) generation: RwLock<Arc<Generation>>,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) counters: Counters,
@@ -240,6 +245,8 @@ pub struct Stats {
     pub index_cache: CacheStats,
     /// Exemplars kept.
     pub exemplars: u64,
+    /// Bytes of documents kept.
+    pub documents_bytes: u64,
     /// Metrics whose metadata is kept.
     pub metadata: u64,
     /// Bytes of it.
@@ -261,13 +268,14 @@ impl Store {
         disk: Arc<dyn Disk>,
         catalog: Box<dyn Catalog>,
         options: Options,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Store, OpenError> {
         let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
         let pages = Arc::new(PageCache::new(options.index_cache_bytes));
         let mut recovering = Recovering::begin(disk, &pages, head)?;
         recovering.contents.exemplars.resize(options.exemplars);
-        let (recovered, log) = recovering.finish(options.log, &options.progress)?;
+        let (mut recovered, log) = recovering.finish(options.log, &options.progress)?;
+        recovered.contents.keys.keyspace.opened(now);
         let Recovering { disk, manifest, head, contents, blocks, tombstones, report } = recovered;
         for shard in 0..SHARDS {
             head.cardinality.add(head.lock(shard).iter().map(|(_, series)| &series.labels));
@@ -286,6 +294,7 @@ impl Store {
             keys: Mutex::new(contents.keys),
             exemplars: Mutex::new(contents.exemplars),
             metadata: Mutex::new(contents.metadata),
+            documents: Mutex::new(contents.documents),
             generation: RwLock::new(Arc::new(Generation { blocks, tombstones })),
             maintenance: Mutex::new(Maintenance::new(manifest)),
             counters: Counters::default(),
@@ -379,6 +388,7 @@ impl Store {
         extract.extract(&keys.keyspace, request, &decision.effects, now, &mut derived);
         let begins = keys.stream.is_used()
             && transaction.is_some_and(|begun| !begun.load(Ordering::Relaxed));
+        keys.keyspace.set_clock(request.db, decision.used);
         match self.commit(&mut keys, decision.effects, &derived, begins, now) {
             Ok((position, derived_refused)) => {
                 if let Some(begun) = transaction.filter(|_| begins) {
@@ -405,31 +415,47 @@ impl Store {
         Transaction { store: Arc::clone(self), begun, _held: self.log.hold() }
     }
 
-    /// Once a second: deletes keys that expired, repeats state that holds, and lets an idle log say
-    /// that all of it is synced.
+    /// Once a second, where nobody calls [`Store::expire`] and [`Store::hold`] apart.
     pub fn tick(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
+        self.expire(now, extract)?;
+        self.hold(now, extract)
+    }
+
+    /// Deletes keys that expired; gives how many. Called often enough, none is seen for long by who only
+    /// counts them.
+    pub fn expire(&self, now: Timestamp, extract: &dyn Extract) -> Result<usize, AppendError> {
+        if !self.expires.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
+        let mut keys = lock(&self.keys);
+        let effects = keys.keyspace.due(now, EXPIRE_PER_TICK);
+        if effects.is_empty() {
+            return Ok(0);
+        }
+        let expired = effects.iter().count();
+        let mut derived = Derived::default();
+        let expiry = Request { db: 0, args: &[] };
+        extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
+        self.commit(&mut keys, effects, &derived, false, now)?;
+        keys.looks.expired += expired as u64;
+        Ok(expired)
+    }
+
+    /// Once a second: repeats state that holds, and lets an idle log say that all of it is synced.
+    pub fn hold(&self, now: Timestamp, extract: &dyn Extract) -> Result<WalPosition, AppendError> {
         self.watch_space();
         let mut keys = lock(&self.keys);
-        let expires = self.expires.load(Ordering::Relaxed);
-        let effects = match expires {
-            true => keys.keyspace.due(now, EXPIRE_PER_TICK),
-            false => Effects::default(),
-        };
         let mut derived = Derived::default();
-        if !effects.is_empty() {
-            let expiry = Request { db: 0, args: &[] };
-            extract.extract(&keys.keyspace, &expiry, &effects, now, &mut derived);
-            keys.looks.expired += effects.iter().count() as u64;
-        }
         if !self.space.is_tight() {
             extract.hold(&keys.keyspace, now, &mut derived);
         }
-        if effects.is_empty() && derived.samples.is_empty() && derived.marks.is_empty() {
+        if derived.samples.is_empty() && derived.marks.is_empty() {
             drop(keys);
             self.log.mark()?;
             return Ok(self.log.end());
         }
-        self.commit(&mut keys, effects, &derived, false, now).map(|(position, _)| position)
+        self.commit(&mut keys, Effects::default(), &derived, false, now)
+            .map(|(position, _)| position)
     }
 
     /// Resolves when the log is durable up to `position`, as `ack` asks.
@@ -439,6 +465,11 @@ impl Store {
         ack: Ack,
     ) -> impl Future<Output = Result<(), AppendError>> + Send + 'static {
         self.log.wait(position, ack)
+    }
+
+    /// Whether the log is in its file up to `position`.
+    pub fn is_written(&self, position: WalPosition) -> bool {
+        self.log.written() >= position
     }
 
     /// Writes and syncs all that is pending. Blocks for the disk.
@@ -539,6 +570,7 @@ impl Store {
             exemplars: lock(&self.exemplars).len() as u64,
             metadata,
             metadata_bytes,
+            documents_bytes: lock(&self.documents).bytes() as u64,
             series: self.head.cardinality.series(),
             accepted: self.counters.accepted.load(Ordering::Relaxed),
             rejected: lock(&self.counters.rejected).clone(),

@@ -1,4 +1,4 @@
-//! What is kept beside samples, exemplars and metadata: it survives restarts from the log and from a
+//! What is kept beside samples, documents, exemplars and metadata: it survives restarts from the log and from a
 //! checkpoint, costs nothing when it comes again, and stays within its bounds.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ringwell_storage::disk::{Disk, MemDisk};
+use ringwell_storage::documents::{Document, DocumentError};
 use ringwell_storage::exemplars::{Exemplar, SeriesExemplar};
 use ringwell_storage::metadata::{Metadata, MetricMetadata, MetricType};
 use ringwell_storage::model::{Labels, Matcher, TimeRange};
@@ -33,10 +34,15 @@ fn open(disk: &Arc<dyn Disk>, options: &Options) -> Store {
     Store::open(Arc::clone(disk), options.clone(), 0).unwrap()
 }
 
+fn document(name: &str, body: Option<&str>) -> Document {
+    Document { name: name.into(), body: body.map(Into::into) }
+}
+
 /// All that is kept, as text.
 fn dump(store: &Store) -> String {
     let any = [vec![Matcher::equal("job", "a")]];
-    format!("{:?} {:?}", store.exemplars(&any, TimeRange::ALL), store.metadata(None))
+    let beside = (store.documents(b"acl/"), store.metadata(None));
+    format!("{:?} {beside:?}", store.exemplars(&any, TimeRange::ALL))
 }
 
 #[test]
@@ -55,6 +61,13 @@ fn restarts_keep_it() {
         let late = store.add_exemplars(vec![exemplar("s", -1)]).unwrap();
         assert_eq!((late.kept, late.out_of_order, late.position), (0, 1, None));
         store.note_metadata(vec![metadata("m", &format!("help {round}"))]).unwrap();
+        let gone = (round > 0).then(|| document(&format!("acl/{}", round - 1), None));
+        let new = document(&format!("acl/{round}"), Some(&"x".repeat(3)));
+        store.set_documents(gone.into_iter().chain([new]).collect()).unwrap();
+        assert_eq!(
+            store.documents(b"acl/").into_keys().collect::<Vec<_>>(),
+            [round.to_string().as_bytes()]
+        );
         let end = store.stats().log_end;
         let again = store.note_metadata(vec![metadata("m", &format!("help {round}"))]).unwrap();
         assert_eq!((again.kept, again.position), (1, None));
@@ -88,4 +101,17 @@ fn metadata_stays_within_its_bytes() {
     assert_eq!(store.metadata(Some("two")).len(), 0);
     let long = store.note_metadata(vec![metadata("m", &"x".repeat(20 << 10))]).unwrap();
     assert_eq!(long.refused, 1);
+}
+
+#[test]
+fn documents_stay_within_their_bytes() {
+    let disk: Arc<dyn Disk> = Arc::new(MemDisk::new());
+    let store = open(&disk, &Options { documents_bytes: 10, ..Options::default() });
+    store.set_documents(vec![document("a", Some("0123"))]).unwrap();
+    let more = store.set_documents(vec![document("b", Some("0123456"))]);
+    assert!(matches!(more, Err(DocumentError::TooMany { bytes: 13, limit: 10 })));
+    store.set_documents(vec![document("a", Some("01"))]).unwrap();
+    assert_eq!((store.stats().documents_bytes, store.documents(b"").len()), (3, 1));
+    let long = store.set_documents(vec![document("a", Some(&"x".repeat(2 << 20)))]);
+    assert!(matches!(long, Err(DocumentError::TooLong { name: 1, .. })));
 }

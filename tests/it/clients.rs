@@ -175,3 +175,55 @@ fn ioredis_and_node_redis_see_no_difference() {
         assert_eq!(contents(&node.redis, &keys), contents(&redis.address(), &keys));
     }
 }
+
+/// What an agent in Rust does through redis-rs; what it read, as text.
+fn redis_rs(address: &str, protocol: &str) -> redis::RedisResult<Vec<String>> {
+    const KEY: &str = "metrics:training:proj-1:loss";
+    let url = format!("redis://{address}/?protocol={protocol}");
+    let client = redis::Client::open(url)?;
+    let mut connection = client.get_connection()?;
+    let mut told = Vec::new();
+    let mut tell = |reply: redis::Value| told.push(format!("{reply:?}"));
+    for step in 0..20 {
+        let element =
+            format!(r#"{{"step":{step},"value":0.5,"timestamp":"2026-11-22T10:00:00Z"}}"#);
+        redis::cmd("LPUSH").arg(KEY).arg(element).exec(&mut connection)?;
+    }
+    tell(redis::cmd("LRANGE").arg(KEY).arg(0).arg(-1).query(&mut connection)?);
+    tell(redis::cmd("EXPIRE").arg(KEY).arg(604_800).query(&mut connection)?);
+    tell(redis::cmd("HSET").arg("state").arg(&[("a", "1"), ("b", "two")]).query(&mut connection)?);
+    tell(redis::cmd("HGETALL").arg("state").query(&mut connection)?);
+    tell(redis::cmd("ZADD").arg("marks").arg(1.5).arg("x").query(&mut connection)?);
+    tell(redis::cmd("ZSCORE").arg("marks").arg("x").query(&mut connection)?);
+    tell(redis::cmd("SADD").arg("team").arg("coder").query(&mut connection)?);
+    tell(redis::cmd("SMEMBERS").arg("team").query(&mut connection)?);
+    tell(redis::cmd("GET").arg("none").query(&mut connection)?);
+    let mut pipe = redis::pipe();
+    tell(pipe.atomic().incr("n", 1).incr("n", 2).get("n").query(&mut connection)?);
+    tell(redis::pipe().rpush("l", &["a", "b"]).ignore().llen("l").query(&mut connection)?);
+    let wrong: redis::RedisResult<()> =
+        redis::cmd("LPUSH").arg("state").arg("x").query(&mut connection);
+    tell(redis::Value::SimpleString(wrong.unwrap_err().to_string()));
+    let mut listener = client.get_connection()?;
+    let mut channel = listener.as_pubsub();
+    channel.subscribe("events:tasks:updates")?;
+    redis::cmd("PUBLISH").arg("events:tasks:updates").arg("done").exec(&mut connection)?;
+    let message = channel.get_message()?;
+    tell(redis::Value::SimpleString(format!(
+        "{} {:?}",
+        message.get_channel_name(),
+        message.get_payload_bytes()
+    )));
+    Ok(told)
+}
+
+#[test]
+fn redis_rs_reads_what_it_reads_of_redis() {
+    let Some(redis) = Redis::start() else { return };
+    for protocol in ["resp2", "resp3"] {
+        let node = Node::start();
+        let ours = redis_rs(&node.redis, protocol).unwrap();
+        Connection::open(&redis.address()).call(&["FLUSHALL"]);
+        assert_eq!(ours, redis_rs(&redis.address(), protocol).unwrap(), "{protocol}");
+    }
+}

@@ -6,6 +6,7 @@
     reason = "all of this crate is a test, its helpers too"
 )]
 
+mod acl;
 mod admin;
 mod api;
 mod beside;

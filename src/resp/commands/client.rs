@@ -1,16 +1,17 @@
 //! CLIENT: SETNAME GETNAME SETINFO ID INFO LIST NO-EVICT NO-TOUCH
 
 use std::collections::HashSet;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use ringwell_storage::keyspace::Reply;
 
 use super::connection::{client_name, is_name};
-use super::{QUOTED, arg, error, integer, is, quote};
+use super::{QUOTED, arg, error, integer, is, quote, tracking};
 use crate::resp::facts;
 use crate::resp::session::{Session, Silence};
-use crate::resp::shared::Client;
+use crate::resp::shared::{Client, Shared};
+use crate::resp::tracking::Mode;
 use crate::resp::waiting::Woken;
 use crate::resp::write::Protocol;
 
@@ -24,7 +25,7 @@ pub(super) fn client(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
         b"id" => Ok(Reply::Integer(i64::try_from(session.client.id).unwrap_or(i64::MAX))),
         b"info" => {
             session.publish_state();
-            Ok(Reply::Verbatim(line(&session.client, session.shared.now()) + "\n"))
+            Ok(Reply::Verbatim(line(&session.client, &session.shared) + "\n"))
         }
         b"kill" => kill(session, args.get(2..).unwrap_or_default()),
         b"pause" => pause(session, args),
@@ -50,15 +51,13 @@ pub(super) fn client(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
             }
             _ => Err(error("ERR syntax error")),
         },
-        b"tracking" | b"caching" => {
-            Err(error("ERR client side caching is not supported by Ringwell"))
+        b"tracking" => tracking::tracking(session, args),
+        b"caching" => tracking::caching(session, arg(args, 2)),
+        b"getredir" => {
+            let tracker = session.shared.tracking.get(session.client.id);
+            Ok(Reply::Integer(tracking::redirection(tracker.as_ref())))
         }
-        b"getredir" => Ok(Reply::Integer(-1)),
-        b"trackinginfo" => Ok(Reply::Map(vec![
-            (super::text("flags"), Reply::Set(vec![super::text("off")])),
-            (super::text("redirect"), Reply::Integer(-1)),
-            (super::text("prefixes"), Reply::Array(Vec::new())),
-        ])),
+        b"trackinginfo" => Ok(tracking::info(session)),
         b"help" => Ok(super::help("client")),
         b"no-evict" if is(arg(args, 2), "on") || is(arg(args, 2), "off") => {
             session.client.no_evict = is(arg(args, 2), "on");
@@ -111,7 +110,7 @@ fn kill(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
     if let [address] = args {
         let found = clients.iter().find(|c| c.peer.to_string().as_bytes() == *address);
         let found = found.ok_or_else(|| error("ERR No such client"))?;
-        end(session, found, own);
+        session.end(found);
         return Ok(Reply::OK);
     }
     let (mut chosen, mut skip_own) = (clients, true);
@@ -125,10 +124,11 @@ fn kill(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
             }
             b"addr" => chosen.retain(|c| c.peer.to_string().as_bytes() == *value),
             b"laddr" => chosen.retain(|c| c.local.to_string().as_bytes() == *value),
-            b"user" if *value == b"default" => {}
             b"user" => {
-                let user = quote(value, QUOTED);
-                return Err(error(&format!("ERR No such user '{user}'")));
+                let user = session.shared.users.get(value).ok_or_else(|| {
+                    error(&format!("ERR No such user '{}'", quote(value, QUOTED)))
+                })?;
+                chosen.retain(|c| Arc::ptr_eq(&c.user, &user));
             }
             b"type" => {
                 let pubsub = match value.to_ascii_lowercase().as_slice() {
@@ -148,16 +148,8 @@ fn kill(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
         }
     }
     chosen.retain(|c| !(skip_own && c.id == own));
-    chosen.iter().for_each(|client| end(session, client, own));
+    chosen.iter().for_each(|client| session.end(client));
     Ok(super::count(chosen.len()))
-}
-
-fn end(session: &mut Session, client: &Client, own: u64) {
-    if client.id == own {
-        session.closing = true;
-    } else {
-        client.kill.notify_one();
-    }
 }
 
 fn set_name(session: &mut Session, name: &[u8]) -> Result<Reply, Reply> {
@@ -209,18 +201,20 @@ fn list(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
         }
         _ => return Err(error("ERR syntax error")),
     }
-    let now = session.shared.now();
     let mut text = String::new();
     for client in session.shared.clients(only.as_ref()) {
         if pubsub.is_none_or(|wanted| wanted == (client.channels + client.patterns > 0)) {
-            text += &line(&client, now);
+            text += &line(&client, &session.shared);
             text.push('\n');
         }
     }
     Ok(Reply::Verbatim(text))
 }
 
-fn line(client: &Client, now: i64) -> String {
+pub(super) fn line(client: &Client, shared: &Shared) -> String {
+    let now = shared.now();
+    let tracker = if client.tracking { shared.tracking.get(client.id) } else { None };
+    let broadcasts = tracker.as_ref().is_some_and(|t| matches!(t.mode, Mode::Broadcast(_)));
     let live = &client.live;
     let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     let queued = live.queued.load(Ordering::Relaxed);
@@ -233,6 +227,9 @@ fn line(client: &Client, now: i64) -> String {
         (queued >= 0, 'x'),
         (client.blocked, 'b'),
         (client.no_evict, 'e'),
+        (tracker.is_some(), 't'),
+        (tracker.as_ref().is_some_and(|tracker| tracker.broken), 'R'),
+        (broadcasts, 'B'),
     ];
     flags.extend(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| mark));
     if flags.is_empty() {
@@ -242,7 +239,7 @@ fn line(client: &Client, now: i64) -> String {
     format!(
         "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} \
          ssub={} multi={queued} qbuf={input} qbuf-free={room} argv-mem=0 multi-mem={held} rbs=0 \
-         rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r cmd={} user=default redir=-1 resp={resp} lib-name={} \
+         rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r cmd={} user={} redir={} resp={resp} lib-name={} \
          lib-ver={}",
         client.id,
         client.peer,
@@ -256,6 +253,8 @@ fn line(client: &Client, now: i64) -> String {
         client.shards,
         input + room + held,
         facts::name_of(load(&live.command)).unwrap_or("NULL"),
+        String::from_utf8_lossy(&client.user.name),
+        tracking::redirection(tracker.as_ref()),
         client.library.0,
         client.library.1,
     )

@@ -4,7 +4,7 @@ use ringwell_storage::keyspace::{Reply, glob_matches};
 use ringwell_storage::store::Ack;
 
 use super::settings::HIDDEN;
-use super::{arg, error, text, wrong_arity};
+use super::{arg, error, is, text, wrong_arity};
 use crate::resp::session::{DATABASES, Session};
 
 /// `CONFIG GET pattern [pattern ...] | SET name value [name value ...] | RESETSTAT | REWRITE`
@@ -33,7 +33,9 @@ fn get(session: &Session, patterns: &[&[u8]]) -> Reply {
         patterns.iter().any(|pattern| matches(pattern))
     };
     let mut table = own(session);
-    table.extend(session.shared.settings.all());
+    let own_names: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
+    let others = session.shared.settings.all();
+    table.extend(others.into_iter().filter(|(name, _)| !own_names.contains(name)));
     let table = table.into_iter().filter(|(name, _)| wanted(name));
     Reply::Map(table.map(|(name, value)| (text(name), text(&value))).collect())
 }
@@ -64,7 +66,14 @@ fn set(session: &Session, pairs: &[&[u8]]) -> Reply {
         }
     }
     match session.shared.settings.set(&given) {
-        Ok(()) => Reply::OK,
+        Ok(()) => {
+            let password = pairs.chunks_exact(2).find(|pair| is(arg(pair, 0), "requirepass"));
+            // Without the node's own secret this is the password; with one it was confirmed at most.
+            if let Some(pair) = password.filter(|_| session.shared.options.secret.is_none()) {
+                session.shared.users.set_default_password(arg(pair, 1));
+            }
+            Reply::OK
+        }
         Err(why) => error(&why),
     }
 }
@@ -73,12 +82,14 @@ fn set(session: &Session, pairs: &[&[u8]]) -> Reply {
 fn own(session: &Session) -> Vec<(&'static str, String)> {
     let options = &session.shared.options;
     let fsync = if matches!(options.ack, Ack::Synced) { "always" } else { "everysec" };
-    vec![
+    let secret = options.secret.is_some().then(|| ("requirepass", String::new()));
+    let own = [
         ("appendfsync", fsync.to_owned()),
         ("appendonly", "yes".to_owned()),
         ("databases", DATABASES.to_string()),
         ("maxclients", options.max_connections.to_string()),
         ("port", session.shared.port.to_string()),
         ("proto-max-bulk-len", options.limits.bulk.to_string()),
-    ]
+    ];
+    own.into_iter().chain(secret).collect()
 }

@@ -1,10 +1,12 @@
 //! PING ECHO SELECT AUTH HELLO QUIT RESET TIME WAIT
 
+use std::sync::Arc;
+
 use ringwell_storage::keyspace::Reply;
-use subtle::ConstantTimeEq as _;
 
 use super::{QUOTED, arg, error, integer, is, quote, text};
 use crate::resp::session::{DATABASES, Session};
+use crate::resp::shared::LOADING;
 use crate::resp::write::Protocol;
 
 /// The Redis whose answers ours equal.
@@ -53,8 +55,7 @@ pub(super) fn select(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
 /// `AUTH [username] password`
 pub(super) fn auth(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     let (user, password) = match args {
-        [_, password] if session.shared.options.secret.is_none() => {
-            let _ = password;
+        [_, _] if session.shared.users.default().rules().flags().contains(&"nopass") => {
             return Some(error(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
@@ -64,22 +65,31 @@ pub(super) fn auth(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Op
         [_, user, password] => (*user, *password),
         _ => return Some(error("ERR syntax error")),
     };
-    Some(match log_in(session, user, password) {
+    Some(match log_in(session, user, password, arg(args, 0)) {
         Ok(()) => Reply::OK,
         Err(refusal) => refusal,
     })
 }
 
-/// Lets the connection in if the secret is right. There is one user, `default`.
-fn log_in(session: &mut Session, user: &[u8], password: &[u8]) -> Result<(), Reply> {
-    let right = match &session.shared.options.secret {
-        None => true,
-        Some(secret) => bool::from(secret.ct_eq(password)),
-    };
-    if user != b"default" || !right {
+/// Lets the connection in as a user, if the password is right.
+fn log_in(
+    session: &mut Session,
+    name: &[u8],
+    password: &[u8],
+    command: &[u8],
+) -> Result<(), Reply> {
+    let found = session.shared.users.log_in(name, password);
+    let Some(user) = found else {
+        if session.shared.store().is_none() && name != b"default" {
+            // Who else there is stands in the store.
+            return Err(error(LOADING));
+        }
+        super::acl::note(session, "auth", command, name);
         return Err(error(WRONG_PASS));
-    }
+    };
+    session.client.user = user;
     session.authenticated = true;
+    session.publish_state();
     Ok(())
 }
 
@@ -104,7 +114,7 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
     while let Some((option, more)) = rest.split_first() {
         rest = match more {
             [user, password, more @ ..] if is(option, "auth") => {
-                log_in(session, user, password)?;
+                log_in(session, user, password, arg(args, 0))?;
                 more
             }
             [given, more @ ..] if is(option, "setname") => {
@@ -117,10 +127,10 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
             }
         };
     }
-    if !session.authenticated {
+    if !session.is_known() {
         return Err(error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             HELLO AUTH <user> <pass> option can be used to authenticate the client and \
              select the RESP protocol version at the same time",
         ));
     }
@@ -166,10 +176,12 @@ pub(super) fn reset(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Opti
     session.transaction = None;
     session.watched.clear();
     super::leave_all(session);
+    super::tracking::set(session, None);
     session.client.db = 0;
     session.client.name.clear();
     session.client.protocol = Protocol::Resp2;
-    session.authenticated = session.shared.options.secret.is_none();
+    session.client.user = Arc::clone(session.shared.users.default());
+    session.authenticated = session.shared.users.is_open();
     session.publish_state();
     Some(Reply::Simple("RESET"))
 }

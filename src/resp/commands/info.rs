@@ -95,7 +95,7 @@ fn clients(shared: &Shared, out: &mut String) {
     line(out, format_args!("cluster_connections:0"));
     line(out, format_args!("maxclients:{}", shared.options.max_connections));
     line(out, format_args!("blocked_clients:{}", shared.waiters.count()));
-    line(out, format_args!("tracking_clients:0"));
+    line(out, format_args!("tracking_clients:{}", shared.tracking.totals().clients));
 }
 
 /// Memory as the system counts it: there is no allocator of our own to ask.
@@ -187,9 +187,10 @@ fn stats(shared: &Shared, out: &mut String) {
     line(out, format_args!("latest_fork_usec:0"));
     line(out, format_args!("total_forks:0"));
     line(out, format_args!("migrate_cached_sockets:0"));
-    line(out, format_args!("tracking_total_keys:0"));
-    line(out, format_args!("tracking_total_items:0"));
-    line(out, format_args!("tracking_total_prefixes:0"));
+    let tracked = shared.tracking.totals();
+    line(out, format_args!("tracking_total_keys:{}", tracked.keys));
+    line(out, format_args!("tracking_total_items:{}", tracked.items));
+    line(out, format_args!("tracking_total_prefixes:{}", tracked.prefixes));
     line(out, format_args!("unexpected_error_replies:0"));
     line(out, format_args!("total_error_replies:{}", load(&counters.errors)));
 }

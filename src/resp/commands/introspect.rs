@@ -110,7 +110,10 @@ fn key_spec(spec: &KeySpec) -> Reply {
             (begins(at), part("keynum", counted))
         }
         Place::Keyword { word, from, last, limit } => {
-            let begin = vec![("keyword", text(word)), ("startfrom", number(from))];
+            let begin = vec![
+                ("keyword", text(word)),
+                ("startfrom", Reply::Integer(i64::try_from(from).unwrap_or_default())),
+            ];
             let last = Reply::Integer(last.into());
             let range = vec![("lastkey", last), ("keystep", number(1)), ("limit", number(limit))];
             (part("keyword", begin), part("range", range))

@@ -4,14 +4,18 @@ use super::arg;
 use crate::resp::facts::{Facts, Place};
 
 /// A key of a command, and what becomes of it in Redis's words.
-pub(super) type Key<'a> = (&'a [u8], &'static str);
+pub(in crate::resp) type Key<'a> = (&'a [u8], &'static str);
 
 /// The keys of a command that has the right number of arguments; `None` if they do not make sense.
-pub(super) fn keys_of<'a>(facts: &Facts, args: &[&'a [u8]]) -> Option<Vec<Key<'a>>> {
+pub(in crate::resp) fn keys_of<'a>(facts: &Facts, args: &[&'a [u8]]) -> Option<Vec<Key<'a>>> {
     let first = arg(args, 1);
     let has = |word: &[u8]| args.iter().skip(2).any(|arg| arg.eq_ignore_ascii_case(word));
     match facts.name {
-        "set" if has(b"get") => return Some(vec![(first, "RW access update")]),
+        // Behind the value, which may be that word too.
+        "set" if args.iter().skip(3).any(|arg| arg.eq_ignore_ascii_case(b"get")) => {
+            return Some(vec![(first, "RW access update")]);
+        }
+        "migrate" => return Some(migrated(args)),
         "set" => return Some(vec![(first, "OW update")]),
         "sort" | "sort_ro" => return Some(sorted(args)),
         "bitfield" if has(b"set") || has(b"incrby") => {
@@ -61,9 +65,27 @@ fn span(place: Place, args: &[&[u8]]) -> Option<(usize, usize, usize)> {
 fn keyword(place: Place, args: &[&[u8]]) -> Option<usize> {
     let Place::Keyword { word, from, .. } = place else { return None };
     // The last argument cannot be the word, for something must follow.
-    let mut places = from..args.len().saturating_sub(1);
-    let found = places.find(|at| arg(args, *at).eq_ignore_ascii_case(word.as_bytes()))?;
+    let is_word = |at: &usize| arg(args, *at).eq_ignore_ascii_case(word.as_bytes());
+    let end = args.len().saturating_sub(1);
+    let found = match usize::try_from(from) {
+        Ok(from) => (from..end).find(is_word)?,
+        Err(_) => (0..args.len().checked_add_signed(from + 1)?).rev().find(is_word)?,
+    };
     Some(found + 1)
+}
+
+/// MIGRATE's keys: those behind KEYS, else the one that is named first. What follows AUTH is no word.
+fn migrated<'a>(args: &[&'a [u8]]) -> Vec<Key<'a>> {
+    let key = |key: &&'a [u8]| (*key, "RW access delete");
+    let mut rest = args.get(6..).unwrap_or_default();
+    while let [word, more @ ..] = rest {
+        rest = match (word.to_ascii_lowercase().as_slice(), more) {
+            (b"keys", keys) if arg(args, 3).is_empty() => return keys.iter().map(key).collect(),
+            (b"auth", [_, more @ ..]) | (b"auth2", [_, _, more @ ..]) => more,
+            _ => more,
+        };
+    }
+    args.get(3).iter().map(|name| key(name)).collect()
 }
 
 /// SORT's keys: what is sorted, and what the last STORE names.

@@ -1,5 +1,6 @@
 //! The commands about the connection and the node. Data commands have their table in the keyspace.
 
+mod acl;
 mod client;
 mod config;
 mod connection;
@@ -10,6 +11,7 @@ mod pubsub;
 mod replication;
 mod server;
 mod settings;
+mod tracking;
 mod transaction;
 
 use ringwell_storage::keyspace::Reply;
@@ -18,7 +20,10 @@ use ringwell_storage::keyspace::command::{QUOTED, error, quote};
 use super::facts;
 use super::session::Session;
 
+pub(super) use acl::{deny, sorts};
+pub(super) use keyspec::keys_of;
 pub(super) use pubsub::leave_all;
+pub(super) use server::memory_stats;
 pub use settings::Settings;
 pub(super) use settings::class;
 
@@ -97,6 +102,11 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         heard(plain("ssubscribe", -2, pubsub::ssubscribe, "Hears sharded channels.")),
         heard(plain("sunsubscribe", -1, pubsub::sunsubscribe, "Stops hearing sharded channels.")),
         plain("debug", -2, server::debug, "Helps those who test."),
+        plain("migrate", -6, server::migrate, "Is refused where there is a key to send."),
+        plain("module", -2, server::module, "There are no modules."),
+        plain("asking", 1, server::no_cluster, "Is refused: this is no node of a cluster."),
+        plain("readonly", 1, server::no_cluster, "Is refused: this is no node of a cluster."),
+        plain("readwrite", 1, server::no_cluster, "Is refused: this is no node of a cluster."),
         plain("slowlog", -2, server::slowlog, "Slow commands."),
         plain("latency", -2, server::latency, "What takes how long."),
         plain("monitor", 1, server::monitor, "Shows every command."),
@@ -119,7 +129,7 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("script", -2, server::script, "There are no scripts."),
         plain("function", -2, server::function, "There are no functions."),
         plain("cluster", -2, server::cluster, "One node with all slots."),
-        plain("acl", -2, server::acl, "One user."),
+        plain("acl", -2, acl::acl, "About users."),
         at_once(plain("watch", -2, transaction::watch, "Lets EXEC fail if keys change.")),
         plain("wait", 3, replication::wait, "Waits for replicas to have it all."),
     ]

@@ -64,7 +64,7 @@ fn enter(session: &mut Session, args: &[&[u8]], topic: Topic, out: &mut Vec<u8>)
         let kind = match topic {
             Topic::Pattern => "psubscribe",
             Topic::Shard => "ssubscribe",
-            Topic::Channel | Topic::Monitor => "subscribe",
+            _ => "subscribe",
         };
         confirm(session, kind, topic, Some(&name), out);
     }
@@ -76,7 +76,7 @@ fn leave(session: &mut Session, args: &[&[u8]], topic: Topic, out: &mut Vec<u8>)
     let kind = match topic {
         Topic::Pattern => "punsubscribe",
         Topic::Shard => "sunsubscribe",
-        Topic::Channel | Topic::Monitor => "unsubscribe",
+        _ => "unsubscribe",
     };
     let named = args.get(1..).unwrap_or_default();
     let names: Vec<Bytes> = match named {

@@ -77,7 +77,8 @@ pub(super) fn wait(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Op
         }
     });
     session.client.blocked = true;
-    session.blocked = Some(Blocked { woken, deadline: None });
+    let args = args.iter().map(|arg| Box::from(*arg)).collect();
+    session.blocked = Some(Blocked { woken, deadline: None, name: "wait", args });
     session.publish_state();
     None
 }

@@ -1,11 +1,11 @@
-//! About the node: DEBUG LATENCY SLOWLOG MONITOR ROLE SAVE and its kin, CLUSTER, ACL, EVAL's refusal.
+//! About the node: DEBUG LATENCY SLOWLOG MONITOR ROLE SAVE and its kin, CLUSTER, EVAL's refusal.
 
 use std::time::Duration;
 
 use ringwell_storage::keyspace::{Bytes, Reply};
 
-use super::{QUOTED, arg, count, error, help, integer, is, quote, text};
-use crate::resp::facts::{COMMANDS, SUBCOMMANDS};
+use super::connection::REDIS_VERSION;
+use super::{QUOTED, arg, count, error, help, integer, is, keys_of, quote, text};
 use crate::resp::hub::Topic;
 use crate::resp::session::Session;
 use crate::resp::slowlog::Slow;
@@ -27,6 +27,7 @@ pub(super) fn debug(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> O
     Some(match sub.as_slice() {
         b"sleep" => sleep(arg(args, 2)),
         b"protocol" => protocol(arg(args, 2)),
+        b"object" if args.len() >= 3 => described(session, arg(args, 2)),
         b"jmap"
         | b"log"
         | b"reload"
@@ -48,11 +49,33 @@ pub(super) fn debug(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> O
     })
 }
 
-/// Blocks this thread, as Redis blocks: the lock of transactions is not held.
+/// `DEBUG OBJECT key`: what OBJECT says of it, and how long its DUMP is.
+fn described(session: &Session, key: &[u8]) -> Reply {
+    let ask = |args: &[&[u8]]| session.shared.execute(None, session.client.db, args).reply;
+    let Reply::Bulk(encoding) = ask(&[b"object", b"encoding", key]) else {
+        return error("ERR no such key");
+    };
+    let idle = match ask(&[b"object", b"idletime", key]) {
+        Reply::Integer(seconds) => seconds,
+        _ => 0,
+    };
+    let length = match ask(&[b"dump", key]) {
+        // Without the kind in front, and version and checksum behind.
+        Reply::Bulk(bytes) => bytes.len().saturating_sub(11),
+        _ => 0,
+    };
+    Reply::Verbatim(format!(
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{length} lru:0 \
+         lru_seconds_idle:{idle}",
+        String::from_utf8_lossy(&encoding)
+    ))
+}
+
+/// Blocks the face's only thread, as Redis blocks: the lock of transactions is not held.
 fn sleep(seconds: &[u8]) -> Reply {
     let seconds = std::str::from_utf8(seconds).ok().and_then(|text| text.parse::<f64>().ok());
     let seconds = seconds.filter(|s| s.is_finite()).unwrap_or(0.0).clamp(0.0, LONGEST_SLEEP);
-    tokio::task::block_in_place(|| std::thread::sleep(Duration::from_secs_f64(seconds)));
+    std::thread::sleep(Duration::from_secs_f64(seconds));
     Reply::OK
 }
 
@@ -206,7 +229,7 @@ pub(super) fn monitor(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Op
 
 /// `SAVE`: all that was answered is in the log; once this answers it survives a power cut.
 pub(super) fn save(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    let saved = tokio::task::block_in_place(|| session.shared.save());
+    let saved = session.shared.save();
     Some(saved.map_or_else(|failed| error(&format!("ERR {failed}")), |()| Reply::OK))
 }
 
@@ -241,7 +264,8 @@ pub(super) fn lastsave(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> O
 
 /// `LOLWUT [VERSION version]`
 pub(super) fn lolwut(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    Some(Reply::Verbatim(format!("Ringwell {}\n", env!("CARGO_PKG_VERSION"))))
+    let own = env!("CARGO_PKG_VERSION");
+    Some(Reply::Verbatim(format!("Ringwell {own}, which answers as\nRedis ver. {REDIS_VERSION}\n")))
 }
 
 /// `EVAL` and everything else that would run a script.
@@ -333,68 +357,65 @@ fn slot(key: &[u8]) -> u16 {
     crc & 0x3fff
 }
 
-const CATEGORIES: &[&str] = &[
-    "keyspace",
-    "read",
-    "write",
-    "set",
-    "sortedset",
-    "list",
-    "hash",
-    "string",
-    "bitmap",
-    "hyperloglog",
-    "geo",
-    "stream",
-    "pubsub",
-    "admin",
-    "fast",
-    "slow",
-    "blocking",
-    "dangerous",
-    "connection",
-    "transaction",
-    "scripting",
-];
+/// `MIGRATE host port key|"" db timeout [...]`: nothing to send is answered as Redis answers it.
+pub(super) fn migrate(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let number = |place| integer(arg(args, place)).map(|_| ());
+    if let Err(refusal) = number(4).and_then(|()| number(5)) {
+        return Some(refusal);
+    }
+    let facts = crate::resp::facts::find(b"migrate").and_then(crate::resp::facts::of);
+    let keys = facts.and_then(|facts| keys_of(facts, args)).unwrap_or_default();
+    let there = |key: &[u8]| {
+        let exists = session.shared.execute(None, session.client.db, &[b"exists", key]);
+        exists.reply == Reply::Integer(1)
+    };
+    if !keys.iter().any(|(key, _)| there(key)) {
+        return Some(Reply::Simple("NOKEY"));
+    }
+    Some(error(
+        "ERR Ringwell opens no connection to other servers for MIGRATE: DUMP here and RESTORE there",
+    ))
+}
 
-/// `ACL WHOAMI | CAT | LIST | USERS | GETUSER default`: there is one user, who may do everything.
-pub(super) fn acl(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    let open = session.shared.options.secret.is_none();
-    let pass = if open { "nopass" } else { "sanitize-payload #hidden" };
+/// `MODULE LIST`: there are none, and none can be loaded.
+pub(super) fn module(_: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     Some(match arg(args, 1).to_ascii_lowercase().as_slice() {
-        b"whoami" => text("default"),
-        b"users" => Reply::Array(vec![text("default")]),
-        b"list" => Reply::Array(vec![text(&format!("user default on {pass} ~* &* +@all"))]),
-        b"cat" if args.len() == 2 => {
-            Reply::Array(CATEGORIES.iter().map(|category| text(category)).collect())
-        }
-        b"cat" => category(arg(args, 2)),
-        b"log" => Reply::Array(Vec::new()),
-        b"getuser" if is(arg(args, 2), "default") => Reply::Map(vec![
-            (text("flags"), Reply::Set(vec![text("on"), text("allkeys")])),
-            (text("passwords"), Reply::Array(Vec::new())),
-            (text("commands"), text("+@all")),
-            (text("keys"), text("~*")),
-            (text("channels"), text("&*")),
-            (text("selectors"), Reply::Array(Vec::new())),
-        ]),
-        b"getuser" => Reply::Null,
-        b"setuser" | b"deluser" | b"load" | b"save" | b"dryrun" | b"genpass" => {
-            error("ERR Ringwell has one user, default: ACL users are not supported")
-        }
-        _ => error(&format!(
-            "ERR unknown subcommand '{}'. Try ACL HELP.",
-            quote(arg(args, 1), QUOTED)
-        )),
+        b"list" => Reply::Array(Vec::new()),
+        b"help" => help("module"),
+        _ => error("ERR Ringwell loads no modules"),
     })
 }
 
-/// The commands of a category.
-fn category(name: &[u8]) -> Reply {
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    if !CATEGORIES.contains(&name.as_str()) {
-        return error(&format!("ERR Unknown category '{}'", quote(name.as_bytes(), QUOTED)));
-    }
-    let all = COMMANDS.iter().chain(SUBCOMMANDS).filter(|facts| facts.is_in(&name));
-    Reply::Array(all.map(|facts| text(facts.name)).collect())
+/// `READONLY`, `READWRITE`, `ASKING`: for nodes of a cluster.
+pub(super) fn no_cluster(_: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    Some(error("ERR This instance has cluster support disabled"))
+}
+
+/// `MEMORY STATS`: as far as it is known here.
+pub(in crate::resp) fn memory_stats(session: &Session) -> Reply {
+    let usage = (session.shared.options.usage)();
+    let number = |n: u64| Reply::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let keys: Vec<(u8, (usize, usize))> = session.shared.store().map_or_else(Vec::new, |store| {
+        store.with_keyspace(|keyspace| {
+            (0..16).map(|db| (db, keyspace.counts(db))).filter(|(_, (keys, _))| *keys > 0).collect()
+        })
+    });
+    let total: usize = keys.iter().map(|(_, (keys, _))| keys).sum();
+    let per_key = usage.resident.checked_div(total as u64).unwrap_or(0);
+    let mut stats = vec![
+        (text("peak.allocated"), number(usage.peak)),
+        (text("total.allocated"), number(usage.resident)),
+        (text("clients.normal"), number(0)),
+    ];
+    stats.extend(keys.into_iter().map(|(db, (keys, expiring))| {
+        let counts = vec![
+            (text("overhead.hashtable.main"), number(keys as u64 * 64)),
+            (text("overhead.hashtable.expires"), number(expiring as u64 * 24)),
+        ];
+        (text(&format!("db.{db}")), Reply::Map(counts))
+    }));
+    stats.push((text("keys.count"), number(total as u64)));
+    stats.push((text("keys.bytes-per-key"), number(per_key)));
+    stats.push((text("dataset.bytes"), number(usage.resident)));
+    Reply::Map(stats)
 }

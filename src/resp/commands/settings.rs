@@ -161,7 +161,7 @@ const TABLE: &[(&str, Kind, &str)] = &[
     ("replica-read-only", Switch, "yes"),
     ("replica-serve-stale-data", Switch, "yes"),
     ("replicaof", Fixed, ""),
-    ("requirepass", Fixed, ""),
+    ("requirepass", Text, ""),
     ("sanitize-dump-payload", Words("no yes clients"), "no"),
     ("save", Text, ""),
     ("server_cpulist", Fixed, ""),
@@ -253,9 +253,31 @@ impl Settings {
         self.events.load(Ordering::Relaxed)
     }
 
+    /// How many denials ACL LOG keeps.
+    pub(in crate::resp) fn denied_length(&self) -> usize {
+        self.value("acllog-max-len").and_then(|text| text.parse().ok()).unwrap_or(128)
+    }
+
+    /// How many keys are remembered for clients that track them; 0 = any number.
+    pub(in crate::resp) fn tracked_keys(&self) -> usize {
+        self.value("tracking-table-max-keys")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1_000_000)
+    }
+
+    /// Whether a new user may use all channels.
+    pub(in crate::resp) fn opens_channels(&self) -> bool {
+        self.value("acl-pubsub-default").is_some_and(|word| word == "allchannels")
+    }
+
+    /// What a parameter has been set to.
+    fn value(&self, name: &str) -> Option<String> {
+        self.lock().get(name).cloned()
+    }
+
     /// The percentiles of INFO latencystats.
     pub(super) fn percentiles(&self) -> Vec<f64> {
-        let set = self.lock().get("latency-tracking-info-percentiles").cloned();
+        let set = self.value("latency-tracking-info-percentiles");
         let text = set.unwrap_or_else(|| "50 99 99.9".to_owned());
         text.split_whitespace().filter_map(|percent| percent.parse().ok()).collect()
     }

@@ -33,9 +33,10 @@ impl Keyspace {
 impl Keyspace {
     fn copy(&mut self, db: u8, key: &[u8], to_db: u8, to: &[u8]) {
         let Some(entry) = self.entry(db, key).cloned() else { return };
+        let clock = self.database(db).map_or(0, |database| database.clock);
         if let Some(database) = self.databases.get_mut(usize::from(to_db)) {
             database.remove(to);
-            database.keys.insert(to, Entry { value: entry.value, expires: None });
+            database.keys.insert(to, Entry::new(entry.value, clock));
             database.expire(to, entry.expires);
         }
     }
@@ -129,9 +130,12 @@ fn set(database: &mut Database, key: &[u8], value: &[u8], keep_expiry: bool) {
     }
     let value = Value::String(Bytes::from(value));
     match database.keys.get_mut(key) {
-        Some(entry) => entry.value = value,
+        Some(entry) => {
+            entry.value = value;
+            entry.used.set(database.clock);
+        }
         None => {
-            database.keys.insert(key, Entry { value, expires: None });
+            database.keys.insert(key, Entry::new(value, database.clock));
         }
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Database {
     pub(super) marks: Table<Bytes>,
     /// The times of `expiries`, added up.
     pub(super) expiry_sum: i128,
+    /// The time of the command that is applied, in seconds; 0 in replay.
+    pub(super) clock: u32,
 }
 
 impl Database {
@@ -23,15 +25,17 @@ impl Database {
             expiries: BTreeSet::new(),
             marks: Table::new(),
             expiry_sum: 0,
+            clock: 0,
         }
     }
 
     /// The value of a key, made by `new` if there is none.
     pub(super) fn entry(&mut self, key: &[u8], new: impl FnOnce() -> Value) -> &mut Value {
         if self.keys.get(key).is_none() {
-            self.keys.insert(key, Entry { value: new(), expires: None });
+            self.keys.insert(key, Entry::new(new(), self.clock));
         }
         let entry = self.keys.get_mut(key).expect("invariant: the key was inserted just above");
+        entry.used.set(self.clock);
         &mut entry.value
     }
 

@@ -1,16 +1,27 @@
 //! Redis's glob patterns: `*`, `?`, `[a-z]`, `[^x]` and `\` before a character that means itself.
 //!
-//! A star remembers only the last place to come back to, so the work is at most pattern times text.
+//! A star remembers only the last place to come back to, so the work is at most pattern times text. More
+//! stars than Redis follows match nothing, as there.
+
+/// Stars that are followed; several in a row are one.
+const MAX_STARS: usize = 1000;
 
 /// Whether all of `text` matches `pattern`.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
+    let mut stars = 0;
     loop {
         if pattern.get(p) == Some(&b'*') {
             p += 1;
             if p == pattern.len() {
                 return true;
+            }
+            if pattern.get(p) != Some(&b'*') {
+                stars += 1;
+                if stars > MAX_STARS {
+                    return false;
+                }
             }
             star = Some((p, t));
             continue;

@@ -52,6 +52,8 @@ use database::Database;
 #[derive(Clone, Debug)]
 pub struct Keyspace {
     databases: Vec<Database>,
+    /// When the store was opened, in seconds: no key counts as unused for longer.
+    opened: u32,
 }
 
 impl Default for Keyspace {
@@ -63,12 +65,29 @@ impl Default for Keyspace {
 impl Keyspace {
     /// A keyspace without keys.
     pub fn new() -> Keyspace {
-        Keyspace { databases: (0..DATABASES).map(|_| Database::new()).collect() }
+        Keyspace { databases: (0..DATABASES).map(|_| Database::new()).collect(), opened: 0 }
     }
 
     /// Whether `name`, in any case, is a data command.
     pub fn knows(name: &[u8]) -> bool {
         command::find(name).is_some()
+    }
+
+    /// Says when the store was opened.
+    pub fn opened(&mut self, now: i64) {
+        self.opened = value::seconds(now);
+    }
+
+    /// Says what time it is for what is applied to a database next: its keys were used then.
+    pub(crate) fn set_clock(&mut self, db: u8, now: i64) {
+        if let Some(database) = self.databases.get_mut(usize::from(db)) {
+            database.clock = value::seconds(now);
+        }
+    }
+
+    /// For how many seconds a key has not been used.
+    pub(crate) fn idle(&self, entry: &Entry, now: i64) -> i64 {
+        i64::from(value::seconds(now).saturating_sub(entry.used.get().max(self.opened)))
     }
 
     /// Says what a command answers and what it does. Reads only.

@@ -70,6 +70,8 @@ pub struct Decision {
     pub effects: Effects,
     /// What it looked at.
     pub looks: Looks,
+    /// When the keys it changes count as used, in milliseconds.
+    pub used: i64,
 }
 
 /// Keys that commands looked at, as INFO counts them.

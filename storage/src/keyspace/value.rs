@@ -1,6 +1,7 @@
 //! What a key can hold.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::list::List;
 use super::map::Map;
@@ -15,9 +16,45 @@ pub struct Entry {
     pub value: Value,
     /// When the key expires, in milliseconds since 1970.
     pub expires: Option<i64>,
+    /// When it was last used.
+    pub(super) used: Used,
+}
+
+/// When a key was last used, in seconds since 1970; 0 = not since the store was opened. It is no part of
+/// the state: it is neither logged nor kept, and whoever shares an entry may change it.
+#[derive(Debug, Default)]
+pub(super) struct Used(AtomicU32);
+
+impl Used {
+    pub(super) fn at(seconds: u32) -> Used {
+        Used(AtomicU32::new(seconds))
+    }
+
+    pub(super) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, seconds: u32) {
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Used {
+    fn clone(&self) -> Used {
+        Used::at(self.get())
+    }
+}
+
+/// Milliseconds as the seconds in which uses are told.
+pub(super) fn seconds(ms: i64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(if ms < 0 { 0 } else { u32::MAX })
 }
 
 impl Entry {
+    pub(super) fn new(value: Value, used: u32) -> Entry {
+        Entry { value, expires: None, used: Used::at(used) }
+    }
+
     /// Whether the key is gone at `now`, though not yet deleted.
     pub fn expired(&self, now: i64) -> bool {
         self.expires.is_some_and(|at| at <= now)

@@ -182,7 +182,7 @@ fn decode_database(reader: &mut Reader<'_>, database: &mut Database) -> Result<(
         if value.is_empty_collection() {
             return Err(unknown("empty collection of kind", kind, reader));
         }
-        database.keys.insert(name, Entry { value, expires: None });
+        database.keys.insert(name, Entry::new(value, 0));
         database.expire(name, expires);
     }
     for _ in 0..reader.varint()? {

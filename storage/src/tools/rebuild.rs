@@ -87,5 +87,6 @@ fn applied(disk: &dyn Disk, number: u64) -> Result<WalPosition, String> {
         .unwrap_or_default()
         .max(read.keys.applied)
         .max(read.exemplars.applied)
-        .max(read.metadata.applied))
+        .max(read.metadata.applied)
+        .max(read.documents.applied))
 }

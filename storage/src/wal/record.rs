@@ -4,6 +4,7 @@ use super::chain::{Chains, ReadChains};
 use super::rows::{get_floats, put_floats};
 use crate::block::Deletion;
 use crate::chunk::{get_histogram, put_histogram};
+use crate::documents::{self, Document};
 use crate::exemplars::{self, SeriesExemplar};
 use crate::head::SHARDS;
 use crate::metadata::{self, MetricMetadata};
@@ -16,6 +17,7 @@ pub(crate) const RECORD_HEADER: usize = 6;
 
 const KIND_BATCH: u8 = 1;
 const KIND_KEYS: u8 = 2;
+const KIND_DOCUMENTS: u8 = 3;
 const KIND_EXEMPLARS: u8 = 4;
 const KIND_METADATA: u8 = 5;
 /// Stands where a repair could not read; skipped by every reader.
@@ -35,6 +37,8 @@ pub enum Record {
     Keys(KeysRecord),
     /// Samples deleted.
     Deletion(Deletion),
+    /// Documents.
+    Documents(Vec<Document>),
     /// Exemplars.
     Exemplars(Vec<SeriesExemplar>),
     /// What metrics mean.
@@ -151,6 +155,7 @@ pub(crate) fn get_record(
             return Ok(None);
         }
         KIND_EXEMPLARS => Record::Exemplars(exemplars::get(&mut payload)?),
+        KIND_DOCUMENTS => Record::Documents(documents::get(&mut payload)?),
         KIND_METADATA => Record::Metadata(metadata::get(&mut payload)?),
         _ if flags & SKIPPABLE != 0 => return Ok(None),
         _ => return Err(reader.error("unknown record kind, written by a newer release")),
@@ -268,6 +273,14 @@ impl Encode for Deletion {
 
     fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
         Deletion::encode(self, out);
+    }
+}
+
+impl Encode for Vec<Document> {
+    const KIND: u8 = KIND_DOCUMENTS;
+
+    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
+        documents::put(out, self);
     }
 }
 

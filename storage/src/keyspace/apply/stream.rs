@@ -18,7 +18,7 @@ pub(super) fn apply(database: &mut Database, key: &[u8], effect: StreamEffect<'_
             if let Ok(stream) = whole_stream(stream) {
                 database.remove(key);
                 let value = Value::Stream(Arc::new(stream));
-                database.keys.insert(key, Entry { value, expires: None });
+                database.keys.insert(key, Entry::new(value, database.clock));
             }
         }
         _ => {

@@ -30,9 +30,11 @@ pub(super) fn restore(cx: &mut Context<'_>) -> Outcome {
                 more
             }
             (b"idletime", [seconds, more @ ..]) => {
-                if integer(seconds)? < 0 {
+                let seconds = integer(seconds)?;
+                if seconds < 0 {
                     return Err(Refusal::Plain("ERR Invalid IDLETIME value, must be >= 0"));
                 }
+                cx.used = cx.now.saturating_sub(seconds.saturating_mul(1000));
                 more
             }
             (b"freq", [frequency, more @ ..]) => {

@@ -37,7 +37,7 @@ use super::map::Map;
 use super::request::{Decision, Looks, Reply, Request};
 use super::stream::Stream;
 use super::table::Bytes;
-use super::value::{Entry, Value};
+use super::value::{Entry, Value, seconds};
 use super::zset::ZSet;
 use super::{Database, Keyspace};
 
@@ -325,6 +325,14 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
 }
 
 impl Command {
+    /// Whether it only asks about a key, so that the key does not count as used.
+    fn is_quiet(&self) -> bool {
+        matches!(
+            self.name,
+            "exists" | "expiretime" | "memory" | "object" | "pexpiretime" | "pttl" | "ttl" | "type"
+        )
+    }
+
     /// Whether so many arguments, the name included, are right.
     pub fn takes(&self, args: usize) -> bool {
         let arity = usize::from(self.arity.unsigned_abs());
@@ -371,7 +379,7 @@ pub(super) fn decide(keyspace: &Keyspace, request: &Request<'_>, now: i64) -> De
     let found = find(name).zip(keyspace.database(request.db));
     let Some((command, database)) = found else {
         let (effects, looks) = (Effects::default(), Looks::default());
-        return Decision { reply: unknown(request.args), effects, looks };
+        return Decision { reply: unknown(request.args), effects, looks, used: now };
     };
     let (db, args) = (request.db, request.args);
     let mut context = Context {
@@ -384,6 +392,8 @@ pub(super) fn decide(keyspace: &Keyspace, request: &Request<'_>, now: i64) -> De
         effects: Effects::default(),
         looks: Looks::default(),
         reads: command.looks,
+        uses: !command.is_quiet(),
+        used: now,
     };
     let outcome = if !command.takes(args.len()) {
         Err(Refusal::Arity(command.name))
@@ -396,7 +406,7 @@ pub(super) fn decide(keyspace: &Keyspace, request: &Request<'_>, now: i64) -> De
     let expired = context.looks.expired;
     let unread = Looks { expired, ..Looks::default() };
     let looks = if context.reads { context.looks } else { unread };
-    Decision { reply, effects: context.effects, looks }
+    Decision { reply, effects: context.effects, looks, used: context.used }
 }
 
 /// The reply to a name that is in no table, in Redis's words: it quotes what it can.
@@ -437,6 +447,10 @@ pub(super) struct Context<'a> {
     pub(super) looks: Looks,
     /// Whether what is looked at counts as read.
     pub(super) reads: bool,
+    /// Whether what is looked at counts as used.
+    pub(super) uses: bool,
+    /// When the keys that change count as used, in milliseconds.
+    pub(super) used: i64,
 }
 
 impl<'a> Context<'a> {
@@ -464,6 +478,11 @@ impl<'a> Context<'a> {
     /// The same, counted as read if the command reads.
     pub(super) fn entry(&mut self, key: &[u8]) -> Option<&'a Entry> {
         let entry = self.unread(key);
+        if self.uses
+            && let Some(entry) = entry
+        {
+            entry.used.set(seconds(self.now));
+        }
         *(if entry.is_some() { &mut self.looks.hits } else { &mut self.looks.misses }) += 1;
         entry
     }

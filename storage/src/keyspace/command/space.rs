@@ -127,8 +127,7 @@ pub(super) fn object(cx: &mut Context<'_>) -> Outcome {
     Ok(match sub.as_slice() {
         b"encoding" => Reply::bulk(encoding(&entry.value).as_bytes()),
         b"refcount" => Reply::Integer(1),
-        // No access times are kept, so nothing has been idle.
-        b"idletime" => Reply::Integer(0),
+        b"idletime" => Reply::Integer(cx.keyspace.idle(entry, cx.now)),
         _ => error(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
              that when switching between policies at runtime LRU and LFU data will take some time \
@@ -187,7 +186,8 @@ pub(super) fn memory(cx: &mut Context<'_>) -> Outcome {
             Ok(entry.map_or(Reply::Null, |entry| count(bytes(&entry.value) + key.len() + 64)))
         }
         (b"purge", []) => Ok(Reply::OK),
-        (b"doctor" | b"malloc-stats", []) => Ok(Reply::bulk(b"")),
+        (b"doctor", []) => Ok(Reply::bulk(b"")),
+        (b"malloc-stats", []) => Ok(Reply::bulk(b"Stats not supported for the current allocator")),
         (b"help", []) => Ok(help(&[
             "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
             "USAGE <key> [SAMPLES <count>]",

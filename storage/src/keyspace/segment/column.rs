@@ -147,10 +147,13 @@ fn counted(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
     let middle = |text: &&[u8]| {
         let digits = text.get(before..text.len().checked_sub(after)?)?;
         let fits = (1..=MAX_DIGITS).contains(&digits.len());
+        if !fits {
+            return None;
+        }
         let number = digits.iter().try_fold(0_i64, |n, byte| {
-            byte.is_ascii_digit().then(|| n.wrapping_mul(10) + i64::from(byte - b'0'))
+            byte.is_ascii_digit().then(|| n.wrapping_mul(10).wrapping_add(i64::from(byte - b'0')))
         });
-        number.filter(|_| fits).map(|n| (n, digits.len()))
+        number.map(|n| (n, digits.len()))
     };
     let read: Option<Vec<(i64, usize)>> = texts.iter().map(middle).collect();
     let Some(read) = read else { return false };

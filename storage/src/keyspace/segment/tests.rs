@@ -24,6 +24,13 @@ fn check(elements: &[Vec<u8>]) -> Segment {
     Arc::try_unwrap(segment).unwrap_or_else(|shared| Segment::decode(shared.bytes()).unwrap())
 }
 
+/// Such a number once ended the connection that pushed it.
+#[test]
+fn numbers_too_large_for_64_bits_come_back() {
+    let texts = ["12", "0", "9223372036854775808", "99999999999999999999999", "32767"];
+    check(&texts.map(|text| text.as_bytes().to_vec()));
+}
+
 fn losses(n: usize) -> Vec<Vec<u8>> {
     let element = |i: usize| {
         let value = 2.3 * (-(i as f64) / 3000.0).exp() + (i * 7919 % 400) as f64 / 1e4;
