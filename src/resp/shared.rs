@@ -308,7 +308,7 @@ impl Shared {
             Some(running) => running.execute(&request, self.now(), &notifier),
             None => store.execute(&request, self.now(), &notifier),
         };
-        self.told(notifier, executed)
+        self.told(&notifier, executed)
     }
 
     /// Runs a command of a Redis that this node follows.
@@ -319,10 +319,10 @@ impl Shared {
         };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
         let executed = store.execute_following(&Request { db, args }, self.now(), &notifier);
-        self.told(notifier, executed)
+        self.told(&notifier, executed)
     }
 
-    fn told(&self, notifier: Notifier<'_>, executed: Executed) -> Executed {
+    fn told(&self, notifier: &Notifier<'_>, executed: Executed) -> Executed {
         notifier.publish(&self.hub);
         if executed.derived_refused > 0 {
             let counter = &self.counters.derived_refused;
