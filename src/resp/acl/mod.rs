@@ -274,7 +274,7 @@ mod tests {
         for text in [
             "on nopass ~* &* +@all",
             ">a >b <a skip-sanitize-payload +@set -sadd ~a* %R~b) %W~c &x &y",
-            "+@all -@dangerous +keys -client|kill +select|0",
+            "+@all -@dangerous +keys -client|kill -select +select|0",
             "on (+get ~a) (+@read %R~x) +config|get",
         ] {
             let rules = made(text).unwrap();

@@ -16,7 +16,8 @@ pub(in crate::resp) struct Rules {
     pub(super) enabled: bool,
     /// Any password is right.
     pub(super) no_password: bool,
-    pub(super) skip_sanitize: bool,
+    /// Whether what RESTORE brings is checked, where that was said; it always is.
+    pub(super) sanitize: Option<bool>,
     /// SHA-256 of each, in hexadecimal.
     pub(super) passwords: Vec<String>,
     pub(super) root: Selector,
@@ -31,7 +32,7 @@ impl Rules {
         Rules {
             enabled: false,
             no_password: false,
-            skip_sanitize: false,
+            sanitize: None,
             passwords: Vec::new(),
             root,
             others: Vec::new(),
@@ -70,12 +71,12 @@ impl Rules {
             b"" => {}
             b"on" => self.enabled = true,
             b"off" => self.enabled = false,
-            b"skip-sanitize-payload" => self.skip_sanitize = true,
-            b"sanitize-payload" => self.skip_sanitize = false,
+            b"skip-sanitize-payload" => self.sanitize = Some(false),
+            b"sanitize-payload" => self.sanitize = Some(true),
             b"nopass" => self.set_password(None),
             b"resetpass" => (self.no_password, self.passwords) = (false, Vec::new()),
             b"clearselectors" => self.others.clear(),
-            b"reset" => *self = Rules::none(channels),
+            b"reset" => *self = Rules { sanitize: Some(true), ..Rules::none(channels) },
             _ => match rule {
                 [b'>', password @ ..] => self.add_password(hash(password))?,
                 [b'#', hashed @ ..] => self.add_password(checked(hashed)?)?,

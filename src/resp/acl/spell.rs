@@ -10,7 +10,10 @@ impl Rules {
     pub(in crate::resp) fn flags(&self) -> Vec<&'static str> {
         let mut flags = vec![if self.enabled { "on" } else { "off" }];
         flags.extend(self.no_password.then_some("nopass"));
-        flags.extend(self.skip_sanitize.then_some("skip-sanitize-payload"));
+        flags.extend(self.sanitize.map(|sanitize| match sanitize {
+            true => "sanitize-payload",
+            false => "skip-sanitize-payload",
+        }));
         flags
     }
 
