@@ -181,6 +181,7 @@ impl<'a> Reader<'a> {
             Some('A') => r"\A",
             Some('z') => r"\z",
             Some('b') => r"(?-u:\b)",
+            // The crate has no ASCII form for text: beside letters beyond ASCII it reads this otherwise than Go.
             Some('B') => r"\B",
             Some('Q') => {
                 self.quoted();

@@ -99,7 +99,7 @@ fn last_argument(arguments: &str) -> &str {
     arguments[from..].trim()
 }
 
-/// "[BUGFIX] PromQL: Fix insufficient cardinality checking for filter ops." (pull request 17668, 3.9.0)
+/// "[BUGFIX] PromQL: Fix insufficient cardinality checking for filter ops." (pull request 17668)
 ///
 /// Of pairs that do not hold 3.5.3 counts no matches, so a comparison passes where 3.14 says, as both do of
 /// other operators, that they are many to one.
