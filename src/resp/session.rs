@@ -459,7 +459,8 @@ impl Session {
         let slower = shared.settings.slower_than();
         if slower >= 0 && us >= slower && !matches!(name, "auth" | "hello") {
             let limit = shared.settings.slowlog_length();
-            shared.slowlog.note(shared.now(), us, args, &self.client, limit);
+            let args = without_secrets(name, args);
+            shared.slowlog.note(shared.now(), us, &args, &self.client, limit);
         }
     }
 
@@ -648,6 +649,21 @@ fn is_http(args: &[&[u8]]) -> bool {
     let name = args.first().copied().unwrap_or_default();
     name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
 }
+/// Arguments of a slow command, those that may be a secret hidden as Redis hides them.
+fn without_secrets<'a>(name: &str, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let secret = |at: usize| match name {
+        "acl|setuser" => at >= 2,
+        "config|set" => {
+            let option = at.checked_sub(1).and_then(|before| args.get(before));
+            at > 2 && option.is_some_and(|o| o.eq_ignore_ascii_case(b"requirepass"))
+        }
+        "migrate" => at >= 6,
+        _ => false,
+    };
+    let shown = |(at, arg): (usize, &&'a [u8])| if secret(at) { &b"(redacted)"[..] } else { *arg };
+    args.iter().enumerate().map(shown).collect()
+}
+
 
 /// Bytes as MONITOR shows them.
 fn escape(bytes: &[u8]) -> String {
