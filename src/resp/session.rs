@@ -144,7 +144,8 @@ enum Handler {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Session {
-        let authenticated = shared.users.is_open();
+        // Who `default` is stands in the store, so before it is open nobody is let in for good.
+        let authenticated = shared.users.is_open() && shared.store().is_some();
         Session {
             shared,
             client,
