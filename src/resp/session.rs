@@ -311,9 +311,9 @@ impl Session {
                 facts.name
             )));
         }
-        if self.shared.options.read_only && facts.is("write") {
-            let refusal = "READONLY You can't write against a read only replica.";
-            return Err(Reply::Error(refusal.into()));
+        // The store's door refuses it too, but here a transaction is spoilt by it, as in Redis.
+        if let Some(refusal) = self.shared.refuses(|| facts.is("write")) {
+            return Err(refusal);
         }
         if self.shared.store().is_none() && !facts.is("loading") {
             return Err(Reply::Error(LOADING.into()));
@@ -393,11 +393,9 @@ impl Session {
 
     /// The reply, and whether anything changed.
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
-        let executed = shared.execute(self.running.as_ref(), self.client.db, args);
+        let by = Some(self.client.id);
+        let executed = shared.execute(by, self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
-        if executed.position.is_some() && shared.tracking.is_active() {
-            shared.tell_changed(Some(self.client.id), args);
-        }
         self.fed = self.fed.max(executed.offset);
         (executed.reply, executed.position.is_some())
     }
@@ -650,6 +648,7 @@ fn is_http(args: &[&[u8]]) -> bool {
     let name = args.first().copied().unwrap_or_default();
     name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
 }
+
 /// Arguments of a slow command, those that may be a secret hidden as Redis hides them.
 fn without_secrets<'a>(name: &str, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     let secret = |at: usize| match name {
@@ -664,7 +663,6 @@ fn without_secrets<'a>(name: &str, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
     let shown = |(at, arg): (usize, &&'a [u8])| if secret(at) { &b"(redacted)"[..] } else { *arg };
     args.iter().enumerate().map(shown).collect()
 }
-
 
 /// Bytes as MONITOR shows them.
 fn escape(bytes: &[u8]) -> String {

@@ -291,40 +291,54 @@ impl Shared {
     }
 
     /// Runs a data command in the store, within a transaction if one runs, and tells who wants to hear
-    /// of it.
+    /// Why a command is refused where the node follows another: only that one changes keys.
+    pub(super) fn refuses(&self, writes: impl FnOnce() -> bool) -> Option<Reply> {
+        let refusal = "READONLY You can't write against a read only replica.";
+        (self.options.read_only && writes()).then(|| Reply::Error(refusal.into()))
+    }
+
+    /// of it. `by` is the connection that sent it, if one did.
     pub(super) fn execute(
         &self,
         running: Option<&Transaction>,
+        by: Option<u64>,
         db: u8,
         args: &[&[u8]],
     ) -> Executed {
-        let Some(store) = self.store() else {
-            let reply = Reply::Error(LOADING.into());
-            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
-        };
+        let name = args.first().copied().unwrap_or_default();
+        if let Some(reply) = self.refuses(|| find(name).is_some_and(|command| command.writes)) {
+            return unchanged(reply);
+        }
+        let Some(store) = self.store() else { return unchanged(Reply::Error(LOADING.into())) };
         let request = Request { db, args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
         let executed = match running {
             Some(running) => running.execute(&request, self.now(), &notifier),
             None => store.execute(&request, self.now(), &notifier),
         };
-        self.told(&notifier, executed)
+        self.told(by, args, &notifier, executed)
     }
 
     /// Runs a command of a Redis that this node follows.
     pub(super) fn execute_following(&self, db: u8, args: &[&[u8]]) -> Executed {
-        let Some(store) = self.store() else {
-            let reply = Reply::Error(LOADING.into());
-            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
-        };
+        let Some(store) = self.store() else { return unchanged(Reply::Error(LOADING.into())) };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
         let executed = store.execute_following(&Request { db, args }, self.now(), &notifier);
-        self.told(&notifier, executed)
+        self.told(None, args, &notifier, executed)
     }
 
-    fn told(&self, notifier: &Notifier<'_>, executed: Executed) -> Executed {
+    fn told(
+        &self,
+        by: Option<u64>,
+        args: &[&[u8]],
+        notifier: &Notifier<'_>,
+        executed: Executed,
+    ) -> Executed {
         notifier.publish(&self.hub);
         if executed.derived_refused > 0 {
+        if executed.position.is_some() && self.tracking.is_active() {
+            self.tell_changed(by, args);
+        }
             let counter = &self.counters.derived_refused;
             counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
         }
@@ -435,6 +449,11 @@ impl Shared {
 }
 
 /// Forty hexadecimal digits that differ from start to start.
+/// What became of a command that the store did not see.
+fn unchanged(reply: Reply) -> Executed {
+    Executed { reply, position: None, derived_refused: 0, offset: 0 }
+}
+
 fn run_id(started: i64, port: u16) -> String {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new();
