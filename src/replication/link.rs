@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::{Handshake, Notify, Primary, Replica, Wanted, hex};
 
@@ -24,6 +25,8 @@ const PIECE: usize = 256 << 10;
 const AHEAD: usize = 4;
 /// What is written waits for others' syncs so long, then one is asked for.
 const LAG: Duration = Duration::from_millis(100);
+/// How often a replica that waits for its RDB file is sent something.
+const ALIVE: Duration = Duration::from_secs(1);
 /// Longest thing a replica says.
 const MAX_SAID: usize = 64 << 10;
 
@@ -115,7 +118,7 @@ async fn listen(
         if read.read_buf(&mut input).await? == 0 {
             return Ok(());
         }
-        replica.heard.store(crate::clock::now_ms(), Ordering::Relaxed);
+        replica.hear();
     }
 }
 
@@ -236,6 +239,8 @@ impl Feeding<'_> {
         tracing::info!(keys = view.keys(), offset, replica = %self.replica.address, "replica begins anew");
         if wanted != Wanted::AllUnnamed {
             let answer = format!("+FULLRESYNC {} {offset}\r\n", hex(&name));
+            // It says nothing while it takes the file; that it takes it is enough.
+            self.replica.hear();
             self.write.write_all(answer.as_bytes()).await?;
         }
         let view = Arc::new(view);
@@ -248,12 +253,26 @@ impl Feeding<'_> {
             let measured = tokio::task::spawn_blocking(move || {
                 let mut length = 0;
                 view.rdb(&mut |piece| {
+    /// Waits for work before the RDB file; meanwhile the replica gets empty lines, or it would take this node
+    /// for dead.
+    async fn alive<T>(&mut self, mut work: JoinHandle<T>) -> std::io::Result<T> {
+        loop {
+            match tokio::time::timeout(ALIVE, &mut work).await {
+                Ok(done) => return Ok(done?),
+                Err(_) => {
+                    self.write.write_all(b"\n").await?;
+                    self.replica.hear();
+                }
+            }
+        }
+    }
+
                     length += piece.len();
                     true
                 });
                 length
             });
-            format!("${}\r\n", measured.await?)
+            format!("${}\r\n", self.alive(measured).await?)
         };
         self.write.write_all(head.as_bytes()).await?;
         let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(AHEAD);

@@ -79,7 +79,7 @@ pub struct Replica {
     /// Whether it has all of the RDB file and is fed what comes after.
     online: AtomicBool,
     offset: AtomicU64,
-    /// When it last said something, in milliseconds since 1970.
+    /// When it last said something, or took a piece of the RDB file, in milliseconds since 1970.
     heard: AtomicI64,
     /// Told when it says something.
     spoke: Notify,
@@ -301,6 +301,11 @@ pub(crate) fn hex(name: &Identity) -> String {
     }
     text
 }
+    /// It said something, or took something.
+    fn hear(&self) {
+        self.heard.store(crate::clock::now_ms(), Ordering::Relaxed);
+    }
+
 
 /// A name as Redis writes it, read.
 pub(crate) fn unhex(text: &[u8]) -> Option<Identity> {
