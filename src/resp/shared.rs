@@ -253,8 +253,9 @@ impl Shared {
             users.load(store, options.secret.as_deref());
         }
         let primary = options.primary.clone();
-        let primary = primary
-            .unwrap_or_else(|| Arc::new(Primary::new(Arc::clone(&opening), Default::default())));
+        let primary = primary.unwrap_or_else(|| {
+            Arc::new(Primary::new(Arc::clone(&opening), Default::default(), None))
+        });
         Shared {
             opening,
             keymap,
@@ -290,18 +291,18 @@ impl Shared {
         (self.options.now)()
     }
 
-    /// Runs a data command in the store, within a transaction if one runs, and tells who wants to hear
     /// Why a command is refused where the node follows another: only that one changes keys.
     pub(super) fn refuses(&self, writes: impl FnOnce() -> bool) -> Option<Reply> {
         let refusal = "READONLY You can't write against a read only replica.";
         (self.options.read_only && writes()).then(|| Reply::Error(refusal.into()))
     }
 
+    /// Runs a data command in the store, within a transaction if one runs, and tells who wants to hear
     /// of it. `by` is the connection that sent it, if one did.
     pub(super) fn execute(
         &self,
-        running: Option<&Transaction>,
         by: Option<u64>,
+        running: Option<&Transaction>,
         db: u8,
         args: &[&[u8]],
     ) -> Executed {
@@ -335,10 +336,10 @@ impl Shared {
         executed: Executed,
     ) -> Executed {
         notifier.publish(&self.hub);
-        if executed.derived_refused > 0 {
         if executed.position.is_some() && self.tracking.is_active() {
             self.tell_changed(by, args);
         }
+        if executed.derived_refused > 0 {
             let counter = &self.counters.derived_refused;
             counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
         }
@@ -448,12 +449,12 @@ impl Shared {
     }
 }
 
-/// Forty hexadecimal digits that differ from start to start.
 /// What became of a command that the store did not see.
 fn unchanged(reply: Reply) -> Executed {
     Executed { reply, position: None, derived_refused: 0, offset: 0 }
 }
 
+/// Forty hexadecimal digits that differ from start to start.
 fn run_id(started: i64, port: u16) -> String {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new();
