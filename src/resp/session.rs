@@ -144,8 +144,7 @@ enum Handler {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Session {
-        // Who `default` is stands in the store, so before it is open nobody is let in for good.
-        let authenticated = shared.users.is_open() && shared.store().is_some();
+        let authenticated = shared.lets_everybody_in();
         Session {
             shared,
             client,

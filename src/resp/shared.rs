@@ -287,6 +287,12 @@ impl Shared {
         self.opening.store()
     }
 
+    /// Whether who comes now is let in for good without a password. Who `default` is stands in the store, so
+    /// before that is open nobody is.
+    pub(super) fn lets_everybody_in(&self) -> bool {
+        self.users.is_open() && self.store().is_some()
+    }
+
     pub(super) fn now(&self) -> i64 {
         (self.options.now)()
     }

@@ -183,7 +183,7 @@ pub(super) fn reset(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Opti
     session.client.name.clear();
     session.client.protocol = Protocol::Resp2;
     session.client.user = Arc::clone(session.shared.users.default());
-    session.authenticated = session.shared.users.is_open();
+    session.authenticated = session.shared.lets_everybody_in();
     session.publish_state();
     Some(Reply::Simple("RESET"))
 }
