@@ -32,7 +32,7 @@ use crate::ingest::recent::RecentKeys;
 use crate::mcp::Tools;
 use crate::mirror::redis::Mirror;
 use crate::opening::Opening;
-use crate::replication::{Following, Primary};
+use crate::replication::{Following, Primary, Upstream};
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
 use crate::{clock, demo, listen, resp, self_metrics, telemetry};
@@ -224,7 +224,8 @@ impl Front {
         let recent = Arc::new(RecentKeys::default());
         let keymap = Arc::new(Keymap::with_options(Arc::clone(&recent), keymap_options(config)));
         let counters = Arc::default();
-        let primary = Primary::new(Arc::clone(&opening), config.replication.clone());
+        let upstream = config.replica_of.clone().map(|source| Arc::new(Upstream::new(source)));
+        let primary = Primary::new(Arc::clone(&opening), config.replication.clone(), upstream);
         let primary = Arc::new(primary);
         let options = resp::RespOptions {
             primary: Some(Arc::clone(&primary)),
@@ -330,12 +331,12 @@ fn follow(primary: &Arc<Primary>, config: &Config, handles: &Handles, shutdown: 
     tokio::spawn(Arc::clone(primary).run(async move { stop.raised().await }));
     let followed = Arc::clone(primary);
     handles.registry.register(move |out| followed.gather(out));
-    if let Some(source) = &config.replica_of {
+    if let Some(upstream) = primary.upstream() {
         let file = config.data_dir.join("incoming.rdb");
         let (inside, store) = (Arc::clone(&handles.inside), Arc::clone(&handles.store));
         let port = handles.about.redis.port();
-        let following = Arc::new(Following::new(source.clone(), port, inside, store, file));
-        let told = Arc::clone(&following);
+        let following = Arc::new(Following::new(Arc::clone(upstream), port, inside, store, file));
+        let told = Arc::clone(upstream);
         handles.registry.register(move |out| told.gather(out));
         let stop = shutdown.clone();
         tokio::spawn(following.run(async move { stop.raised().await }));

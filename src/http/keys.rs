@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
+use ringwell_storage::keyspace::Reply;
 use ringwell_storage::model::TimeRange;
 use ringwell_storage::read::Queryable as _;
 use ringwell_storage::store::Ack;
@@ -55,7 +56,7 @@ pub(super) async fn forget(state: State, params: Params) -> Result<Response, Api
                 }
                 None => 0,
             };
-            let keys = keys(&handles, pattern.as_bytes(), dry);
+            let keys = keys(&handles, pattern.as_bytes(), dry)?;
             let position = match matchers.filter(|_| !dry) {
                 Some(matchers) => {
                     Some(handles.store.forget(matchers).map_err(|error| error.to_string())?)
@@ -81,21 +82,21 @@ fn asked<'a>(params: &'a Params, name: &'static str) -> Result<&'a str, ApiError
     }
 }
 
-/// How many keys match; they are deleted unless they are only counted.
-fn keys(handles: &super::Handles, pattern: &[u8], dry: bool) -> usize {
+/// How many keys match; they are deleted unless they are only counted. An error says why one is not.
+fn keys(handles: &super::Handles, pattern: &[u8], dry: bool) -> Result<usize, String> {
     let (mut cursor, mut count) = (b"0".to_vec(), 0);
     loop {
         let args: [&[u8]; 6] = [b"SCAN", &cursor, b"MATCH", pattern, b"COUNT", b"1000"];
         let mut found = strings(&handles.inside.call(&args).reply).into_iter();
-        let Some(next) = found.next() else { return count };
+        let Some(next) = found.next() else { return Ok(count) };
         for key in found {
             count += 1;
-            if !dry {
-                handles.inside.call(&[b"DEL", &key]);
+            if !dry && let Reply::Error(error) = handles.inside.call(&[b"DEL", &key]).reply {
+                return Err(error);
             }
         }
         if next == b"0" {
-            return count;
+            return Ok(count);
         }
         cursor = next;
     }

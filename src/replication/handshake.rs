@@ -70,8 +70,9 @@ impl Wanted {
     pub fn read(name: &[u8], first: &[u8]) -> Result<Wanted, &'static str> {
         let first: Option<i64> = std::str::from_utf8(first).ok().and_then(|text| text.parse().ok());
         let first = first.ok_or("ERR value is not an integer or out of range")?;
-        Ok(match (unhex(name), u64::try_from(first - 1)) {
-            (Some(name), Ok(offset)) => Wanted::After(name, offset),
+        let offset = first.checked_sub(1).and_then(|offset| u64::try_from(offset).ok());
+        Ok(match (unhex(name), offset) {
+            (Some(name), Some(offset)) => Wanted::After(name, offset),
             _ => Wanted::All,
         })
     }
@@ -94,7 +95,9 @@ mod tests {
         let name = [b'0'; 40];
         assert_eq!(Wanted::read(&name, b"1"), Ok(Wanted::After([0; 20], 0)));
         assert_eq!(Wanted::read(b"?", b"-1"), Ok(Wanted::All));
-        assert_eq!(Wanted::read(&name, b"-5"), Ok(Wanted::All));
+        for before in [&b"-5"[..], b"0", b"-9223372036854775808"] {
+            assert_eq!(Wanted::read(&name, before), Ok(Wanted::All));
+        }
         assert!(Wanted::read(b"?", b"x").is_err());
         for wrong in [&b"0"[..], &[0xff; 40], "\u{e9}".repeat(20).as_bytes()] {
             assert_eq!(Wanted::read(wrong, b"7"), Ok(Wanted::All));

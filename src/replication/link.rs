@@ -15,8 +15,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-use super::{Handshake, Notify, Primary, Replica, Wanted, hex};
+use super::{Handshake, Notify, Primary, Replica, Wanted, hex, next_command};
 
 /// Bytes of the stream sent at a time.
 const PIECE: usize = 256 << 10;
@@ -24,6 +25,8 @@ const PIECE: usize = 256 << 10;
 const AHEAD: usize = 4;
 /// What is written waits for others' syncs so long, then one is asked for.
 const LAG: Duration = Duration::from_millis(100);
+/// How often a replica that waits for its RDB file is sent something.
+const ALIVE: Duration = Duration::from_secs(1);
 /// Longest thing a replica says.
 const MAX_SAID: usize = 64 << 10;
 
@@ -115,30 +118,19 @@ async fn listen(
         if read.read_buf(&mut input).await? == 0 {
             return Ok(());
         }
-        replica.heard.store(crate::clock::now_ms(), Ordering::Relaxed);
+        replica.hear();
     }
 }
 
 /// The next thing said: an offset, or something else; and how long it is. `None` if it is not whole.
 fn said(bytes: &[u8]) -> std::io::Result<Option<(Option<u64>, usize)>> {
-    let wrong = || Error::new(ErrorKind::InvalidData, "the replica says what is no command");
     // While it loads an RDB file it sends empty lines.
     if bytes.first() == Some(&b'\n') {
         return Ok(Some((None, 1)));
     }
-    let mut args = Vec::new();
-    let Some((count, mut at)) = line(bytes, 0, b'*').ok_or_else(wrong)? else { return Ok(None) };
-    for _ in 0..count {
-        let Some((length, start)) = line(bytes, at, b'$').ok_or_else(wrong)? else {
-            return Ok(None);
-        };
-        let end = start.saturating_add(length);
-        let Some(arg) = bytes.get(start..end).filter(|_| bytes.len() >= end + 2) else {
-            return Ok(None);
-        };
-        args.push(arg);
-        at = end + 2;
-    }
+    let command = next_command(bytes, MAX_SAID);
+    let command = command.map_err(|what| Error::new(ErrorKind::InvalidData, what))?;
+    let Some((args, length)) = command else { return Ok(None) };
     let offset = match args.as_slice() {
         [name, what, offset, ..]
             if name.eq_ignore_ascii_case(b"replconf") && what.eq_ignore_ascii_case(b"ack") =>
@@ -147,22 +139,7 @@ fn said(bytes: &[u8]) -> std::io::Result<Option<(Option<u64>, usize)>> {
         }
         _ => None,
     };
-    Ok(Some((offset, at)))
-}
-
-/// A line of a kind and a number at `at`: the number, and where the next line begins. `Some(None)` if it is not
-/// whole, `None` if it is something else.
-fn line(bytes: &[u8], at: usize, kind: u8) -> Option<Option<(usize, usize)>> {
-    let rest = bytes.get(at..).unwrap_or_default();
-    if rest.first().is_some_and(|first| *first != kind) {
-        return None;
-    }
-    let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-        return (rest.len() < 32).then_some(None);
-    };
-    let text = rest.get(1..end)?.strip_suffix(b"\r")?;
-    let number = std::str::from_utf8(text).ok()?.parse().ok().filter(|n| *n <= MAX_SAID)?;
-    Some(Some((number, at + end + 1)))
+    Ok(Some((offset, length)))
 }
 
 /// The half of the conversation that sends.
@@ -253,7 +230,7 @@ impl Feeding<'_> {
                 });
                 length
             });
-            format!("${}\r\n", measured.await?)
+            format!("${}\r\n", self.alive(measured).await?)
         };
         self.write.write_all(head.as_bytes()).await?;
         let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(AHEAD);
@@ -262,6 +239,8 @@ impl Feeding<'_> {
         });
         while let Some(piece) = pieces.recv().await {
             self.write.write_all(&piece).await?;
+            // It says nothing while it takes the file; that it takes it is enough.
+            self.replica.hear();
         }
         if !made.await? {
             return Err(Error::other("the RDB file ended early"));
@@ -272,6 +251,20 @@ impl Feeding<'_> {
             self.replica.spoke.notified().await;
         }
         Ok(feeder)
+    }
+
+    /// Waits for work before the RDB file; meanwhile the replica gets empty lines, or it would take this node
+    /// for dead.
+    async fn alive<T>(&mut self, mut work: JoinHandle<T>) -> std::io::Result<T> {
+        loop {
+            match tokio::time::timeout(ALIVE, &mut work).await {
+                Ok(done) => return Ok(done?),
+                Err(_) => {
+                    self.write.write_all(b"\n").await?;
+                    self.replica.hear();
+                }
+            }
+        }
     }
 
     /// Sends what comes, as soon as it is synced.

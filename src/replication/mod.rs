@@ -27,10 +27,10 @@ use tokio::sync::Notify;
 use crate::metrics::{Families, Kind};
 use crate::opening::Opening;
 
-pub(crate) use command::next_command;
+pub(crate) use command::{MAX_STRING, next_command};
 pub use handshake::{Handshake, Wanted};
 pub use link::Conversation;
-pub use source::Following;
+pub use source::{Following, Upstream};
 
 /// How replicas are dealt with.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ impl Default for Options {
 pub struct Primary {
     opening: Arc<Opening>,
     options: Options,
+    /// Whom this node follows itself.
+    upstream: Option<Arc<Upstream>>,
     replicas: Mutex<BTreeMap<u64, Arc<Replica>>>,
     next: AtomicU64,
     /// Told after every sync of the log.
@@ -79,7 +81,7 @@ pub struct Replica {
     /// Whether it has all of the RDB file and is fed what comes after.
     online: AtomicBool,
     offset: AtomicU64,
-    /// When it last said something, in milliseconds since 1970.
+    /// When it last said something, or took a piece of the RDB file, in milliseconds since 1970.
     heard: AtomicI64,
     /// Told when it says something.
     spoke: Notify,
@@ -87,10 +89,15 @@ pub struct Replica {
 
 impl Primary {
     /// A node without replicas.
-    pub fn new(opening: Arc<Opening>, options: Options) -> Primary {
+    pub fn new(
+        opening: Arc<Opening>,
+        options: Options,
+        upstream: Option<Arc<Upstream>>,
+    ) -> Primary {
         Primary {
             opening,
             options,
+            upstream,
             replicas: Mutex::default(),
             next: AtomicU64::new(0),
             synced: Notify::new(),
@@ -234,7 +241,10 @@ impl Primary {
     /// What INFO says of replication; `nobody` names the stream while nobody was ever fed.
     pub fn info(&self, nobody: &str, now: i64) -> Vec<String> {
         let replicas = self.replicas();
-        let mut lines = vec!["role:master".to_owned()];
+        let mut lines = match &self.upstream {
+            Some(upstream) => upstream.info(now),
+            None => vec!["role:master".to_owned()],
+        };
         lines.push(format!("connected_slaves:{}", replicas.len()));
         for (i, replica) in replicas.iter().enumerate() {
             let state = if replica.is_online() { "online" } else { "send_bulk" };
@@ -257,6 +267,11 @@ impl Primary {
         lines.push(format!("second_repl_offset:{second}"));
         lines.extend(backlog(stream));
         lines
+    }
+
+    /// Whom this node follows itself.
+    pub fn upstream(&self) -> Option<&Arc<Upstream>> {
+        self.upstream.as_ref()
     }
 
     /// Address, port and offset of every replica, as ROLE gives them.
@@ -284,6 +299,11 @@ impl Replica {
 
     fn offset(&self) -> u64 {
         self.offset.load(Ordering::Acquire)
+    }
+
+    /// It said something, or took something.
+    fn hear(&self) {
+        self.heard.store(crate::clock::now_ms(), Ordering::Relaxed);
     }
 
     /// Seconds since it last said something.

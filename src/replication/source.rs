@@ -6,9 +6,9 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ringwell_storage::keyspace::{RdbReader, Reply};
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::adopt::Adopting;
-use super::command::next_command;
+use super::command::{MAX_STRING, next_command};
 use crate::ingest::events::Source;
 use crate::inside::Inside;
 use crate::metrics::{Families, Kind};
@@ -26,31 +26,44 @@ use crate::metrics::{Families, Kind};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// After a break of so long all is asked for again: a key may have expired here meanwhile that was changed there.
 const FORGETS: Duration = Duration::from_secs(10);
-/// Between two calls.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two calls. After full syncs that fail it doubles up to the second: each costs the source a snapshot.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often the source hears how far this is.
 const REPORT: Duration = Duration::from_secs(1);
 const READ: usize = 64 << 10;
 /// Longest line of an answer.
 const MAX_LINE: usize = 64 << 10;
+/// Bytes of a command that are held until all of it is there.
+const MAX_COMMAND: usize = 2 * MAX_STRING;
 
 type Result<T> = std::result::Result<T, String>;
 
-/// A Redis that this node follows.
-pub struct Following {
+/// A Redis that this node follows, as INFO and ROLE tell of it.
+#[derive(Debug)]
+pub struct Upstream {
     source: Source,
+    state: State,
+}
+
+/// Follows a Redis.
+pub struct Following {
+    upstream: Arc<Upstream>,
     port: u16,
     inside: Arc<dyn Inside>,
     store: Arc<Store>,
     /// Where a full sync is written.
     file: PathBuf,
-    state: State,
 }
 
 /// What is told of it.
 #[derive(Debug, Default)]
 struct State {
     up: AtomicBool,
+    /// Whether a full sync is under way.
+    syncing: AtomicBool,
+    /// When it last sent something, and when the link broke, in milliseconds since 1970.
+    heard: AtomicI64,
+    down: AtomicI64,
     full: AtomicU64,
     partial: AtomicU64,
     offset: AtomicU64,
@@ -70,7 +83,7 @@ struct Place {
 impl Following {
     /// A node that follows a source and answers itself at `port`.
     pub fn new(
-        source: Source,
+        upstream: Arc<Upstream>,
         port: u16,
         inside: Arc<dyn Inside>,
         store: Arc<Store>,
@@ -78,19 +91,23 @@ impl Following {
     ) -> Following {
         // The source says when keys go.
         store.expire_keys(false);
-        Following { source, port, inside, store, file, state: State::default() }
+        Following { upstream, port, inside, store, file }
     }
 
     /// Follows until `stop` returns.
     pub async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let following = async {
-            let mut place = None;
+            let (mut place, mut pause) = (None, PAUSE.0);
             loop {
+                let source = &self.upstream.source;
                 if let Err(error) = self.session(&mut place).await {
-                    tracing::warn!(source = ?self.source, error, "the source is not followed now");
+                    tracing::warn!(?source, error, "the source is not followed now");
                 }
-                self.state.up.store(false, Ordering::Relaxed);
-                tokio::time::sleep(PAUSE).await;
+                pause = match self.upstream.broke() {
+                    true => (pause * 2).min(PAUSE.1),
+                    false => PAUSE.0,
+                };
+                tokio::time::sleep(pause).await;
             }
         };
         tokio::select! {
@@ -100,14 +117,14 @@ impl Following {
     }
 
     async fn session(&self, place: &mut Option<Place>) -> Result<()> {
-        let connecting = TcpStream::connect(&self.source.address);
+        let (source, state) = (&self.upstream.source, &self.upstream.state);
+        let connecting = TcpStream::connect(&source.address);
         let stream = tokio::time::timeout(PATIENCE, connecting).await.map_err(text)?;
         let mut link = Link { stream: stream.map_err(text)?, input: Vec::new() };
         link.stream.set_nodelay(true).map_err(text)?;
-        if !self.source.auth.is_empty() {
-            let words: Vec<&str> = std::iter::once("AUTH")
-                .chain(self.source.auth.iter().map(String::as_str))
-                .collect();
+        if !source.auth.is_empty() {
+            let words: Vec<&str> =
+                std::iter::once("AUTH").chain(source.auth.iter().map(String::as_str)).collect();
             link.expect_ok(&words).await?;
         }
         link.expect_ok(&["REPLCONF", "listening-port", &self.port.to_string()]).await?;
@@ -128,28 +145,34 @@ impl Following {
                 if let Some(name) = words.next() {
                     name.clone_into(&mut known.name);
                 }
-                self.state.partial.fetch_add(1, Ordering::Relaxed);
+                state.partial.fetch_add(1, Ordering::Relaxed);
                 tracing::info!(offset = known.offset, "the source goes on where this node was");
             }
             (Some("+FULLRESYNC"), _) => {
                 let name = words.next().unwrap_or_default().to_owned();
-                let offset = words.next().and_then(|text| text.parse().ok());
+                // As Redis counts it, so that there is room for what is added.
+                let offset = words.next().and_then(|text| text.parse::<i64>().ok());
+                let offset = offset.and_then(|offset| u64::try_from(offset).ok());
                 let offset = offset.ok_or_else(|| format!("the source says {answer:?}"))?;
                 *place = None;
+                state.syncing.store(true, Ordering::Relaxed);
                 self.take_all(&mut link).await?;
+                state.syncing.store(false, Ordering::Relaxed);
                 *place = Some(Place { name, offset, db: 0, heard: Instant::now() });
-                self.state.full.fetch_add(1, Ordering::Relaxed);
+                state.full.fetch_add(1, Ordering::Relaxed);
             }
             _ => return Err(format!("the source says {answer:?}")),
         }
         let Some(place) = place.as_mut() else { return Ok(()) };
-        self.state.up.store(true, Ordering::Relaxed);
+        state.heard.store(crate::clock::now_ms(), Ordering::Relaxed);
+        state.up.store(true, Ordering::Relaxed);
         self.follow(&mut link, place).await
     }
 
     /// Writes the source's RDB file down and takes it over.
     async fn take_all(&self, link: &mut Link) -> Result<()> {
-        link.spool(&self.file).await?;
+        let spooled = Spooled(&self.file);
+        link.spool(&self.file, &self.store).await?;
         let file = File::open(&self.file).map_err(text)?;
         let (inside, store) = (Arc::clone(&self.inside), Arc::clone(&self.store));
         let work = tokio::task::spawn_blocking(move || {
@@ -174,8 +197,8 @@ impl Following {
             taken = work => taken.map_err(text)??,
             () = alive => return Err("never".to_owned()),
         };
-        self.state.keys.store(taken, Ordering::Relaxed);
-        let _ = std::fs::remove_file(&self.file);
+        self.upstream.state.keys.store(taken, Ordering::Relaxed);
+        drop(spooled);
         tracing::info!(keys = taken, "all keys of the source are here");
         Ok(())
     }
@@ -186,24 +209,28 @@ impl Following {
         let mut report = tokio::time::interval(REPORT);
         loop {
             let mut done = 0;
-            while let Some((args, length)) =
-                next_command(link.input.get(done..).unwrap_or_default())?
-            {
+            loop {
+                let rest = link.input.get(done..).unwrap_or_default();
+                let Some((args, length)) = next_command(rest, MAX_STRING)? else { break };
+                let asks = self.run_one(&args, place)?;
+                // One that this node cannot take now is not behind it: it is asked for again.
                 done += length;
                 place.offset += length as u64;
-                if self.run_one(&args, place)? {
-                    let offset = place.offset;
-                    link.input.drain(..done);
-                    done = 0;
-                    link.report(offset).await?;
+                if asks {
+                    link.input.drain(..std::mem::take(&mut done));
+                    link.report(place.offset).await?;
                 }
             }
             link.input.drain(..done);
-            self.state.offset.store(place.offset, Ordering::Relaxed);
+            self.upstream.state.offset.store(place.offset, Ordering::Relaxed);
+            if link.input.len() > MAX_COMMAND {
+                return Err("a command of the source is too long".to_owned());
+            }
             tokio::select! {
                 read = link.read() => {
                     read?;
                     place.heard = Instant::now();
+                    self.upstream.state.heard.store(crate::clock::now_ms(), Ordering::Relaxed);
                 }
                 _ = report.tick() => {
                     if place.heard.elapsed() > PATIENCE {
@@ -234,12 +261,13 @@ impl Following {
             _ => {}
         }
         let called = self.inside.follow(place.db, args);
-        self.state.commands.fetch_add(1, Ordering::Relaxed);
+        let state = &self.upstream.state;
+        state.commands.fetch_add(1, Ordering::Relaxed);
         if let Reply::Error(error) = called.reply {
             if error.starts_with("MISCONF") {
                 return Err(error);
             }
-            if self.state.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            if state.refused.fetch_add(1, Ordering::Relaxed) == 0 {
                 let command = String::from_utf8_lossy(&name).into_owned();
                 tracing::error!(
                     command,
@@ -249,6 +277,63 @@ impl Following {
             }
         }
         Ok(false)
+    }
+}
+
+impl Upstream {
+    /// One that is not followed yet.
+    pub fn new(source: Source) -> Upstream {
+        let state = State::default();
+        state.down.store(crate::clock::now_ms(), Ordering::Relaxed);
+        Upstream { source, state }
+    }
+
+    /// The link broke; whether that was in a full sync.
+    fn broke(&self) -> bool {
+        if self.state.up.swap(false, Ordering::Relaxed) {
+            self.state.down.store(crate::clock::now_ms(), Ordering::Relaxed);
+        }
+        self.state.syncing.swap(false, Ordering::Relaxed)
+    }
+
+    /// Host and port, the state of the link and the offset, as ROLE gives them.
+    pub fn role(&self) -> (&str, u16, &'static str, u64) {
+        let (host, port) =
+            self.source.address.rsplit_once(':').unwrap_or((&self.source.address, ""));
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let link = match () {
+            () if is(&self.state.up) => "connected",
+            () if is(&self.state.syncing) => "sync",
+            () => "connect",
+        };
+        (host, port.parse().unwrap_or(0), link, self.state.offset.load(Ordering::Relaxed))
+    }
+
+    /// What INFO says of it.
+    pub(super) fn info(&self, now: i64) -> Vec<String> {
+        let (host, port, link, offset) = self.role();
+        let seconds = |since: &AtomicI64| (now - since.load(Ordering::Relaxed)).max(0) / 1000;
+        let up = link == "connected";
+        let mut lines = vec![
+            "role:slave".to_owned(),
+            format!("master_host:{host}"),
+            format!("master_port:{port}"),
+            format!("master_link_status:{}", if up { "up" } else { "down" }),
+            format!(
+                "master_last_io_seconds_ago:{}",
+                if up { seconds(&self.state.heard) } else { -1 }
+            ),
+            format!("master_sync_in_progress:{}", u8::from(link == "sync")),
+            format!("slave_read_repl_offset:{offset}"),
+            format!("slave_repl_offset:{offset}"),
+        ];
+        if !up {
+            let down = seconds(&self.state.down);
+            lines.push(format!("master_link_down_since_seconds:{down}"));
+        }
+        let fixed = ["slave_priority:100", "slave_read_only:1", "replica_announced:1"];
+        lines.extend(fixed.map(str::to_owned));
+        lines
     }
 
     /// Adds what is told of it.
@@ -278,6 +363,16 @@ impl Following {
         );
         let help = "Commands of its stream that are refused here; their keys are not equal.";
         out.counter("ringwell_source_refused_total", help, value(&state.refused));
+    }
+}
+
+/// The file of a full sync, which goes when nobody reads it any more, however that ends.
+struct Spooled<'a>(&'a Path);
+
+impl Drop for Spooled<'_> {
+    fn drop(&mut self) {
+        // It may not have come to be.
+        let _ = std::fs::remove_file(self.0);
     }
 }
 
@@ -342,8 +437,8 @@ impl Link {
         }
     }
 
-    /// Writes the RDB file that comes now.
-    async fn spool(&mut self, path: &std::path::Path) -> Result<()> {
+    /// Writes the RDB file that comes now, while the disk has room.
+    async fn spool(&mut self, path: &Path, store: &Store) -> Result<()> {
         let head = self.line().await?;
         let head = head.strip_prefix('$').ok_or_else(|| format!("the source says {head:?}"))?;
         let mut file = tokio::fs::File::create(path).await.map_err(text)?;
@@ -360,12 +455,14 @@ impl Link {
                 let sure = self.input.len().saturating_sub(mark.len());
                 file.write_all(self.input.get(..sure).unwrap_or_default()).await.map_err(text)?;
                 self.input.drain(..sure);
+                store.admits().map_err(text)?;
                 self.patient_read().await?;
             }
         } else {
             let mut left: usize = head.parse().map_err(|_| format!("the source says {head:?}"))?;
             while left > 0 {
                 if self.input.is_empty() {
+                    store.admits().map_err(text)?;
                     self.patient_read().await?;
                 }
                 let part = left.min(self.input.len());

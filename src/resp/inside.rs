@@ -21,7 +21,7 @@ static NEXT_EAR: AtomicU64 = AtomicU64::new(1 << 63);
 
 impl Inside for Shared {
     fn call(&self, args: &[&[u8]]) -> Called {
-        self.run(args, || self.execute(None, 0, args))
+        self.run(args, || self.execute(None, None, 0, args))
     }
 
     fn follow(&self, db: u8, args: &[&[u8]]) -> Called {

@@ -69,9 +69,15 @@ impl Face {
         Face(Arc::new(Shared::new(opening, keymap, options, port)))
     }
 
-    /// Takes over the users that a store keeps; to be called before it is opened to clients.
+    /// Takes over the users that a store keeps; to be called before it is opened to clients. Who came without
+    /// a password while it was not known that one is needed has to come again.
     pub fn take_users(&self, store: &Store) {
-        self.0.users.load(store, self.0.options.secret.as_deref());
+        let shared = &self.0;
+        let was_open = shared.users.is_open();
+        shared.users.load(store, shared.options.secret.as_deref());
+        if was_open && !shared.users.is_open() {
+            shared.clients(None).iter().for_each(|client| shared.kill(client));
+        }
     }
 
     /// For parts of the node that work with keys and channels themselves.

@@ -144,7 +144,7 @@ enum Handler {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, client: Client) -> Session {
-        let authenticated = shared.users.is_open();
+        let authenticated = shared.lets_everybody_in();
         Session {
             shared,
             client,
@@ -310,9 +310,9 @@ impl Session {
                 facts.name
             )));
         }
-        if self.shared.options.read_only && facts.is("write") {
-            let refusal = "READONLY You can't write against a read only replica.";
-            return Err(Reply::Error(refusal.into()));
+        // The store's door refuses it too, but here a transaction is spoilt by it, as in Redis.
+        if let Some(refusal) = self.shared.refuses(|| facts.is("write")) {
+            return Err(refusal);
         }
         if self.shared.store().is_none() && !facts.is("loading") {
             return Err(Reply::Error(LOADING.into()));
@@ -392,11 +392,9 @@ impl Session {
 
     /// The reply, and whether anything changed.
     fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
-        let executed = shared.execute(self.running.as_ref(), self.client.db, args);
+        let by = Some(self.client.id);
+        let executed = shared.execute(by, self.running.as_ref(), self.client.db, args);
         self.written = self.written.max(executed.position);
-        if executed.position.is_some() && shared.tracking.is_active() {
-            shared.tell_changed(Some(self.client.id), args);
-        }
         self.fed = self.fed.max(executed.offset);
         (executed.reply, executed.position.is_some())
     }
@@ -459,7 +457,8 @@ impl Session {
         let slower = shared.settings.slower_than();
         if slower >= 0 && us >= slower && !matches!(name, "auth" | "hello") {
             let limit = shared.settings.slowlog_length();
-            shared.slowlog.note(shared.now(), us, args, &self.client, limit);
+            let args = without_secrets(name, args);
+            shared.slowlog.note(shared.now(), us, &args, &self.client, limit);
         }
     }
 
@@ -647,6 +646,21 @@ fn anywhere(command: &Command) -> bool {
 fn is_http(args: &[&[u8]]) -> bool {
     let name = args.first().copied().unwrap_or_default();
     name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
+/// Arguments of a slow command, those that may be a secret hidden as Redis hides them.
+fn without_secrets<'a>(name: &str, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let secret = |at: usize| match name {
+        "acl|setuser" => at >= 2,
+        "config|set" => {
+            let option = at.checked_sub(1).and_then(|before| args.get(before));
+            at > 2 && option.is_some_and(|o| o.eq_ignore_ascii_case(b"requirepass"))
+        }
+        "migrate" => at >= 6,
+        _ => false,
+    };
+    let shown = |(at, arg): (usize, &&'a [u8])| if secret(at) { &b"(redacted)"[..] } else { *arg };
+    args.iter().enumerate().map(shown).collect()
 }
 
 /// Bytes as MONITOR shows them.

@@ -253,8 +253,9 @@ impl Shared {
             users.load(store, options.secret.as_deref());
         }
         let primary = options.primary.clone();
-        let primary = primary
-            .unwrap_or_else(|| Arc::new(Primary::new(Arc::clone(&opening), Default::default())));
+        let primary = primary.unwrap_or_else(|| {
+            Arc::new(Primary::new(Arc::clone(&opening), Default::default(), None))
+        });
         Shared {
             opening,
             keymap,
@@ -286,44 +287,64 @@ impl Shared {
         self.opening.store()
     }
 
+    /// Whether who comes now is let in for good without a password. Who `default` is stands in the store, so
+    /// before that is open nobody is.
+    pub(super) fn lets_everybody_in(&self) -> bool {
+        self.users.is_open() && self.store().is_some()
+    }
+
     pub(super) fn now(&self) -> i64 {
         (self.options.now)()
     }
 
+    /// Why a command is refused where the node follows another: only that one changes keys.
+    pub(super) fn refuses(&self, writes: impl FnOnce() -> bool) -> Option<Reply> {
+        let refusal = "READONLY You can't write against a read only replica.";
+        (self.options.read_only && writes()).then(|| Reply::Error(refusal.into()))
+    }
+
     /// Runs a data command in the store, within a transaction if one runs, and tells who wants to hear
-    /// of it.
+    /// of it. `by` is the connection that sent it, if one did.
     pub(super) fn execute(
         &self,
+        by: Option<u64>,
         running: Option<&Transaction>,
         db: u8,
         args: &[&[u8]],
     ) -> Executed {
-        let Some(store) = self.store() else {
-            let reply = Reply::Error(LOADING.into());
-            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
-        };
+        let name = args.first().copied().unwrap_or_default();
+        if let Some(reply) = self.refuses(|| find(name).is_some_and(|command| command.writes)) {
+            return unchanged(reply);
+        }
+        let Some(store) = self.store() else { return unchanged(Reply::Error(LOADING.into())) };
         let request = Request { db, args };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
         let executed = match running {
             Some(running) => running.execute(&request, self.now(), &notifier),
             None => store.execute(&request, self.now(), &notifier),
         };
-        self.told(&notifier, executed)
+        self.told(by, args, &notifier, executed)
     }
 
     /// Runs a command of a Redis that this node follows.
     pub(super) fn execute_following(&self, db: u8, args: &[&[u8]]) -> Executed {
-        let Some(store) = self.store() else {
-            let reply = Reply::Error(LOADING.into());
-            return Executed { reply, position: None, derived_refused: 0, offset: 0 };
-        };
+        let Some(store) = self.store() else { return unchanged(Reply::Error(LOADING.into())) };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
         let executed = store.execute_following(&Request { db, args }, self.now(), &notifier);
-        self.told(&notifier, executed)
+        self.told(None, args, &notifier, executed)
     }
 
-    fn told(&self, notifier: &Notifier<'_>, executed: Executed) -> Executed {
+    fn told(
+        &self,
+        by: Option<u64>,
+        args: &[&[u8]],
+        notifier: &Notifier<'_>,
+        executed: Executed,
+    ) -> Executed {
         notifier.publish(&self.hub);
+        if executed.position.is_some() && self.tracking.is_active() {
+            self.tell_changed(by, args);
+        }
         if executed.derived_refused > 0 {
             let counter = &self.counters.derived_refused;
             counter.fetch_add(executed.derived_refused, Ordering::Relaxed);
@@ -432,6 +453,11 @@ impl Shared {
     fn lock_clients(&self) -> MutexGuard<'_, BTreeMap<u64, Client>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What became of a command that the store did not see.
+fn unchanged(reply: Reply) -> Executed {
+    Executed { reply, position: None, derived_refused: 0, offset: 0 }
 }
 
 /// Forty hexadecimal digits that differ from start to start.

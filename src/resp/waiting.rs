@@ -9,11 +9,10 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ringwell_storage::keyspace::{Keyspace, Reply, Request, Value};
+use ringwell_storage::keyspace::{Keyspace, Reply, Value};
 use ringwell_storage::model::WalPosition;
 use tokio::sync::oneshot;
 
-use super::notify::Notifier;
 use super::shared::Shared;
 
 /// What ends a wait.
@@ -116,12 +115,9 @@ impl Shared {
     /// Runs a waiter's command again; nothing if it goes on waiting.
     fn try_waiter(&self, waiter: &Waiter) -> Option<(Reply, Option<WalPosition>)> {
         let args: Vec<&[u8]> = waiter.args.iter().map(|arg| &**arg).collect();
-        let request = Request { db: waiter.db, args: &args };
-        let notifier = Notifier::new(&*self.keymap, &self.settings);
         // Nobody waits before the store is open.
         let store = self.store()?;
-        let executed = store.execute(&request, self.now(), &notifier);
-        notifier.publish(&self.hub);
+        let executed = self.execute(Some(waiter.client), None, waiter.db, &args);
         match executed.reply {
             Reply::Null | Reply::NullArray => None,
             Reply::Error(_) if reads_as_group(waiter) => {

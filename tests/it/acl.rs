@@ -260,6 +260,64 @@ fn users_outlive_a_restart_and_the_secret_stays_default_s() {
     }
 }
 
+/// A search that stores writes where the last word says, so every word counts.
+#[test]
+fn no_key_that_a_search_stores_to_is_overlooked() {
+    let node = Node::start();
+    let mut client = Connection::open(&node.redis);
+    client.call(&["ACL", "SETUSER", "ann", "on", "nopass", "+@all", "~a"]);
+    client.call(&["GEOADD", "a", "1", "1", "here"]);
+    client.call(&["AUTH", "ann", "x"]);
+    for (search, from) in [("GEORADIUS", &["1", "1"][..]), ("GEORADIUSBYMEMBER", &["here"])] {
+        for stores in [&["STORE", "a", "STORE", "b"][..], &["STOREDIST", "a", "STOREDIST", "b"]] {
+            let words = [&[search, "a"], from, &["9", "km"], stores].concat();
+            let reply = client.call(&words);
+            assert!(
+                matches!(&reply, Reply::Line('-', why) if why.starts_with("NOPERM")),
+                "{words:?}: {reply:?}"
+            );
+        }
+        let words = [&[search, "a"], from, &["9", "km", "STORE", "a"]].concat();
+        assert_eq!(client.call(&words), Reply::Line(':', "1".to_owned()));
+    }
+}
+
+/// The log of slow commands shows no password.
+#[test]
+fn passwords_do_not_stand_in_the_slow_log() {
+    let node = Node::start();
+    let mut client = Connection::open(&node.redis);
+    client.call(&["CONFIG", "SET", "slowlog-log-slower-than", "0"]);
+    client.call(&["ACL", "SETUSER", "ann", "on", ">s3cret"]);
+    client.call(&["CONFIG", "SET", "requirepass", "s3cret"]);
+    client.call(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    let shown = format!("{:?}", client.call(&["SLOWLOG", "GET"]));
+    assert!(shown.contains("SETUSER") && shown.contains("(redacted)"), "{shown}");
+    assert!(shown.contains("noeviction") && !shown.contains("s3cret"), "{shown}");
+}
+
+/// Who tracks is told of every change, also of one that no command of a connection made at once.
+#[test]
+fn what_a_waiting_client_changes_is_told_to_those_who_track() {
+    let node = Node::start();
+    let mut tracker = Connection::open(&node.redis);
+    let mut waiting = Connection::open(&node.redis);
+    let mut writer = Connection::open(&node.redis);
+    tracker.call(&["HELLO", "3"]);
+    tracker.call(&["CLIENT", "TRACKING", "ON"]);
+    tracker.call(&["LRANGE", "to", "0", "-1"]);
+    let words = ["BLMOVE", "from", "to", "LEFT", "RIGHT", "20"];
+    waiting.send(&[words.iter().map(|word| word.as_bytes().to_vec()).collect()]);
+    node.wait_for("a client that waits", |_| {
+        let told = format!("{:?}", writer.call(&["INFO", "clients"]));
+        told.contains("blocked_clients:1").then_some(())
+    });
+    writer.call(&["RPUSH", "from", "x"]);
+    assert_eq!(waiting.reply(), Reply::Bulk("$x".to_owned()));
+    let told = format!("{:?}", tracker.reply());
+    assert!(told.contains("invalidate") && told.contains("$to"), "{told}");
+}
+
 /// Every key that expires is told, also those that nobody looks at.
 #[test]
 fn keys_that_expire_by_themselves_are_told() {

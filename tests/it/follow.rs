@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::node::{Node, Options};
-use crate::oracle::{Connection, Reply};
+use crate::oracle::{Connection, Reply, encoded};
 use crate::power::LoopDisk;
 
 /// What is called; letters are drawn. Every kind of effect comes of some of these.
@@ -165,15 +165,7 @@ impl Draw {
 
 /// Sends commands and reads all replies; `false` when the node is gone.
 pub fn send_all(stream: &mut TcpStream, commands: &[Vec<Vec<u8>>]) -> bool {
-    let mut bytes = Vec::new();
-    for command in commands {
-        bytes.extend(format!("*{}\r\n", command.len()).into_bytes());
-        for word in command {
-            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
-            bytes.extend(word);
-            bytes.extend(b"\r\n");
-        }
-    }
+    let mut bytes = encoded(commands);
     // The reply to the last command says that all are done.
     bytes.extend(b"*2\r\n$4\r\nECHO\r\n$9\r\nend-of-it\r\n");
     if stream.write_all(&bytes).is_err() {

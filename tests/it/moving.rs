@@ -1,7 +1,8 @@
 //! Moving in: a node follows a running Redis, with what it holds and what is written meanwhile, becomes its own,
 //! and the old Redis follows it. Full syncs that are repeated make no sample twice.
 
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,53 @@ fn full_sync(node: &Node, source: &str, link: &Link) {
     });
 }
 
+fn replication(node: &Node) -> String {
+    match Connection::open(&node.redis).call(&["INFO", "replication"]) {
+        Reply::Bulk(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a node that follows says of itself, in Redis's words.
+fn says_whom_it_follows(node: &Node, source: &str) {
+    let told = replication(node);
+    let (host, port) = source.rsplit_once(':').unwrap();
+    for line in [
+        "role:slave",
+        &format!("master_host:{host}"),
+        &format!("master_port:{port}"),
+        "master_link_status:up",
+        "master_sync_in_progress:0",
+        "connected_slaves:0",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let role = Connection::open(&node.redis).call(&["ROLE"]);
+    let Reply::Nested('*', role) = role else { panic!("{role:?}") };
+    let wanted = [
+        Reply::Bulk("$slave".to_owned()),
+        Reply::Bulk(format!("${host}")),
+        Reply::Line(':', port.to_owned()),
+        Reply::Bulk("$connected".to_owned()),
+    ];
+    assert_eq!(role[..4], wanted);
+}
+
+/// Nobody but the source changes keys, whatever the door.
+fn others_may_only_read(node: &Node) {
+    let size = Connection::open(&node.redis).call(&["DBSIZE"]);
+    let call = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "set", "arguments": {"key": "k", "value": "v"},
+    }});
+    let headers =
+        [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+    let answer = node.post("/mcp", &headers, call.to_string().as_bytes());
+    assert!(answer.text().contains("READONLY"), "{}", answer.text());
+    let answer = node.post_form("/api/v1/keys/forget", &[("pattern", "metrics:*")]);
+    assert!(answer.status >= 400 && answer.text().contains("READONLY"), "{}", answer.text());
+    assert_eq!(Connection::open(&node.redis).call(&["DBSIZE"]), size);
+}
+
 fn moves_in(program: &Path, arguments: &[&str]) {
     let Some(mut source) = Server::start(program, arguments) else { return };
     let mut client = TcpStream::connect(source.address()).unwrap();
@@ -95,6 +143,8 @@ fn moves_in(program: &Path, arguments: &[&str]) {
     assert_eq!(samples(&node), 300.0);
     let refused = Connection::open(&node.redis).call(&["SET", "k", "v"]);
     assert!(format!("{refused:?}").contains("READONLY"), "{refused:?}");
+    others_may_only_read(&node);
+    says_whom_it_follows(&node, &link.address);
 
     // What is written meanwhile, through links that break.
     for round in 0..4 {
@@ -122,6 +172,7 @@ fn moves_in(program: &Path, arguments: &[&str]) {
     // Agents switch, and the old Redis follows.
     assert!(node.stop().success());
     let mut node = own(node, &follow);
+    assert!(replication(&node).contains("role:master"));
     let mut connection = Connection::open(&source.address());
     let port = node.redis.rsplit(':').next().unwrap().to_owned();
     connection.call(&["REPLICAOF", "127.0.0.1", &port]);
@@ -152,4 +203,91 @@ fn a_node_takes_the_place_of_a_valkey() {
         Some(program) => moves_in(&program, &["--enable-debug-command", "yes"]),
         None => println!("skipped: Valkey's package is not installed"),
     }
+}
+
+/// An RDB file without keys.
+const EMPTY: &[u8] = b"$18\r\nREDIS0009\xff\0\0\0\0\0\0\0\0";
+
+/// Waits until a node calls, answers what it says of itself, and gives what it asks to be fed.
+fn called(listener: &TcpListener) -> (TcpStream, Vec<String>) {
+    listener.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let mut stream = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "the node does not call: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    };
+    loop {
+        let count: usize = line().strip_prefix('*').unwrap().parse().unwrap();
+        let words: Vec<String> = (0..count).map(|_| (line(), line()).1).collect();
+        if words[0] == "PSYNC" {
+            return (stream, words);
+        }
+        stream.write_all(b"+OK\r\n").unwrap();
+    }
+}
+
+fn anew(offset: &str) -> Vec<u8> {
+    format!("+FULLRESYNC {} {offset}\r\n", "a".repeat(40)).into_bytes()
+}
+
+/// Whatever stands where the source should be: the node ends the connection soon, and tries again.
+#[test]
+fn a_source_that_is_none_does_no_harm() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let follow = format!("--replica-of=redis://{}", listener.local_addr().unwrap());
+    let node = Options::default().arg(follow).start();
+    let ping = b"*1\r\n$4\r\nPING\r\n";
+    for bytes in [
+        [anew("18446744073709551615").as_slice(), EMPTY, ping].concat(),
+        [anew("0").as_slice(), EMPTY, b"*", &[b'1'; 200_000]].concat(),
+        [anew("0").as_slice(), EMPTY, b"*1\r\n$99999999999\r\nx"].concat(),
+        [anew("0").as_slice(), EMPTY, b"*18446744073709551615\r\n"].concat(),
+        [anew("0").as_slice(), b"$5\r\nhello"].concat(),
+    ] {
+        let (mut stream, _) = called(&listener);
+        let shown = bytes.escape_ascii().to_string();
+        let shown = &shown[..shown.len().min(200)];
+        // It may hang up in the midst of it.
+        let _ = stream.write_all(&bytes);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while matches!(stream.read(&mut [0; 1024]), Ok(n) if n > 0) {
+            assert!(Instant::now() < deadline, "{shown}");
+        }
+        assert!(Instant::now() < deadline, "{shown}");
+        assert!(!node.data_dir().join("incoming.rdb").exists(), "{shown}");
+    }
+    called(&listener);
+    assert!(replication(&node).contains("master_link_status:down"));
+}
+
+/// What a node cannot write now it asks for again: nothing of the stream is passed over.
+#[test]
+fn what_cannot_be_written_is_asked_for_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let follow = format!("--replica-of=redis://{}", listener.local_addr().unwrap());
+    let node = Options::default().arg(follow).largest_file(64).start();
+    let (mut stream, _) = called(&listener);
+    stream.write_all(&[anew("1000").as_slice(), EMPTY].concat()).unwrap();
+    let element = "x".repeat(1000);
+    let push = format!("*3\r\n$5\r\nRPUSH\r\n$1\r\nl\r\n$1000\r\n{element}\r\n");
+    // Slowly, so that the log is written in between.
+    while stream.write_all(push.as_bytes()).is_ok() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (_again, asked) = called(&listener);
+    let there = Connection::open(&node.redis).call(&["LLEN", "l"]);
+    let Reply::Line(':', there) = there else { panic!("{there:?}") };
+    let behind = 1000 + there.parse::<usize>().unwrap() * push.len();
+    assert_eq!(asked[2], (behind + 1).to_string(), "{}", node.log());
 }

@@ -179,6 +179,20 @@ pub enum Reply {
     Nested(char, Vec<Reply>),
 }
 
+/// Commands as they are sent.
+pub fn encoded(commands: &[Vec<Vec<u8>>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for command in commands {
+        bytes.extend(format!("*{}\r\n", command.len()).into_bytes());
+        for word in command {
+            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
+            bytes.extend(word);
+            bytes.extend(b"\r\n");
+        }
+    }
+    bytes
+}
+
 /// A connection that counts on nothing but the protocol.
 pub struct Connection {
     reader: BufReader<TcpStream>,
@@ -192,16 +206,7 @@ impl Connection {
     }
 
     pub fn send(&mut self, commands: &[Vec<Vec<u8>>]) {
-        let mut bytes = Vec::new();
-        for command in commands {
-            bytes.extend(format!("*{}\r\n", command.len()).into_bytes());
-            for word in command {
-                bytes.extend(format!("${}\r\n", word.len()).into_bytes());
-                bytes.extend(word);
-                bytes.extend(b"\r\n");
-            }
-        }
-        self.reader.get_mut().write_all(&bytes).unwrap();
+        self.send_raw(&encoded(commands));
     }
 
     /// Sends bytes as they are.

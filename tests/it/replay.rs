@@ -170,6 +170,31 @@ fn nobody_is_refused_while_the_log_is_replayed() {
     panic!("in {STARTS} starts the node was ready before anybody could look");
 }
 
+/// Until the log is replayed nobody knows that `default` needs a password; who came before that stays out.
+#[test]
+fn nobody_stays_in_who_came_before_the_users_were_known() {
+    let mut node = Node::start();
+    assert_eq!(Redis::connect(&node).call("ACL SETUSER default >pw resetpass >pw"), "+OK");
+    assert!(node.stop().success());
+    log_in(&node);
+    for _ in 0..STARTS {
+        node.spawn();
+        let mut early = Redis::connect(&node);
+        let seen = early.call("INFO persistence").contains("loading:1\r\n");
+        node.await_ready();
+        if seen {
+            // Nothing, or a refusal: its connection ends.
+            let mut line = String::new();
+            let _ = early.0.get_mut().write_all(b"DBSIZE\r\n");
+            let _ = early.0.read_line(&mut line);
+            assert!(line.is_empty() || line.starts_with("-NOAUTH"), "{line}");
+            return;
+        }
+        node.kill();
+    }
+    panic!("in {STARTS} starts the node was ready before anybody could look");
+}
+
 #[test]
 fn a_stop_while_the_log_is_replayed_is_quick_and_leaves_it() {
     let mut node = Options::default().stopped();

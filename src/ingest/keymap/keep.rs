@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ringwell_storage::keyspace::{Bytes, End};
+use ringwell_storage::keyspace::{Bytes, End, Reply};
 use ringwell_storage::model::TimeRange;
 use ringwell_storage::store::Store;
 use tokio::sync::Notify;
@@ -204,10 +204,10 @@ impl Keeper<'_> {
             let old = oldest.iter().take_while(|text| is_older(text, &plan, cutoff)).count();
             let count = old.to_string();
             let pop: &[u8] = if newest == End::Left { b"RPOP" } else { b"LPOP" };
-            if old > 0 {
-                self.inside.call(&[pop, key, count.as_bytes()]);
-            }
-            if (old as i64) < PAGE {
+            // What is refused now would be refused again at once.
+            let refused = old > 0
+                && matches!(self.inside.call(&[pop, key, count.as_bytes()]).reply, Reply::Error(_));
+            if refused || (old as i64) < PAGE {
                 return;
             }
         }

@@ -7,7 +7,7 @@
 use ringwell_storage::keyspace::glob_matches;
 
 use super::client::command;
-use crate::replication::next_command;
+use crate::replication::{MAX_STRING, next_command};
 
 /// Which keys a mirror has, and what they are called there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,10 +78,8 @@ impl<'k> Units<'k> {
         let mut unit = Unit::default();
         let (mut at, mut db, mut open) = (0, 0_u8, false);
         loop {
-            let Some((args, length)) = next_command(self.bytes.get(at..).unwrap_or_default())?
-            else {
-                return Ok(None);
-            };
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            let Some((args, length)) = next_command(rest, MAX_STRING)? else { return Ok(None) };
             at += length;
             match args.as_slice() {
                 [name] if *name == b"MULTI" => open = true,

@@ -226,6 +226,8 @@ impl Users {
         let position = store.set_documents(gone.iter().map(document).collect())?;
         for user in &gone {
             users.remove(&user.name);
+            // Its connections end at their next turn, and do nothing more in it.
+            user.put(Rules::none(false));
         }
         Ok((gone, Some(position)))
     }

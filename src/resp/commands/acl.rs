@@ -13,6 +13,8 @@ use crate::resp::shared::LOADING;
 /// Most bits of a generated password, and how many without being asked.
 const MAX_BITS: i64 = 4096;
 const USUAL_BITS: i64 = 256;
+/// Bytes of what was denied that an entry keeps.
+const MAX_OBJECT: usize = 1024;
 /// Entries that ACL LOG shows without being asked.
 const SHOWN: i64 = 10;
 
@@ -237,7 +239,7 @@ pub(super) fn note(session: &Session, reason: &'static str, object: &[u8], user:
         count: 0,
         reason,
         context,
-        object: object.to_vec(),
+        object: object.get(..MAX_OBJECT).unwrap_or(object).to_vec(),
         user: user.to_vec(),
         at: shared.now(),
         client: super::client::line(&session.client, shared),

@@ -137,6 +137,8 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
     session.client.name = name.unwrap_or(std::mem::take(&mut session.client.name));
     session.client.protocol = protocol.unwrap_or(session.client.protocol);
     session.publish_state();
+    let follows = session.shared.primary.upstream().is_some();
+    let role = if follows { "replica" } else { "master" };
     let version = if session.protocol() == Protocol::Resp3 { 3 } else { 2 };
     Ok(Reply::Map(vec![
         (text("server"), text("redis")),
@@ -144,7 +146,7 @@ fn greet(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Reply> {
         (text("proto"), Reply::Integer(version)),
         (text("id"), Reply::Integer(i64::try_from(session.client.id).unwrap_or(i64::MAX))),
         (text("mode"), text("standalone")),
-        (text("role"), text("master")),
+        (text("role"), text(role)),
         (text("modules"), Reply::Array(Vec::new())),
     ]))
 }
@@ -181,7 +183,7 @@ pub(super) fn reset(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Opti
     session.client.name.clear();
     session.client.protocol = Protocol::Resp2;
     session.client.user = Arc::clone(session.shared.users.default());
-    session.authenticated = session.shared.users.is_open();
+    session.authenticated = session.shared.lets_everybody_in();
     session.publish_state();
     Some(Reply::Simple("RESET"))
 }

@@ -1,6 +1,6 @@
 //! Finds the keys of a command: by where its facts say they stand, or as the command itself reads them.
 
-use super::arg;
+use super::{arg, is};
 use crate::resp::facts::{Facts, Place};
 
 /// A key of a command, and what becomes of it in Redis's words.
@@ -18,6 +18,8 @@ pub(in crate::resp) fn keys_of<'a>(facts: &Facts, args: &[&'a [u8]]) -> Option<V
         "migrate" => return Some(migrated(args)),
         "set" => return Some(vec![(first, "OW update")]),
         "sort" | "sort_ro" => return Some(sorted(args)),
+        "georadius" => return Some(searched(args, 6)),
+        "georadiusbymember" => return Some(searched(args, 5)),
         "bitfield" if has(b"set") || has(b"incrby") => {
             return Some(vec![(first, "RW access update")]);
         }
@@ -86,6 +88,18 @@ fn migrated<'a>(args: &[&'a [u8]]) -> Vec<Key<'a>> {
         };
     }
     args.get(3).iter().map(|name| key(name)).collect()
+}
+
+/// The keys of a search whose options begin `from` there: every place that it may be told to write to, for the
+/// last one counts.
+fn searched<'a>(args: &[&'a [u8]], from: usize) -> Vec<Key<'a>> {
+    let mut keys = vec![(arg(args, 1), "RO access")];
+    let pairs = args.get(from..).unwrap_or_default().windows(2);
+    keys.extend(pairs.filter_map(|pair| match pair {
+        [word, key] if is(word, "store") || is(word, "storedist") => Some((*key, "OW update")),
+        _ => None,
+    }));
+    keys
 }
 
 /// SORT's keys: what is sorted, and what the last STORE names.

@@ -110,7 +110,7 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("slowlog", -2, server::slowlog, "Slow commands."),
         plain("latency", -2, server::latency, "What takes how long."),
         plain("monitor", 1, server::monitor, "Shows every command."),
-        plain("role", 1, replication::role, "Says that this is a master, and who follows it."),
+        plain("role", 1, replication::role, "Says who follows whom."),
         plain("replconf", -1, replication::replconf, "Hears what a replica is like."),
         plain("psync", -3, replication::psync, "Feeds a replica."),
         plain("sync", 1, replication::sync, "Feeds a replica of old."),

@@ -36,8 +36,14 @@ pub(super) fn sync(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Optio
 
 /// `ROLE`
 pub(super) fn role(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
-    let (offset, replicas) = session.shared.primary.role();
+    let primary = &session.shared.primary;
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    if let Some(upstream) = primary.upstream() {
+        let (host, port, link, offset) = upstream.role();
+        let (port, offset) = (Reply::Integer(port.into()), Reply::Integer(number(offset)));
+        return Some(Reply::Array(vec![text("slave"), text(host), port, text(link), offset]));
+    }
+    let (offset, replicas) = primary.role();
     let replicas = replicas.iter().map(|(address, port, offset)| {
         Reply::Array(vec![text(address), text(&port.to_string()), text(&offset.to_string())])
     });

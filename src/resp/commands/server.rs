@@ -51,7 +51,7 @@ pub(super) fn debug(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> O
 
 /// `DEBUG OBJECT key`: what OBJECT says of it, and how long its DUMP is.
 fn described(session: &Session, key: &[u8]) -> Reply {
-    let ask = |args: &[&[u8]]| session.shared.execute(None, session.client.db, args).reply;
+    let ask = |args: &[&[u8]]| session.shared.execute(None, None, session.client.db, args).reply;
     let Reply::Bulk(encoding) = ask(&[b"object", b"encoding", key]) else {
         return error("ERR no such key");
     };
@@ -366,7 +366,7 @@ pub(super) fn migrate(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) ->
     let facts = crate::resp::facts::find(b"migrate").and_then(crate::resp::facts::of);
     let keys = facts.and_then(|facts| keys_of(facts, args)).unwrap_or_default();
     let there = |key: &[u8]| {
-        let exists = session.shared.execute(None, session.client.db, &[b"exists", key]);
+        let exists = session.shared.execute(None, None, session.client.db, &[b"exists", key]);
         exists.reply == Reply::Integer(1)
     };
     if !keys.iter().any(|(key, _)| there(key)) {
