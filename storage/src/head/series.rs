@@ -300,25 +300,13 @@ impl MemSeries {
         }
     }
 
-    /// The ring is short, so it is simply built anew.
+    /// The ring is short, so it is simply built anew. It may end before `sample`, where a deletion took its end.
     fn put_in_ring(&mut self, sample: Sample) {
         let open = self.ring.samples();
         let at = open.t.partition_point(|t| *t < sample.t);
-        let mut ring = Open::default();
-        let mut sample = Some(sample);
-        for (i, old) in open.iter().enumerate() {
-            if i == at
-                && let Some(sample) = sample.take()
-            {
-                let replaces = old.t == sample.t;
-                ring.push(sample);
-                if replaces {
-                    continue;
-                }
-            }
-            ring.push(old);
-        }
-        self.ring = ring;
+        let after = at + usize::from(open.t.get(at) == Some(&sample.t));
+        let later = open.iter().skip(after);
+        self.ring = open.iter().take(at).chain([sample]).chain(later).collect();
     }
 
     fn seal_ring(&mut self, sealer: &mut Sealer) {
