@@ -157,8 +157,9 @@ impl Replaying {
     }
 
     /// Finds the slots of a batch, and takes out what the checkpoint has.
-    fn prepare(&mut self, shard: &Shard, position: WalPosition, batch: &mut ShardBatch) {
+    fn prepare(&mut self, shard: &mut Shard, position: WalPosition, batch: &mut ShardBatch) {
         batch.new_series.retain(|new| !shard.has(new.id));
+        batch.new_series.iter().for_each(|new| shard.make_way(&new.labels));
         shard.locate(batch, &mut self.order);
         if !self.taken.is_empty() {
             batch.floats.retain(|row| !self.knows(row.slot, position));
@@ -220,7 +221,7 @@ fn replay_batch(head: &Head, shards: &mut [Replaying; SHARDS], mut logged: Logge
     let position = logged.position();
     if position >= shard.applied {
         logged = logged.map(|mut batch| {
-            shards[number].prepare(&shard, position, &mut batch);
+            shards[number].prepare(&mut shard, position, &mut batch);
             batch
         });
         shard.apply(&logged.as_ref());

@@ -546,3 +546,26 @@ fn a_sample_behind_what_a_deletion_left_of_the_newest_is_kept() {
     let store = Store::open(Arc::new(disk), options(), 0).unwrap();
     assert_eq!(read_all(&*store.snapshot()), wanted);
 }
+
+#[test]
+fn a_series_that_left_the_head_and_came_back_is_one_after_a_restart() {
+    let disk = SimDisk::new();
+    let store = Store::open(Arc::new(Arc::clone(&disk)), options(), 0).unwrap();
+    let put = |t: i64| {
+        let samples = vec![Sample { t, start: 0, value: Value::Float(1.0) }];
+        let series = SeriesRef::Labels(labels(0));
+        let series = vec![SeriesSamples { series, samples: samples.into() }];
+        store.append(&Batch { series, ..Batch::default() }, t).unwrap();
+    };
+    put(1_000);
+    settle(&store, 100 * SPAN);
+    settle(&store, 200 * SPAN);
+    store.checkpoint(0).unwrap();
+    assert_eq!(store.stats().series, 0, "it left the head");
+    put(300 * SPAN);
+    assert_eq!(store.stats().series, 1);
+    store.sync().unwrap();
+    drop(store);
+    let store = Store::open(Arc::new(disk), options(), 0).unwrap();
+    assert_eq!(store.stats().series, 1);
+}

@@ -278,6 +278,14 @@ impl Shard {
         slot
     }
 
+    /// A series with these labels begins in the log. One that a checkpoint has, with nothing in it, had left the
+    /// head by then, which is not logged.
+    pub(crate) fn make_way(&mut self, labels: &Labels) {
+        if let Some((slot, _)) = self.find(labels) {
+            self.remove(&[slot]);
+        }
+    }
+
     /// Whether a series is here.
     pub(crate) fn has(&self, id: SeriesId) -> bool {
         self.by_id.contains_key(&id)
