@@ -248,7 +248,8 @@ impl Store {
         let keys = lock(&self.keys);
         let newest = keys.stream.newest();
         let (name, offset) = newest.ok_or_else(|| AppendError::Log("nothing is fed".to_owned()))?;
-        let place = Place { position: keys.applied, offset, open: keys.stream.open };
+        // Not where the last command stands: the log may be gone there, where only samples came since.
+        let place = Place { position: self.log.end(), offset, open: keys.stream.open };
         let feeder = self.feeder(place, offset);
         Ok(StreamView { view: keys.keyspace.freeze(), name, offset, feeder })
     }
