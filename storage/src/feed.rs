@@ -112,6 +112,11 @@ impl Stream {
         self.places.retain(|place| place.position >= oldest);
     }
 
+    /// The log cannot be read at this position: who is not past it is not to try.
+    fn lost(&mut self, at: WalPosition) {
+        self.places.retain(|place| place.position > at);
+    }
+
     /// Something of the log was lost: what was counted is no offset of what was fed.
     pub(crate) fn forget(&mut self) {
         *self = Stream::default();
@@ -259,6 +264,11 @@ impl Store {
     pub fn stream_from(&self, name: &Identity, offset: u64) -> Option<Feeder> {
         let place = lock(&self.keys).stream.find(name, offset)?;
         Some(self.feeder(place, offset))
+    }
+
+    /// What stands where a feeder is cannot be read: from now on nobody goes on there, but begins anew.
+    pub fn stream_lost(&self, feeder: &Feeder) {
+        lock(&self.keys).stream.lost(feeder.position());
     }
 
     fn feeder(&self, place: Place, offset: u64) -> Feeder {

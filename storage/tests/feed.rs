@@ -16,6 +16,7 @@ use ringwell_storage::keyspace::{
 };
 use ringwell_storage::model::{Labels, Sample, Value as SampleValue};
 use ringwell_storage::store::{Options, Store};
+use ringwell_storage::tools::repair::repair;
 use ringwell_storage::wal::LogOptions;
 
 struct Nothing;
@@ -471,6 +472,38 @@ fn a_follower_begins_where_only_samples_were_written_for_long() {
     follower.follow(&world.store, usize::MAX);
     set(&world.store, "after");
     world.store.sync().unwrap();
+    follower.follow(&world.store, usize::MAX);
+    assert_eq!(contents(&follower.keys), world.store.with_keyspace(contents));
+    assert_eq!(follower.fulls, 2);
+}
+
+#[test]
+fn a_follower_does_not_pass_what_a_repair_could_not_read() {
+    let mut world = World::new(3, 1 << 30);
+    let mut follower = Follower::new();
+    set(&world.store, "before");
+    follower.follow(&world.store, usize::MAX);
+    let oldest = |world: &World| {
+        let mut files = world.disk.files();
+        files.retain(|(name, _)| name.ends_with(".log"));
+        files.into_iter().map(|(name, _)| name).min().unwrap()
+    };
+    for i in 0..200 {
+        set(&world.store, &format!("key {i}"));
+        world.store.sync().unwrap();
+    }
+    world.store.close(1).unwrap();
+    world.disk = world.disk.after_kill();
+    // In what is kept for followers only, so that no start reads it.
+    let path = oldest(&world);
+    world.disk.flip_bit(&path, 700, 1).unwrap();
+    assert_eq!(repair(&world.disk).unwrap().len(), 1);
+    world.store = open(&world.disk, world.follow_bytes, &mut world.rng);
+    let (name, offset) = (follower.known.unwrap(), follower.offset);
+    let mut feeder = world.store.stream_from(&name, offset).unwrap();
+    assert!(feeder.read(world.store.synced(), 1 << 20, &mut Vec::new()).is_err());
+    world.store.stream_lost(&feeder);
+    assert!(world.store.stream_from(&name, offset).is_none(), "it does not come back to it");
     follower.follow(&world.store, usize::MAX);
     assert_eq!(contents(&follower.keys), world.store.with_keyspace(contents));
     assert_eq!(follower.fulls, 2);
