@@ -219,8 +219,8 @@ impl Store {
         Some(StreamState { name, offset, before, first })
     }
 
-    /// Sees to it that the stream has a name of this opening, and no transaction that is over; a follower may be told of it once the log is
-    /// synced up to the answer.
+    /// Sees to it that the stream has a name of this opening, and that no transaction is open in it that is
+    /// over; a follower may be told of it once the log is synced up to the answer.
     pub fn name_stream(&self) -> Result<WalPosition, AppendError> {
         // Whoever names it does so between transactions, for all of one is fed or nothing.
         let _held = self.log.hold();
