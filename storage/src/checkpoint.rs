@@ -219,7 +219,8 @@ struct Taken {
 
 /// Takes a shard in stretches, so that no append waits for all of it. What is applied between two of them is
 /// in some series and not in others: the position is that of the first stretch, and each series says up to
-/// where it was applied itself.
+/// where it was applied itself. Those are samples only: whoever deletes or drops a series waits for maintenance,
+/// which this is part of.
 fn take_shard(head: &Head, number: usize) -> (WalPosition, Vec<Taken>) {
     let take = |(_, s): (u32, &MemSeries)| Taken {
         id: s.id,

@@ -1,5 +1,5 @@
-//! A checkpoint takes a shard in stretches while samples and deletions go on: what a store has after a crash
-//! is what it had before, each record applied once to each series.
+//! A checkpoint takes a shard in stretches while samples go on, and deletions before and after: what a store has
+//! after a crash is what it had before.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -52,7 +52,7 @@ fn all(store: &Store) -> Vec<(String, Vec<(i64, u64)>)> {
 }
 
 #[test]
-fn records_between_two_stretches_are_applied_once() {
+fn records_between_two_stretches_are_kept() {
     let disk: Arc<dyn Disk> = Arc::new(MemDisk::default());
     let labels = |i: usize| {
         let (part, i) = ((i % 7).to_string(), i.to_string());
