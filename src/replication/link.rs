@@ -279,7 +279,11 @@ impl Feeding<'_> {
                 });
                 let read = read.await?;
                 (feeder, piece) = (read.1, read.2);
-                read.0.map_err(Error::other)?;
+                if let Err(error) = read.0 {
+                    // Or it would come back to the same place for ever.
+                    self.primary.store()?.stream_lost(&feeder);
+                    return Err(Error::other(error));
+                }
                 self.write.write_all(&piece).await?;
                 piece.clear();
                 piece.shrink_to(2 * PIECE);

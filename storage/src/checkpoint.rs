@@ -1,6 +1,7 @@
 //! State as of the log, in one file (docs/format/manifest.md): what replay need not repeat.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::disk::{Disk, DiskError, read_all};
@@ -217,49 +218,70 @@ struct Taken {
     captured: Captured,
 }
 
-/// Takes a shard in stretches, so that no append waits for all of it. What is applied between two of them is
-/// in some series and not in others: the position is that of the first stretch, and each series says up to
-/// where it was applied itself.
-fn take_shard(head: &Head, number: usize) -> (WalPosition, Vec<Taken>) {
-    let take = |(_, s): (u32, &MemSeries)| Taken {
-        id: s.id,
-        lookback: s.lookback(),
-        labels: s.labels.clone(),
-        newest: s.newest,
-        touched: s.touched,
-        captured: s.capture(),
-    };
-    let (mut applied, mut series, mut at) = (None, Vec::new(), 0);
-    loop {
+/// Some series of a shard, taken under its lock at once.
+struct Stretch {
+    applied: WalPosition,
+    series: Vec<Taken>,
+    /// Whether the shard has slots behind them.
+    more: bool,
+}
+
+impl Stretch {
+    fn take(head: &Head, number: usize, slots: Range<u32>) -> Stretch {
+        let take = |(_, s): (u32, &MemSeries)| Taken {
+            id: s.id,
+            lookback: s.lookback(),
+            labels: s.labels.clone(),
+            newest: s.newest,
+            touched: s.touched,
+            captured: s.capture(),
+        };
         let shard = head.lock(number);
-        let from = *applied.get_or_insert(shard.applied);
-        if at >= shard.slots() {
-            return (from, series);
-        }
-        series.extend(shard.iter_in(at..at + SLOTS_AT_A_TIME).map(take));
-        at += SLOTS_AT_A_TIME;
+        let more = slots.end < shard.slots();
+        Stretch { applied: shard.applied, series: shard.iter_in(slots).map(take).collect(), more }
     }
 }
 
+/// Takes a shard in stretches and encodes each before the next, so that whoever waits for the shard gets it in
+/// between. What is applied between two of them is in some series and not in others: the position is that of the
+/// first stretch, and each series says up to where it was applied itself. Those are samples only: whoever
+/// deletes or drops a series waits for maintenance, which this is part of.
 fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<*const HeadChunk>) {
-    let (applied, series) = take_shard(head, number);
+    let (mut encoded, mut count, mut chunks) = (Vec::new(), 0, Chunks::default());
+    let mut put = |stretch: &Stretch| {
+        count += stretch.series.len() as u64;
+        stretch.series.iter().for_each(|taken| taken.put(&mut encoded, &mut chunks, in_blocks));
+    };
+    let mut slots = 0..SLOTS_AT_A_TIME;
+    let first = Stretch::take(head, number, slots.clone());
+    put(&first);
+    let mut more = first.more;
+    while more {
+        slots = slots.end..slots.end.saturating_add(SLOTS_AT_A_TIME);
+        let next = Stretch::take(head, number, slots.clone());
+        put(&next);
+        more = next.more;
+    }
     put_varint(out, number as u64);
     let boast = if planted(Mutant::CheckpointBoasts) { 300 } else { 0 };
-    put_varint(out, applied.0 + boast);
-    put_varint(out, series.len() as u64);
-    let mut chunks = Chunks::default();
-    for taken in &series {
-        put_varint(out, taken.id.0);
-        put_zigzag(out, taken.lookback.unwrap_or(-1));
-        put_prefixed(out, taken.labels.encoded().as_bytes());
-        put_zigzag(out, taken.newest);
-        put_varint(out, taken.touched);
+    put_varint(out, first.applied.0 + boast);
+    put_varint(out, count);
+    out.extend_from_slice(&encoded);
+}
+
+impl Taken {
+    fn put(&self, out: &mut Vec<u8>, chunks: &mut Chunks, in_blocks: &HashSet<*const HeadChunk>) {
+        put_varint(out, self.id.0);
+        put_zigzag(out, self.lookback.unwrap_or(-1));
+        put_prefixed(out, self.labels.encoded().as_bytes());
+        put_zigzag(out, self.newest);
+        put_varint(out, self.touched);
         let keep = |c: &&Arc<HeadChunk>| !in_blocks.contains(&Arc::as_ptr(c));
-        let sealed: Vec<_> = taken.captured.sealed.iter().filter(keep).collect();
+        let sealed: Vec<_> = self.captured.sealed.iter().filter(keep).collect();
         put_varint(out, sealed.len() as u64);
         sealed.iter().for_each(|c| chunks.put(out, c));
-        chunks.put_samples(out, &taken.captured.side);
-        chunks.put_samples(out, &taken.captured.ring.samples());
+        chunks.put_samples(out, &self.captured.side);
+        chunks.put_samples(out, &self.captured.ring.samples());
     }
 }
 

@@ -134,19 +134,17 @@ pub(crate) fn get(reader: &mut Reader<'_>) -> Result<Vec<Document>, FormatError>
 impl Store {
     /// Sets documents, all or none. Wait for the position, then acknowledge.
     pub fn set_documents(&self, new: Vec<Document>) -> Result<WalPosition, DocumentError> {
-        let size = |document: &Document| document.body.as_ref().map_or(0, Vec::len);
         for document in &new {
-            let (name, body) = (document.name.len(), size(document));
+            let (name, body) = (document.name.len(), document.body.as_ref().map_or(0, Vec::len));
             if name > MAX_NAME || body > MAX_BODY {
                 return Err(DocumentError::TooLong { name, body });
             }
         }
         self.admits()?;
         let mut shelf = lock(&self.documents);
-        let added = |document: &Document| {
-            let body = size(document);
-            let old = shelf.documents.get(&document.name).map_or(0, Vec::len);
-            if body > old { document.name.len() + body - old } else { 0 }
+        let size = |name: &[u8], body: Option<&Vec<u8>>| body.map_or(0, |b| name.len() + b.len());
+        let added = |Document { name, body }: &Document| {
+            size(name, body.as_ref()).saturating_sub(size(name, shelf.documents.get(name)))
         };
         let added: usize = new.iter().map(added).sum();
         let (bytes, limit) = (shelf.bytes + added, self.options.documents_bytes);

@@ -112,6 +112,11 @@ impl Stream {
         self.places.retain(|place| place.position >= oldest);
     }
 
+    /// The log cannot be read at this position: who is not past it is not to try.
+    fn lost(&mut self, at: WalPosition) {
+        self.places.retain(|place| place.position > at);
+    }
+
     /// Something of the log was lost: what was counted is no offset of what was fed.
     pub(crate) fn forget(&mut self) {
         *self = Stream::default();
@@ -214,17 +219,19 @@ impl Store {
         Some(StreamState { name, offset, before, first })
     }
 
-    /// Sees to it that the stream has a name of this opening; a follower may be told of it once the log is
-    /// synced up to the answer.
+    /// Sees to it that the stream has a name of this opening, and that no transaction is open in it that is
+    /// over; a follower may be told of it once the log is synced up to the answer.
     pub fn name_stream(&self) -> Result<WalPosition, AppendError> {
         // Whoever names it does so between transactions, for all of one is fed or nothing.
         let _held = self.log.hold();
         let mut keys = lock(&self.keys);
-        if keys.stream.named {
+        if keys.stream.named && !keys.stream.end_due {
             return Ok(self.log.end());
         }
-        let mut first = Effects::default();
-        first.identity(&self.name);
+        let mut first = keys.stream.prefix(&self.name, false);
+        if !keys.stream.is_used() {
+            first.identity(&self.name);
+        }
         self.append_effects(&mut keys, &first)
     }
 
@@ -248,7 +255,8 @@ impl Store {
         let keys = lock(&self.keys);
         let newest = keys.stream.newest();
         let (name, offset) = newest.ok_or_else(|| AppendError::Log("nothing is fed".to_owned()))?;
-        let place = Place { position: keys.applied, offset, open: keys.stream.open };
+        // Not where the last command stands: the log may be gone there, where only samples came since.
+        let place = Place { position: self.log.end(), offset, open: keys.stream.open };
         let feeder = self.feeder(place, offset);
         Ok(StreamView { view: keys.keyspace.freeze(), name, offset, feeder })
     }
@@ -258,6 +266,11 @@ impl Store {
     pub fn stream_from(&self, name: &Identity, offset: u64) -> Option<Feeder> {
         let place = lock(&self.keys).stream.find(name, offset)?;
         Some(self.feeder(place, offset))
+    }
+
+    /// What stands where a feeder is cannot be read: from now on nobody goes on there, but begins anew.
+    pub fn stream_lost(&self, feeder: &Feeder) {
+        lock(&self.keys).stream.lost(feeder.position());
     }
 
     fn feeder(&self, place: Place, offset: u64) -> Feeder {
@@ -346,5 +359,37 @@ impl Feeder {
     /// How far in the log it is.
     pub fn position(&self) -> WalPosition {
         self.follower.position()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Disk, MemDisk};
+    use crate::store::Options;
+
+    #[test]
+    fn a_transaction_that_a_crash_left_open_ends_with_the_next_name() {
+        let disk: Arc<dyn Disk> = Arc::new(MemDisk::default());
+        let open = |name| {
+            let options = Options { stream_name: [name; IDENTITY], ..Options::default() };
+            Store::open(Arc::clone(&disk), options, 0).unwrap()
+        };
+        let store = open(1);
+        store.name_stream().unwrap();
+        let name = store.stream().unwrap().name;
+        let mut begin = Effects::default();
+        begin.begin();
+        store.append_effects(&mut lock(&store.keys), &begin).unwrap();
+        store.sync().unwrap();
+        drop(store);
+        let store = open(2);
+        store.name_stream().unwrap();
+        store.sync().unwrap();
+        let mut told = Vec::new();
+        let mut feeder = store.stream_from(&name, 0).unwrap();
+        feeder.read(store.synced(), 1 << 20, &mut told).unwrap();
+        assert_eq!(told, b"*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nEXEC\r\n");
+        assert_eq!(store.stream().unwrap().offset, told.len() as u64);
     }
 }

@@ -157,8 +157,9 @@ impl Replaying {
     }
 
     /// Finds the slots of a batch, and takes out what the checkpoint has.
-    fn prepare(&mut self, shard: &Shard, position: WalPosition, batch: &mut ShardBatch) {
+    fn prepare(&mut self, shard: &mut Shard, position: WalPosition, batch: &mut ShardBatch) {
         batch.new_series.retain(|new| !shard.has(new.id));
+        batch.new_series.iter().for_each(|new| shard.make_way(&new.labels));
         shard.locate(batch, &mut self.order);
         if !self.taken.is_empty() {
             batch.floats.retain(|row| !self.knows(row.slot, position));
@@ -198,9 +199,8 @@ fn replay(
         }
         Record::Deletion(what) => {
             let forgets = planted(Mutant::ReplayForgetsDeletions);
-            for (number, shard) in shards.iter().enumerate().filter(|_| !forgets) {
-                let known = |slot| shard.knows(slot, position);
-                head.lock(number).delete_but(&place.as_ref().map(|_| &what), &known);
+            for number in (0..SHARDS).filter(|_| !forgets) {
+                head.lock(number).delete(&place.as_ref().map(|_| &what));
             }
             // The manifest may have it already.
             if tombstones.iter().all(|t| t.position != position) {
@@ -220,7 +220,7 @@ fn replay_batch(head: &Head, shards: &mut [Replaying; SHARDS], mut logged: Logge
     let position = logged.position();
     if position >= shard.applied {
         logged = logged.map(|mut batch| {
-            shards[number].prepare(&shard, position, &mut batch);
+            shards[number].prepare(&mut shard, position, &mut batch);
             batch
         });
         shard.apply(&logged.as_ref());
@@ -243,4 +243,53 @@ fn remove_orphans(disk: &dyn Disk, manifest: &Manifest) -> Result<u64, DiskError
         }
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::MemSeries;
+    use crate::model::{Labels, Sample, SeriesId, Value};
+    use crate::wal::{FloatRow, NewSeries, OtherRow};
+
+    fn labels(id: u64) -> Labels {
+        Labels::from_pairs([("id", id.to_string().as_str())]).unwrap()
+    }
+
+    /// A sample of each form of every series.
+    fn batch(ids: &[u64]) -> ShardBatch {
+        let sample = || Sample { t: 1, start: 1, value: Value::Float(1.0) };
+        let float = |id: &u64| FloatRow { slot: 0, id: SeriesId(*id), t: 1, v: 1.0 };
+        let other = |id: &u64| OtherRow { slot: 0, id: SeriesId(*id), sample: sample() };
+        ShardBatch {
+            floats: ids.iter().map(float).collect(),
+            others: ids.iter().map(other).collect(),
+            ..ShardBatch::default()
+        }
+    }
+
+    #[test]
+    fn what_a_series_of_the_checkpoint_has_is_not_applied_to_it_again() {
+        let mut shard = Shard::new(0, 120, 1000, Arc::default());
+        for (id, touched) in [(1, 50), (2, 10)] {
+            let mut series = MemSeries::new(SeriesId(id), labels(id), None);
+            series.touched = touched;
+            shard.insert(series);
+        }
+        let mut replaying = Replaying::begin(&shard);
+        let mut kept = |position, mut batch: ShardBatch| {
+            replaying.prepare(&mut shard, WalPosition(position), &mut batch);
+            let floats: Vec<u64> = batch.floats.iter().map(|row| row.id.0).collect();
+            let others: Vec<u64> = batch.others.iter().map(|row| row.id.0).collect();
+            assert_eq!(floats, others);
+            floats
+        };
+        assert_eq!(kept(10, batch(&[1, 2])), [0; 0]);
+        assert_eq!(kept(11, batch(&[2, 1])), [2]);
+        assert_eq!(kept(50, batch(&[1, 2])), [2]);
+        assert_eq!(kept(51, batch(&[1, 2])), [1, 2]);
+        // One that is new between two stretches and in none of them.
+        let new_series = vec![NewSeries { id: SeriesId(3), lookback: None, labels: labels(3) }];
+        assert_eq!(kept(20, ShardBatch { new_series, ..batch(&[1, 2, 3]) }), [2, 3]);
+    }
 }

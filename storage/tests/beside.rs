@@ -112,6 +112,9 @@ fn documents_stay_within_their_bytes() {
     assert!(matches!(more, Err(DocumentError::TooMany { bytes: 13, limit: 10 })));
     store.set_documents(vec![document("a", Some("01"))]).unwrap();
     assert_eq!((store.stats().documents_bytes, store.documents(b"").len()), (3, 1));
+    let empty = store.set_documents(vec![document("12345678", Some(""))]);
+    assert!(matches!(empty, Err(DocumentError::TooMany { bytes: 11, limit: 10 })));
+    store.set_documents(vec![document("a", Some("012345678"))]).unwrap();
     let long = store.set_documents(vec![document("a", Some(&"x".repeat(2 << 20)))]);
     assert!(matches!(long, Err(DocumentError::TooLong { name: 1, .. })));
 }

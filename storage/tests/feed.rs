@@ -8,12 +8,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ringwell_storage::append::{Batch, SeriesRef, SeriesSamples};
 use ringwell_storage::disk::{Disk, SimDisk};
 use ringwell_storage::feed::{Identity, Tell};
 use ringwell_storage::keyspace::{
     Derived, Effects, Extract, Keyspace, RdbFileError, RdbReader, Reply, Request, Value,
 };
+use ringwell_storage::model::{Labels, Sample, Value as SampleValue};
 use ringwell_storage::store::{Options, Store};
+use ringwell_storage::tools::repair::repair;
 use ringwell_storage::wal::LogOptions;
 
 struct Nothing;
@@ -437,4 +440,71 @@ fn a_view_as_an_rdb_file_is_read_back_and_damage_is_told() {
             assert!(told, "seed {seed}: damage is found by the checksum at the latest");
         }
     }
+}
+
+fn set(store: &Store, key: &str) {
+    let request = Request { db: 0, args: &[b"SET", key.as_bytes(), b"v"] };
+    assert!(!matches!(store.execute(&request, 1, &Nothing).reply, Reply::Error(_)));
+}
+
+/// Many bytes of log without a command, and a checkpoint after them.
+fn write_samples(store: &Store) {
+    for t in 0..2000_i64 {
+        let labels = Labels::from_pairs([("n", t.to_string().as_str())]).unwrap();
+        let samples = vec![Sample { t, start: 0, value: SampleValue::Float(1.0) }].into();
+        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels), samples }];
+        store.append(&Batch { series, ..Batch::default() }, t).unwrap();
+        if t % 20 == 0 {
+            store.sync().unwrap();
+        }
+    }
+    store.checkpoint(1).unwrap();
+}
+
+#[test]
+fn a_follower_begins_where_only_samples_were_written_for_long() {
+    let world = World::new(1, 2000);
+    let mut follower = Follower::new();
+    set(&world.store, "before");
+    follower.follow(&world.store, usize::MAX);
+    write_samples(&world.store);
+    assert!(world.store.stream_from(&follower.known.unwrap(), follower.offset).is_none());
+    follower.follow(&world.store, usize::MAX);
+    set(&world.store, "after");
+    world.store.sync().unwrap();
+    follower.follow(&world.store, usize::MAX);
+    assert_eq!(contents(&follower.keys), world.store.with_keyspace(contents));
+    assert_eq!(follower.fulls, 2);
+}
+
+#[test]
+fn a_follower_does_not_pass_what_a_repair_could_not_read() {
+    let mut world = World::new(3, 1 << 30);
+    let mut follower = Follower::new();
+    set(&world.store, "before");
+    follower.follow(&world.store, usize::MAX);
+    let oldest = |world: &World| {
+        let mut files = world.disk.files();
+        files.retain(|(name, _)| name.ends_with(".log"));
+        files.into_iter().map(|(name, _)| name).min().unwrap()
+    };
+    for i in 0..200 {
+        set(&world.store, &format!("key {i}"));
+        world.store.sync().unwrap();
+    }
+    world.store.close(1).unwrap();
+    world.disk = world.disk.after_kill();
+    // In what is kept for followers only, so that no start reads it.
+    let path = oldest(&world);
+    world.disk.flip_bit(&path, 700, 1).unwrap();
+    assert_eq!(repair(&world.disk).unwrap().len(), 1);
+    world.store = open(&world.disk, world.follow_bytes, &mut world.rng);
+    let (name, offset) = (follower.known.unwrap(), follower.offset);
+    let mut feeder = world.store.stream_from(&name, offset).unwrap();
+    assert!(feeder.read(world.store.synced(), 1 << 20, &mut Vec::new()).is_err());
+    world.store.stream_lost(&feeder);
+    assert!(world.store.stream_from(&name, offset).is_none(), "it does not come back to it");
+    follower.follow(&world.store, usize::MAX);
+    assert_eq!(contents(&follower.keys), world.store.with_keyspace(contents));
+    assert_eq!(follower.fulls, 2);
 }

@@ -519,3 +519,53 @@ fn a_burst_of_elements_fills_every_millisecond_and_no_more() {
     let expected: Vec<i64> = (1000..2010).chain([2500]).chain(3000..3003).collect();
     assert_eq!(times, expected);
 }
+
+#[test]
+fn a_sample_behind_what_a_deletion_left_of_the_newest_is_kept() {
+    let disk = SimDisk::new();
+    let store = Store::open(Arc::new(Arc::clone(&disk)), options(), 0).unwrap();
+    let put = |times: &[i64], v: f64| {
+        let sample = |t: &i64| Sample { t: *t, start: 0, value: Value::Float(v) };
+        let samples: Vec<Sample> = times.iter().map(sample).collect();
+        let series = SeriesRef::Labels(labels(0));
+        let series = vec![SeriesSamples { series, samples: samples.into() }];
+        assert_eq!(
+            store.append(&Batch { series, ..Batch::default() }, 0).unwrap().accepted,
+            times.len() as u64
+        );
+    };
+    put(&[1, 2, 3, 4, 5], 1.0);
+    store.delete(vec![Matcher::equal("host", "h0")], TimeRange::new(3, 9).unwrap()).unwrap();
+    put(&[4], 2.0);
+    put(&[3, 5], 2.0);
+    let (one, two) = (1_f64.to_bits(), 2_f64.to_bits());
+    let wanted = [(labels(0), vec![(1, one), (2, one), (3, two), (4, two), (5, two)])];
+    assert_eq!(read_all(&*store.snapshot()), wanted);
+    store.sync().unwrap();
+    drop(store);
+    let store = Store::open(Arc::new(disk), options(), 0).unwrap();
+    assert_eq!(read_all(&*store.snapshot()), wanted);
+}
+
+#[test]
+fn a_series_that_left_the_head_and_came_back_is_one_after_a_restart() {
+    let disk = SimDisk::new();
+    let store = Store::open(Arc::new(Arc::clone(&disk)), options(), 0).unwrap();
+    let put = |t: i64| {
+        let samples = vec![Sample { t, start: 0, value: Value::Float(1.0) }];
+        let series = SeriesRef::Labels(labels(0));
+        let series = vec![SeriesSamples { series, samples: samples.into() }];
+        store.append(&Batch { series, ..Batch::default() }, t).unwrap();
+    };
+    put(1_000);
+    settle(&store, 100 * SPAN);
+    settle(&store, 200 * SPAN);
+    store.checkpoint(0).unwrap();
+    assert_eq!(store.stats().series, 0, "it left the head");
+    put(300 * SPAN);
+    assert_eq!(store.stats().series, 1);
+    store.sync().unwrap();
+    drop(store);
+    let store = Store::open(Arc::new(disk), options(), 0).unwrap();
+    assert_eq!(store.stats().series, 1);
+}

@@ -285,10 +285,13 @@ impl MemSeries {
     }
 
     fn put_late(&mut self, sample: Sample, shape: Shape, sealer: &mut Sealer) {
-        let in_ring = self.ring.first().is_some_and(|first| sample.t >= first);
-        if in_ring {
-            self.put_in_ring(sample);
-            return;
+        if self.ring.first().is_some_and(|first| sample.t >= first) {
+            if self.ring.len() < self.ring_samples(shape) {
+                self.put_in_ring(sample);
+                return;
+            }
+            // Late samples alone must not make it longer than a chunk may be.
+            self.seal_ring(sealer);
         }
         let side = &mut self.side.get_or_insert_default().samples;
         match side.binary_search_by_key(&sample.t, |s| s.t) {
@@ -300,25 +303,13 @@ impl MemSeries {
         }
     }
 
-    /// The ring is short, so it is simply built anew.
+    /// The ring is short, so it is simply built anew. It may end before `sample`, where a deletion took its end.
     fn put_in_ring(&mut self, sample: Sample) {
         let open = self.ring.samples();
         let at = open.t.partition_point(|t| *t < sample.t);
-        let mut ring = Open::default();
-        let mut sample = Some(sample);
-        for (i, old) in open.iter().enumerate() {
-            if i == at
-                && let Some(sample) = sample.take()
-            {
-                let replaces = old.t == sample.t;
-                ring.push(sample);
-                if replaces {
-                    continue;
-                }
-            }
-            ring.push(old);
-        }
-        self.ring = ring;
+        let after = at + usize::from(open.t.get(at) == Some(&sample.t));
+        let later = open.iter().skip(after);
+        self.ring = open.iter().take(at).chain([sample]).chain(later).collect();
     }
 
     fn seal_ring(&mut self, sealer: &mut Sealer) {
@@ -336,5 +327,24 @@ impl MemSeries {
             run.iter().cloned().for_each(|s| samples.push(s));
             self.sealed.push(Arc::new(sealer.seal(&samples)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_samples_make_no_ring_longer_than_it_may_be() {
+        let (shape, mut sealer) = (Shape { ring: 8, span: 100_000 }, Sealer::default());
+        let labels = Labels::from_pairs([("a", "b")]).unwrap();
+        let mut series = MemSeries::new(SeriesId(1), labels, None);
+        let times = [1000, 90_000].into_iter().chain((0..3000).map(|i| 1000 + i * 7919 % 80_000));
+        for t in times.clone() {
+            series.push_float(t, t as f64, shape, &mut sealer);
+            assert!(series.ring.len() <= shape.ring);
+        }
+        let held = |t| series.value_at(t, None).is_some_and(|v| v.same(&Value::Float(t as f64)));
+        assert!(times.into_iter().all(held));
     }
 }

@@ -212,22 +212,12 @@ impl Shard {
 
     /// Carries out a logged deletion; says which series left.
     pub(crate) fn delete(&mut self, logged: &Logged<&Deletion>) -> Vec<Labels> {
-        self.delete_but(logged, &|_| false)
-    }
-
-    /// The same but for slots that know of it already.
-    pub(crate) fn delete_but(
-        &mut self,
-        logged: &Logged<&Deletion>,
-        known: &dyn Fn(u32) -> bool,
-    ) -> Vec<Labels> {
         let (position, what) = (logged.position(), *logged.get());
         if position < self.applied {
             return Vec::new();
         }
         self.applied = WalPosition(position.0 + 1);
-        let mut slots = self.postings.select(&what.matchers);
-        slots.retain(|slot| !known(*slot));
+        let slots = self.postings.select(&what.matchers);
         if what.forget {
             return self.remove(&slots);
         }
@@ -237,6 +227,12 @@ impl Shard {
             }
         }
         Vec::new()
+    }
+
+    /// Up to where the series that is furthest was applied, or all of them were.
+    pub(crate) fn furthest(&self) -> WalPosition {
+        let touched = self.iter().map(|(_, series)| series.touched).max().unwrap_or(0);
+        self.applied.max(WalPosition(touched + u64::from(touched > 0)))
     }
 
     /// Finds the slots of a batch read back from the log, which knows series by number only. Rows mostly
@@ -276,6 +272,14 @@ impl Shard {
         let series = &self.series;
         self.by_labels.insert_unique(hash, slot, |s| hash_at(series, *s));
         slot
+    }
+
+    /// A series with these labels begins in the log. One that a checkpoint has, with nothing in it, had left the
+    /// head by then, which is not logged.
+    pub(crate) fn make_way(&mut self, labels: &Labels) {
+        if let Some((slot, _)) = self.find(labels) {
+            self.remove(&[slot]);
+        }
     }
 
     /// Whether a series is here.

@@ -82,11 +82,40 @@ fn numbers(disk: &dyn Disk, dir: &str, ending: &str) -> Result<Vec<u64>, DiskErr
 fn applied(disk: &dyn Disk, number: u64) -> Result<WalPosition, String> {
     let head = Head::new(1, 1);
     let read = checkpoint::read(disk, number, &head).map_err(|error| error.to_string())?;
-    let shards = (0..SHARDS).map(|shard| head.lock(shard).applied).max();
+    let shards = (0..SHARDS).map(|shard| head.lock(shard).furthest()).max();
     Ok(shards
         .unwrap_or_default()
         .max(read.keys.applied)
         .max(read.exemplars.applied)
         .max(read.metadata.applied)
         .max(read.documents.applied))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::disk::MemDisk;
+    use crate::head::MemSeries;
+    use crate::keyspace::Keyspace;
+    use crate::model::{Labels, SeriesId};
+
+    /// A shard is taken in stretches, and the last of them was taken last.
+    #[test]
+    fn a_checkpoint_needs_the_log_up_to_its_furthest_series() {
+        let (disk, head) = (MemDisk::new(), Head::new(1, 1));
+        let mut series =
+            MemSeries::new(SeriesId(1), Labels::from_pairs([("a", "b")]).unwrap(), None);
+        series.touched = 50;
+        let mut shard = head.lock(3);
+        shard.applied = WalPosition(10);
+        shard.insert(series);
+        drop(shard);
+        let [documents, stream, exemplars, metadata] = [const { Vec::new() }; 4];
+        let beside = checkpoint::Beside { documents, stream, exemplars, metadata };
+        let keys = (Keyspace::new().freeze(), WalPosition(20));
+        checkpoint::write(&disk, 1, &head, keys, &beside, &HashSet::new()).unwrap();
+        assert_eq!(applied(&disk, 1).unwrap(), WalPosition(51));
+    }
 }

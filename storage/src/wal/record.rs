@@ -163,13 +163,18 @@ pub(crate) fn get_record(
     Ok(Some(record))
 }
 
-/// The effects of the next record; `None` if it is not one of a command. Nothing else of it is read.
+/// The effects of the next record; `None` if it is not one of a command. Nothing else of it is read. Where a
+/// repair has left a gap there may have been some.
 pub(crate) fn keys_effects<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, FormatError> {
     let kind = reader.u8()?;
     reader.u8()?;
     let length = reader.u32()? as usize;
     let mut payload = Reader::new(reader.take(length)?);
-    if kind == KIND_KEYS { payload.prefixed().map(Some) } else { Ok(None) }
+    match kind {
+        KIND_KEYS => payload.prefixed().map(Some),
+        KIND_GAP => Err(reader.error("a repair could not read what stood here")),
+        _ => Ok(None),
+    }
 }
 
 impl Encode for ShardBatch {
