@@ -211,11 +211,10 @@ impl Users {
             return Err(ChangeError::Default);
         }
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
         let mut gone: Vec<Arc<User>> = Vec::new();
-        for user in names.iter().filter_map(|name| users.get(*name)) {
-            if gone.iter().all(|known| !Arc::ptr_eq(known, user)) {
-                gone.push(Arc::clone(user));
+        for user in names.iter().filter_map(|name| self.get(name)) {
+            if gone.iter().all(|known| !Arc::ptr_eq(known, &user)) {
+                gone.push(user);
             }
         }
         if gone.is_empty() {
@@ -223,7 +222,9 @@ impl Users {
         }
         let document =
             |user: &Arc<User>| Document { name: [PREFIX, &user.name].concat(), body: None };
+        // The log may be written here, and nobody's login waits for that.
         let position = store.set_documents(gone.iter().map(document).collect())?;
+        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
         for user in &gone {
             users.remove(&user.name);
             // Its connections end at their next turn, and do nothing more in it.
