@@ -248,6 +248,38 @@ fn effects_on_what_is_there_have_the_documented_bytes() {
     }
 }
 
+/// Executes lines one after another; gives the last reply.
+fn runs(keyspace: &mut Keyspace, lines: &[&str]) -> Reply {
+    let mut last = Reply::Null;
+    for line in lines {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (reply, effects) = run(keyspace, &words, 7);
+        assert!(!matches!(reply, Reply::Error(_)), "{line}: {reply:?}");
+        keyspace.apply(&effects);
+        last = reply;
+    }
+    last
+}
+
+/// As redis-server 7.0.15 does: it reads what an 80-bit float can hold, and refuses what that cannot.
+#[test]
+fn long_floats_are_added_and_impossible_ones_refused() {
+    let mut keyspace = Keyspace::new();
+    let large = format!("1{:0400}", 0);
+    runs(&mut keyspace, &[&format!("SET k {large}"), &format!("HSET h f {large}")]);
+    for line in ["INCRBYFLOAT k 2.2250738585072014e-308", "HINCRBYFLOAT h f 1e-400"] {
+        let Reply::Bulk(sum) = runs(&mut keyspace, &[line]) else { panic!("{line}") };
+        assert!(sum.starts_with(b"1000000000000000000028188068394758651458") && sum.len() == 401);
+    }
+    let refused = Reply::Error("ERR value is not a valid float".to_owned());
+    for power in ["1e-9223372036854775808", "1e9223372036854775807", "1e-4951", "1e4933"] {
+        for line in [format!("INCRBYFLOAT k {power}"), format!("HINCRBYFLOAT h f {power}")] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(run(&keyspace, &words, 7).0, refused, "{line}");
+        }
+    }
+}
+
 /// A stream that came from outside is one effect with all its bytes.
 #[test]
 fn a_restored_stream_is_one_effect() {

@@ -351,6 +351,8 @@ pub(super) enum Refusal {
     Syntax,
     #[error("ERR value is not an integer or out of range")]
     NotInteger,
+    #[error("ERR value is not a valid float")]
+    NotFloat,
     #[error("ERR value is out of range, must be positive")]
     NotPositive,
     #[error("ERR hash value is not an integer")]
