@@ -51,6 +51,7 @@ fn stream() -> impl Strategy<Value = Vec<String>> {
         "XGROUP SETID K g ID",
         "XGROUP DESTROY K g",
         "XSETID K 400-0 ENTRIESADDED 90 MAXDELETEDID ID",
+        "XSETID K ID",
         "RENAME K k0",
         "PFADD K a b ID",
         "PFCOUNT K",
@@ -259,6 +260,26 @@ fn runs(keyspace: &mut Keyspace, lines: &[&str]) -> Reply {
         last = reply;
     }
     last
+}
+
+/// XSETID goes below what was deleted, as in Redis: those numbers may come again.
+#[test]
+fn a_stream_goes_on_below_what_was_deleted() {
+    let mut keyspace = Keyspace::new();
+    runs(&mut keyspace, &["XADD s 1-1 a b", "XADD s 4-1 a b", "XADD s 5-1 a b"]);
+    runs(&mut keyspace, &["XDEL s 4-1 5-1", "XSETID s 2-1"]);
+    content(&keyspace.freeze());
+    runs(&mut keyspace, &["XADD s 3-1 c d", "XADD s 5-1 e f"]);
+    let both = runs(&mut keyspace, &["XRANGE s 3 5"]);
+    assert!(matches!(&both, Reply::Array(found) if found.len() == 2), "{both:?}");
+    let Reply::Array(mut both) = both else { return };
+    both.reverse();
+    assert_eq!(runs(&mut keyspace, &["XREVRANGE s 5 3"]), Reply::Array(both));
+    assert_eq!(runs(&mut keyspace, &["XDEL s 3-1"]), Reply::Integer(1));
+    content(&keyspace.freeze());
+    let Reply::Bulk(dump) = runs(&mut keyspace, &["DUMP s"]) else { panic!("no dump") };
+    let args: [&[u8]; 4] = [b"RESTORE", b"t", b"0", &dump];
+    assert_eq!(keyspace.decide(&Request { db: 1, args: &args }, 7).reply, Reply::OK);
 }
 
 /// As redis-server 7.0.15 does: it reads what an 80-bit float can hold, and refuses what that cannot.

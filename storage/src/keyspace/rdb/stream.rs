@@ -81,7 +81,7 @@ pub(super) fn read_stream(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, R
         stream.nodes.push_back(Arc::new(node));
     }
     stream.len = reader.length()?;
-    stream.last = id(reader)?;
+    stream.set_last(id(reader)?);
     if kind == NEW {
         stream.first = id(reader)?;
         stream.max_deleted = id(reader)?;
@@ -94,7 +94,7 @@ pub(super) fn read_stream(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, R
             .map_or(StreamId::ZERO, |entry| entry.0);
     }
     let entries: u64 = stream.nodes.iter().map(|node| node.live()).sum();
-    if entries != stream.len || top.is_some_and(|top| top > stream.last) {
+    if entries != stream.len || stream.top() > stream.last {
         return Err(RdbError::Data("the length of a stream"));
     }
     for _ in 0..reader.length()? {
