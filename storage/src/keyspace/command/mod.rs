@@ -60,7 +60,7 @@ pub struct Command {
 }
 
 /// Bytes all arguments of one request may have together, so that its effects fit one record.
-const MAX_REQUEST: usize = 768 << 20;
+pub(in crate::keyspace) const MAX_REQUEST: usize = 768 << 20;
 /// The longest name in the table.
 const MAX_NAME: usize = 20;
 

@@ -62,9 +62,9 @@ fn put_id(out: &mut Vec<u8>, id: StreamId) {
 
 /// Takes the bytes of a stream and nothing else; checks all of them.
 pub(crate) fn whole_stream(bytes: &[u8]) -> Result<Stream, RdbError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     let stream = read_stream(&mut reader, NEW)?;
-    if reader.0.is_empty() { Ok(stream) } else { Err(WRONG) }
+    if reader.rest.is_empty() { Ok(stream) } else { Err(WRONG) }
 }
 
 pub(super) fn read_stream(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, RdbError> {
