@@ -103,7 +103,7 @@ fn kind_of(value: &Value) -> u8 {
     }
 }
 
-/// Appends a value without its kind; `spill` may take what there is after every element.
+/// Appends a value without its kind; `spill` may take what there is after every element or node.
 fn put_value(out: &mut Vec<u8>, value: &Value, spill: &mut dyn FnMut(&mut Vec<u8>)) {
     match value {
         Value::String(string) => put_string(out, string),
@@ -129,7 +129,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value, spill: &mut dyn FnMut(&mut Vec<u8
                 spill(out);
             }
         }
-        Value::Stream(stream) => put_stream(out, stream),
+        Value::Stream(stream) => stream::put_in_pieces(out, stream, spill),
         Value::ZSet(zset) => {
             put_length(out, zset.len());
             for (score, member) in zset.iter() {

@@ -14,10 +14,20 @@ const WRONG: RdbError = RdbError::Data("a stream");
 
 /// Appends a stream, as kind 19 without the kind.
 pub(crate) fn put_stream(out: &mut Vec<u8>, stream: &Stream) {
+    put_in_pieces(out, stream, &mut |_| ());
+}
+
+/// The same; `spill` may take what there is after every node and group.
+pub(super) fn put_in_pieces(
+    out: &mut Vec<u8>,
+    stream: &Stream,
+    spill: &mut dyn FnMut(&mut Vec<u8>),
+) {
     put_length(out, stream.nodes.len());
     for node in &stream.nodes {
         put_string(out, &node.first.to_be_bytes());
         put_string(out, &node.pack);
+        spill(out);
     }
     put_number(out, stream.len);
     for id in [stream.last, stream.first, stream.max_deleted] {
@@ -28,6 +38,7 @@ pub(crate) fn put_stream(out: &mut Vec<u8>, stream: &Stream) {
     for (name, group) in &stream.groups {
         put_string(out, name);
         put_group(out, group);
+        spill(out);
     }
 }
 
