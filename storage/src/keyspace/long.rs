@@ -150,7 +150,7 @@ impl Long {
 
 /// Reads a power of ten; one that no integer holds is as good as the largest.
 fn exponent(text: &str) -> Option<i64> {
-    match text.parse::<i64>().map_err(|error| error.kind().clone()) {
+    match text.parse::<i64>().map_err(|error| *error.kind()) {
         Ok(power) => Some(power),
         Err(IntErrorKind::PosOverflow) => Some(i64::MAX),
         Err(IntErrorKind::NegOverflow) => Some(i64::MIN),
