@@ -51,6 +51,7 @@ fn stream() -> impl Strategy<Value = Vec<String>> {
         "XGROUP SETID K g ID",
         "XGROUP DESTROY K g",
         "XSETID K 400-0 ENTRIESADDED 90 MAXDELETEDID ID",
+        "XSETID K ID",
         "RENAME K k0",
         "PFADD K a b ID",
         "PFCOUNT K",
@@ -245,6 +246,58 @@ fn effects_on_what_is_there_have_the_documented_bytes() {
             "{line}: {reply:?}"
         );
         assert_eq!(Effects::decode(&bytes).unwrap(), effects);
+    }
+}
+
+/// Executes lines one after another; gives the last reply.
+fn runs(keyspace: &mut Keyspace, lines: &[&str]) -> Reply {
+    let mut last = Reply::Null;
+    for line in lines {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (reply, effects) = run(keyspace, &words, 7);
+        assert!(!matches!(reply, Reply::Error(_)), "{line}: {reply:?}");
+        keyspace.apply(&effects);
+        last = reply;
+    }
+    last
+}
+
+/// XSETID goes below what was deleted, as in Redis: those numbers may come again.
+#[test]
+fn a_stream_goes_on_below_what_was_deleted() {
+    let mut keyspace = Keyspace::new();
+    runs(&mut keyspace, &["XADD s 1-1 a b", "XADD s 4-1 a b", "XADD s 5-1 a b"]);
+    runs(&mut keyspace, &["XDEL s 4-1 5-1", "XSETID s 2-1"]);
+    content(&keyspace.freeze());
+    runs(&mut keyspace, &["XADD s 3-1 c d", "XADD s 5-1 e f"]);
+    let both = runs(&mut keyspace, &["XRANGE s 3 5"]);
+    assert!(matches!(&both, Reply::Array(found) if found.len() == 2), "{both:?}");
+    let Reply::Array(mut both) = both else { return };
+    both.reverse();
+    assert_eq!(runs(&mut keyspace, &["XREVRANGE s 5 3"]), Reply::Array(both));
+    assert_eq!(runs(&mut keyspace, &["XDEL s 3-1"]), Reply::Integer(1));
+    content(&keyspace.freeze());
+    let Reply::Bulk(dump) = runs(&mut keyspace, &["DUMP s"]) else { panic!("no dump") };
+    let args: [&[u8]; 4] = [b"RESTORE", b"t", b"0", &dump];
+    assert_eq!(keyspace.decide(&Request { db: 1, args: &args }, 7).reply, Reply::OK);
+}
+
+/// As redis-server 7.0.15 does: it reads what an 80-bit float can hold, and refuses what that cannot.
+#[test]
+fn long_floats_are_added_and_impossible_ones_refused() {
+    let mut keyspace = Keyspace::new();
+    let large = format!("1{:0400}", 0);
+    runs(&mut keyspace, &[&format!("SET k {large}"), &format!("HSET h f {large}")]);
+    for line in ["INCRBYFLOAT k 2.2250738585072014e-308", "HINCRBYFLOAT h f 1e-400"] {
+        let Reply::Bulk(sum) = runs(&mut keyspace, &[line]) else { panic!("{line}") };
+        assert!(sum.starts_with(b"1000000000000000000028188068394758651458") && sum.len() == 401);
+    }
+    let refused = Reply::Error("ERR value is not a valid float".to_owned());
+    for power in ["1e-9223372036854775808", "1e9223372036854775807", "1e-4951", "1e4933"] {
+        for line in [format!("INCRBYFLOAT k {power}"), format!("HINCRBYFLOAT h f {power}")] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(run(&keyspace, &words, 7).0, refused, "{line}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::node::Node;
-use crate::oracle::{Connection, Redis, Reply};
+use crate::oracle::{Draw, Redis, Reply, both, differences, wanted};
 
 const COMMANDS: usize = 9_000;
 const PIPELINE: usize = 30;
@@ -16,7 +16,7 @@ const SHOWN: usize = 60;
 /// After so many batches some keys are given a short life, and time passes.
 const PAUSES: usize = 40;
 
-/// Large letters are sent as they are, small ones are drawn: see [`Draw::word`].
+/// Large letters are sent as they are, small ones are drawn: see [`fill`].
 const TEMPLATES: &[&str] = &[
     "ZADD zk z v z v",
     "ZADD zk zo z v",
@@ -221,138 +221,122 @@ const UNORDERED: &[&str] =
 /// Those that tell the time left.
 const TIMES: &[&str] = &["TTL", "EXPIRETIME"];
 
-/// A small generator, the same in every run of a seed.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % n
+fn command(draw: &mut Draw) -> Vec<Vec<u8>> {
+    let template = draw.one(TEMPLATES);
+    let mut out: Vec<Vec<u8>> = template.split(' ').map(|word| fill(draw, word)).collect();
+    // Without its count what draws at random would, and the servers part.
+    let random = template.contains("RAND") || template.starts_with("SPOP");
+    match draw.below(60) {
+        0 if out.len() > 1 && !random => drop(out.pop()),
+        1 => out.push(b"extra".to_vec()),
+        _ => {}
     }
+    out
+}
 
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-
-    fn command(&mut self) -> Vec<Vec<u8>> {
-        let template = self.one(TEMPLATES);
-        let mut out: Vec<Vec<u8>> = template.split(' ').map(|word| self.word(word)).collect();
-        // Without its count what draws at random would, and the servers part.
-        let random = template.contains("RAND") || template.starts_with("SPOP");
-        match self.below(60) {
-            0 if out.len() > 1 && !random => drop(out.pop()),
-            1 => out.push(b"extra".to_vec()),
-            _ => {}
+fn fill(draw: &mut Draw, word: &str) -> Vec<u8> {
+    let key = |draw: &mut Draw, kind: &str| format!("{kind}{}", draw.below(4)).into_bytes();
+    let drawn = match word {
+        // Now and then a key of another family.
+        // All of one score, for ranges of names are defined for those only.
+        "xk" => return key(draw, "xk"),
+        "pk" => return key(draw, "pk"),
+        "#c" => return [b"#", &*fill(draw, "c")].concat(),
+        "zk" | "lk" | "sk" | "hk" | "tk" => {
+            let kind =
+                if draw.below(25) == 0 { draw.one(&["zk", "lk", "sk", "hk", "tk"]) } else { word };
+            return key(draw, kind);
         }
-        out
-    }
-
-    fn word(&mut self, word: &str) -> Vec<u8> {
-        let key = |draw: &mut Draw, kind: &str| format!("{kind}{}", draw.below(4)).into_bytes();
-        let drawn = match word {
-            // Now and then a key of another family.
-            // All of one score, for ranges of names are defined for those only.
-            "xk" => return key(self, "xk"),
-            "pk" => return key(self, "pk"),
-            "#c" => return [b"#", &*self.word("c")].concat(),
-            "zk" | "lk" | "sk" | "hk" | "tk" => {
-                let kind = if self.below(25) == 0 {
-                    self.one(&["zk", "lk", "sk", "hk", "tk"])
-                } else {
-                    word
-                };
-                return key(self, kind);
-            }
-            "any" => {
-                let kind = self.one(&["zk", "lk", "sk", "hk", "tk", "none", "geo"]);
-                return key(self, kind);
-            }
-            "v" => match self.below(12) {
-                0 => return b"a\r\nb\0\xff".to_vec(),
-                1 => return vec![b'y'; 70],
-                2 => "",
-                _ => self.one(&["a", "b", "c", "d", "e", "aa", "ab", "10", "-3", "2.5"]),
-            },
-            "n" => return self.below(500).to_string().into_bytes(),
-            "f" => self.one(&["f1", "f2", "f3", "n"]),
-            "i" => {
-                self.one(&["0", "1", "2", "-1", "-2", "3", "-5", "10", "100", "-100", "x", "1.5"])
-            }
-            "c" => self.one(&["0", "1", "2", "5", "7", "100", "-1", "x"]),
-            "z" => self.one(&[
-                "0",
-                "1",
-                "-1",
-                "1.5",
-                "2",
-                "3",
-                "inf",
-                "-inf",
-                "+inf",
-                "1e3",
-                "nan",
-                "x",
-                "0.1",
-                "-0",
-                "3.0000000000000004",
-                "9007199254740993",
-                "1e-10",
-                "123456.789",
-            ]),
-            "zo" => self.one(&["NX", "xx", "GT", "LT", "CH"]),
-            "r" => self.one(&["-inf", "+inf", "0", "1", "(1", "2", "(2", "1.5", "(0", "3", "x"]),
-            "l" => self.one(&["-", "+", "[a", "(a", "[b", "(c", "[aa", "(", "x"]),
-            "q" => self.one(&[
-                "0.1",
-                "-0.1",
-                "1e10",
-                "3.14",
-                "1e-5",
-                "x",
-                "1000000000000.5",
-                "5.0e3",
-                "-7",
-                "0.3333333333333333",
-                "1e17",
-                "123456789.123456789",
-                "2.2250738585072014e-308",
-                "-1e15",
-                "99999999999999.99",
-                "inf",
-            ]),
-            "lon" => self.one(&[
-                "13.361389",
-                "15.087269",
-                "-122.4",
-                "0",
-                "-180",
-                "180",
-                "200",
-                "x",
-                "2.2945",
-            ]),
-            "lat" => {
-                self.one(&["38.115556", "37.502669", "85.05112878", "-33.8", "0", "86", "48.8584"])
-            }
-            "unit" => self.one(&["m", "km", "ft", "MI", "yd"]),
-            "rad" => self.one(&["0", "1", "200.5", "3000", "1e7", "-1", "x"]),
-            "range" => self.one(&["BIT", "byte", "bit", "x"]),
-            "bop" => self.one(&["AND", "or", "XOR", "not"]),
-            "field" => self.one(&["u8", "i5", "u1", "i64", "u63", "i64", "u64", "x"]),
-            "ov" => self.one(&["WRAP", "sat", "FAIL", "x"]),
-            "agg" => self.one(&["SUM", "min", "MAX", "avg"]),
-            "d" => self.one(&["LEFT", "right", "LEFT", "x"]),
-            "where" => self.one(&["BEFORE", "after", "x"]),
-            "bit" => self.one(&["0", "1", "1", "2"]),
-            "e" => self.one(&["0", "-1", "100000", "200000", "x", "9223372036854775807"]),
-            "a" => self.one(&["4000000000000", "5000000000000", "1"]),
-            "x" => self.one(&["NX", "XX", "gt", "LT", "junk"]),
-            "p" => self.one(&["*", "zk*", "?k[1-2]", "lk0"]),
-            "kind" => self.one(&["string", "list", "zset", "hash", "set", "nothing"]),
-            literal => literal,
-        };
-        drawn.as_bytes().to_vec()
-    }
+        "any" => {
+            let kind = draw.one(&["zk", "lk", "sk", "hk", "tk", "none", "geo"]);
+            return key(draw, kind);
+        }
+        "v" => match draw.below(12) {
+            0 => return b"a\r\nb\0\xff".to_vec(),
+            1 => return vec![b'y'; 70],
+            2 => "",
+            _ => draw.one(&["a", "b", "c", "d", "e", "aa", "ab", "10", "-3", "2.5"]),
+        },
+        "n" => return draw.below(500).to_string().into_bytes(),
+        "f" => draw.one(&["f1", "f2", "f3", "n"]),
+        "i" => draw.one(&["0", "1", "2", "-1", "-2", "3", "-5", "10", "100", "-100", "x", "1.5"]),
+        "c" => draw.one(&["0", "1", "2", "5", "7", "100", "-1", "x"]),
+        "z" => draw.one(&[
+            "0",
+            "1",
+            "-1",
+            "1.5",
+            "2",
+            "3",
+            "inf",
+            "-inf",
+            "+inf",
+            "1e3",
+            "nan",
+            "x",
+            "0.1",
+            "-0",
+            "3.0000000000000004",
+            "9007199254740993",
+            "1e-10",
+            "123456.789",
+        ]),
+        "zo" => draw.one(&["NX", "xx", "GT", "LT", "CH"]),
+        "r" => draw.one(&["-inf", "+inf", "0", "1", "(1", "2", "(2", "1.5", "(0", "3", "x"]),
+        "l" => draw.one(&["-", "+", "[a", "(a", "[b", "(c", "[aa", "(", "x"]),
+        "q" => draw.one(&[
+            "0.1",
+            "-0.1",
+            "1e10",
+            "3.14",
+            "1e-5",
+            "x",
+            "1000000000000.5",
+            "5.0e3",
+            "-7",
+            "0.3333333333333333",
+            "1e17",
+            "123456789.123456789",
+            "2.2250738585072014e-308",
+            "1e400",
+            "1e-400",
+            "1e-9223372036854775808",
+            "-1e15",
+            "99999999999999.99",
+            "inf",
+        ]),
+        "lon" => draw.one(&[
+            "13.361389",
+            "15.087269",
+            "-122.4",
+            "0",
+            "-180",
+            "180",
+            "200",
+            "x",
+            "2.2945",
+        ]),
+        "lat" => {
+            draw.one(&["38.115556", "37.502669", "85.05112878", "-33.8", "0", "86", "48.8584"])
+        }
+        "unit" => draw.one(&["m", "km", "ft", "MI", "yd"]),
+        "rad" => draw.one(&["0", "1", "200.5", "3000", "1e7", "-1", "x"]),
+        "range" => draw.one(&["BIT", "byte", "bit", "x"]),
+        "bop" => draw.one(&["AND", "or", "XOR", "not"]),
+        "field" => draw.one(&["u8", "i5", "u1", "i64", "u63", "i64", "u64", "x"]),
+        "ov" => draw.one(&["WRAP", "sat", "FAIL", "x"]),
+        "agg" => draw.one(&["SUM", "min", "MAX", "avg"]),
+        "d" => draw.one(&["LEFT", "right", "LEFT", "x"]),
+        "where" => draw.one(&["BEFORE", "after", "x"]),
+        "bit" => draw.one(&["0", "1", "1", "2"]),
+        "e" => draw.one(&["0", "-1", "100000", "200000", "x", "9223372036854775807"]),
+        "a" => draw.one(&["4000000000000", "5000000000000", "1"]),
+        "x" => draw.one(&["NX", "XX", "gt", "LT", "junk"]),
+        "p" => draw.one(&["*", "zk*", "?k[1-2]", "lk0"]),
+        "kind" => draw.one(&["string", "list", "zset", "hash", "set", "nothing"]),
+        literal => literal,
+    };
+    drawn.as_bytes().to_vec()
 }
 
 /// What two servers may rightly answer differently is made the same.
@@ -395,14 +379,9 @@ fn sorted(reply: Reply) -> Reply {
     }
 }
 
-fn shown(command: &[Vec<u8>]) -> String {
-    let words = command.iter().map(|word| word.escape_ascii().to_string());
-    words.collect::<Vec<_>>().join(" ")
-}
-
 /// A batch that gives some keys a life of milliseconds.
 fn short_lives(draw: &mut Draw) -> Vec<Vec<Vec<u8>>> {
-    let short = |draw: &mut Draw| vec![b"PEXPIRE".to_vec(), draw.word("any"), b"10".to_vec()];
+    let short = |draw: &mut Draw| vec![b"PEXPIRE".to_vec(), fill(draw, "any"), b"10".to_vec()];
     (0..4).map(|_| short(draw)).collect()
 }
 
@@ -410,17 +389,13 @@ fn short_lives(draw: &mut Draw) -> Vec<Vec<Vec<u8>>> {
 fn every_family_answers_as_redis_does() {
     let Some(redis) = Redis::start() else { return };
     let node = Node::start();
-    let wanted = std::env::var("RINGWELL_ORACLE_COMMANDS").ok();
-    let wanted = wanted.and_then(|count| count.parse().ok()).unwrap_or(COMMANDS);
+    let wanted = wanted(COMMANDS);
     let (mut called, mut seed) = (0, 0);
-    let mut differences = String::new();
+    let mut found = String::new();
     while called < wanted {
         seed += 1;
-        let (mut ours, mut theirs) =
-            (Connection::open(&node.redis), Connection::open(&redis.address()));
-        for connection in [&mut ours, &mut theirs] {
-            connection.call(&["HELLO", if seed % 2 == 0 { "3" } else { "2" }]);
-            connection.call(&["FLUSHALL"]);
+        let mut connections = both(&node, &redis, if seed % 2 == 0 { "3" } else { "2" });
+        for connection in &mut connections {
             connection.call(&["RPUSH", "lfull", "1", "2", "3"]);
             connection.call(&["ZADD", "zfull", "1", "a", "2", "b"]);
         }
@@ -430,28 +405,19 @@ fn every_family_answers_as_redis_does() {
             let commands: Vec<_> = if pause {
                 short_lives(&mut draw)
             } else {
-                (0..PIPELINE).map(|_| draw.command()).collect()
+                (0..PIPELINE).map(|_| command(&mut draw)).collect()
             };
-            ours.send(&commands);
-            theirs.send(&commands);
-            for command in &commands {
-                let (our, their) = (normal(command, ours.reply()), normal(command, theirs.reply()));
-                if our != their {
-                    let _ = writeln!(
-                        differences,
-                        "seed {seed}: {}\n  ours   {our:?}\n  redis  {their:?}",
-                        shown(command)
-                    );
-                }
+            for told in differences(&mut connections, &commands, normal).lines() {
+                let _ = writeln!(found, "seed {seed}: {told}");
             }
             if pause {
                 std::thread::sleep(Duration::from_millis(30));
             }
             called += commands.len();
         }
-        if differences.lines().count() > SHOWN {
+        if found.lines().count() > SHOWN {
             break;
         }
     }
-    assert!(differences.is_empty(), "after {called} commands:\n{differences}");
+    assert!(found.is_empty(), "after {called} commands:\n{found}");
 }

@@ -263,15 +263,15 @@ impl Connection {
 }
 
 /// A small generator, the same in every run of a seed.
-struct Draw(u64);
+pub struct Draw(pub u64);
 
 impl Draw {
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) as usize % n
     }
 
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+    pub fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.below(of.len())]
     }
 
@@ -420,9 +420,40 @@ fn rounded(reply: Reply) -> Reply {
     }
 }
 
-fn shown(command: &[Vec<u8>]) -> String {
-    let words = command.iter().map(|word| word.escape_ascii().to_string());
-    words.collect::<Vec<_>>().join(" ")
+/// How many commands a random run takes: as the environment says, or else so many.
+pub fn wanted(otherwise: usize) -> usize {
+    let wanted = std::env::var("RINGWELL_ORACLE_COMMANDS").ok();
+    wanted.and_then(|count| count.parse().ok()).unwrap_or(otherwise)
+}
+
+/// A connection to each of the two servers, with nothing in them.
+pub fn both(node: &Node, redis: &Redis, hello: &str) -> [Connection; 2] {
+    [&node.redis, &redis.address()].map(|address| {
+        let mut connection = Connection::open(address);
+        connection.call(&["HELLO", hello]);
+        connection.call(&["FLUSHALL"]);
+        connection
+    })
+}
+
+/// Sends commands to both and tells where the answers differ, once `normal` has made the same what rightly does.
+pub fn differences(
+    [ours, theirs]: &mut [Connection; 2],
+    commands: &[Vec<Vec<u8>>],
+    normal: fn(&[Vec<u8>], Reply) -> Reply,
+) -> String {
+    ours.send(commands);
+    theirs.send(commands);
+    let mut told = String::new();
+    for command in commands {
+        let (our, their) = (normal(command, ours.reply()), normal(command, theirs.reply()));
+        if our != their {
+            let words = command.iter().map(|word| word.escape_ascii().to_string());
+            let words = words.collect::<Vec<_>>().join(" ");
+            let _ = writeln!(told, "{words}\n  ours   {our:?}\n  redis  {their:?}");
+        }
+    }
+    told
 }
 
 #[test]
@@ -430,32 +461,16 @@ fn replies_equal_redis_s() {
     let Some(redis) = Redis::start() else { return };
     let node = Node::start();
     for (seed, hello) in [(1, "2"), (2, "3"), (3, "2")] {
-        let (mut ours, mut theirs) =
-            (Connection::open(&node.redis), Connection::open(&redis.address()));
-        for connection in [&mut ours, &mut theirs] {
-            connection.call(&["HELLO", hello]);
-            connection.call(&["FLUSHALL"]);
-        }
+        let mut connections = both(&node, &redis, hello);
         let mut draw = Draw(seed);
-        let mut differences = String::new();
+        let mut found = String::new();
         let mut called = 0;
         while called < COMMANDS {
             let batch: Vec<_> = (0..PIPELINE).map(|_| draw.command()).collect();
-            ours.send(&batch);
-            theirs.send(&batch);
-            for command in &batch {
-                let (our, their) = (normal(command, ours.reply()), normal(command, theirs.reply()));
-                if our != their {
-                    let _ = writeln!(
-                        differences,
-                        "{}\n  ours   {our:?}\n  redis  {their:?}",
-                        shown(command)
-                    );
-                }
-            }
+            found += &differences(&mut connections, &batch, normal);
             called += batch.len();
         }
-        assert!(differences.is_empty(), "seed {seed}, HELLO {hello}:\n{differences}");
+        assert!(found.is_empty(), "seed {seed}, HELLO {hello}:\n{found}");
     }
 }
 

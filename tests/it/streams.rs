@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::node::Node;
-use crate::oracle::{Connection, Redis, Reply};
+use crate::oracle::{Connection, Draw, Redis, Reply, both, differences, wanted};
 
 const COMMANDS: usize = 9_000;
 const PIPELINE: usize = 30;
 /// Lines about differences after which no more are looked for.
 const SHOWN: usize = 60;
 
-/// Large letters are sent as they are, small ones are drawn: see [`Draw::word`].
+/// Large letters are sent as they are, small ones are drawn: see [`fill`].
 const TEMPLATES: &[&str] = &[
     "XADD k id f v",
     "XADD k id f v",
@@ -93,80 +93,61 @@ const TEMPLATES: &[&str] = &[
     "LPUSH k v",
 ];
 
-/// A small generator, the same in every run of a seed.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % n
+fn command(draw: &mut Draw, step: usize) -> Vec<Vec<u8>> {
+    let template = draw.one(TEMPLATES);
+    let rare = ["SET", "LPUSH", "DEL", "RENAME", "COPY", "XSETID"];
+    let first = template.split(' ').next().unwrap();
+    if rare.contains(&first) && draw.below(5) > 0 {
+        return vec![b"PING".to_vec()];
     }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
+    let mut out: Vec<Vec<u8>> = template.split(' ').map(|word| fill(draw, word, step)).collect();
+    match draw.below(80) {
+        0 if out.len() > 1 => drop(out.pop()),
+        1 => out.push(b"extra".to_vec()),
+        _ => {}
     }
-
-    fn command(&mut self, step: usize) -> Vec<Vec<u8>> {
-        let template = self.one(TEMPLATES);
-        let rare = ["SET", "LPUSH", "DEL", "RENAME", "COPY", "XSETID"];
-        let first = template.split(' ').next().unwrap();
-        if rare.contains(&first) && self.below(5) > 0 {
-            return vec![b"PING".to_vec()];
-        }
-        let mut out: Vec<Vec<u8>> = template.split(' ').map(|word| self.word(word, step)).collect();
-        match self.below(80) {
-            0 if out.len() > 1 => drop(out.pop()),
-            1 => out.push(b"extra".to_vec()),
-            _ => {}
-        }
-        out
-    }
-
-    fn word(&mut self, word: &str, step: usize) -> Vec<u8> {
-        let near = |draw: &mut Draw| {
-            let ms = 1 + draw.below(step / 8 + 2);
-            match draw.below(3) {
-                0 => ms.to_string(),
-                _ => format!("{ms}-{}", draw.below(4)),
-            }
-        };
-        match word {
-            "k" => format!("s{}", self.below(3)).into_bytes(),
-            "id" => match self.below(40) {
-                0 => b"0".to_vec(),
-                1 => b"0-0".to_vec(),
-                2 => b"5-*".to_vec(),
-                3 => self.one(&["x", "1-x", "-", "+", "1-2-3", "", "007", "1-"]).into(),
-                4..=20 => format!("{}-*", 1 + step / 8).into_bytes(),
-                _ => near(self).into_bytes(),
-            },
-            "e" => match self.below(8) {
-                0 => b"-".to_vec(),
-                1 => b"+".to_vec(),
-                2 => format!("({}", near(self)).into_bytes(),
-                3 => self.one(&["(0", "(18446744073709551615", "(", "(+", "x"]).into(),
-                _ => near(self).into_bytes(),
-            },
-            "f" => self.one(&["name", "name", "name", "other", "12"]).into(),
-            "n" => self.below(100_000).to_string().into_bytes(),
-            "v" => match self.below(8) {
-                0 => vec![b'y'; 300],
-                1 => b"a\r\n\0\xff".to_vec(),
-                2 => b"".to_vec(),
-                _ => self.one(&["a", "-17", "3.5", "70000", "long text here"]).into(),
-            },
-            "c" => self.one(&["0", "1", "2", "5", "50", "120", "-1", "x"]).into(),
-            "g" => self.one(&["g1", "g2", "g1"]).into(),
-            "w" => self.one(&["w1", "w2", "w3"]).into(),
-            "tilde" => self.one(&["~", "=", "~"]).into(),
-            literal => literal.into(),
-        }
-    }
+    out
 }
 
-fn shown(command: &[Vec<u8>]) -> String {
-    let words = command.iter().map(|word| word.escape_ascii().to_string());
-    words.collect::<Vec<_>>().join(" ")
+fn fill(draw: &mut Draw, word: &str, step: usize) -> Vec<u8> {
+    let near = |draw: &mut Draw| {
+        let ms = 1 + draw.below(step / 8 + 2);
+        match draw.below(3) {
+            0 => ms.to_string(),
+            _ => format!("{ms}-{}", draw.below(4)),
+        }
+    };
+    match word {
+        "k" => format!("s{}", draw.below(3)).into_bytes(),
+        "id" => match draw.below(40) {
+            0 => b"0".to_vec(),
+            1 => b"0-0".to_vec(),
+            2 => b"5-*".to_vec(),
+            3 => draw.one(&["x", "1-x", "-", "+", "1-2-3", "", "007", "1-"]).into(),
+            4..=20 => format!("{}-*", 1 + step / 8).into_bytes(),
+            _ => near(draw).into_bytes(),
+        },
+        "e" => match draw.below(8) {
+            0 => b"-".to_vec(),
+            1 => b"+".to_vec(),
+            2 => format!("({}", near(draw)).into_bytes(),
+            3 => draw.one(&["(0", "(18446744073709551615", "(", "(+", "x"]).into(),
+            _ => near(draw).into_bytes(),
+        },
+        "f" => draw.one(&["name", "name", "name", "other", "12"]).into(),
+        "n" => draw.below(100_000).to_string().into_bytes(),
+        "v" => match draw.below(8) {
+            0 => vec![b'y'; 300],
+            1 => b"a\r\n\0\xff".to_vec(),
+            2 => b"".to_vec(),
+            _ => draw.one(&["a", "-17", "3.5", "70000", "long text here"]).into(),
+        },
+        "c" => draw.one(&["0", "1", "2", "5", "50", "120", "-1", "x"]).into(),
+        "g" => draw.one(&["g1", "g2", "g1"]).into(),
+        "w" => draw.one(&["w1", "w2", "w3"]).into(),
+        "tilde" => draw.one(&["~", "=", "~"]).into(),
+        literal => literal.into(),
+    }
 }
 
 /// Times are each server's own.
@@ -206,53 +187,33 @@ fn timeless(command: &[Vec<u8>], reply: Reply) -> Reply {
 fn streams_answer_as_redis_s_do() {
     let Some(redis) = Redis::start() else { return };
     let node = Node::start();
-    let wanted = std::env::var("RINGWELL_ORACLE_COMMANDS").ok();
-    let wanted = wanted.and_then(|count| count.parse().ok()).unwrap_or(COMMANDS);
+    let wanted = wanted(COMMANDS);
     let (mut called, mut seed) = (0, 0);
-    let mut differences = String::new();
-    while called < wanted {
+    let mut found = String::new();
+    while called < wanted && found.lines().count() <= SHOWN {
         seed += 1;
-        let (mut ours, mut theirs) =
-            (Connection::open(&node.redis), Connection::open(&redis.address()));
-        for connection in [&mut ours, &mut theirs] {
-            connection.call(&["HELLO", if seed % 2 == 0 { "3" } else { "2" }]);
-            connection.call(&["FLUSHALL"]);
-        }
+        let mut connections = both(&node, &redis, if seed % 2 == 0 { "3" } else { "2" });
         let mut draw = Draw(seed);
         for batch in 0..COMMANDS / PIPELINE / 3 {
             let commands: Vec<_> =
-                (0..PIPELINE).map(|i| draw.command(batch * PIPELINE + i)).collect();
-            ours.send(&commands);
-            theirs.send(&commands);
-            for command in &commands {
-                let (our, their) =
-                    (timeless(command, ours.reply()), timeless(command, theirs.reply()));
-                if our != their {
-                    let _ = writeln!(
-                        differences,
-                        "seed {seed}: {}\n  ours   {our:?}\n  redis  {their:?}",
-                        shown(command)
-                    );
-                }
+                (0..PIPELINE).map(|i| command(&mut draw, batch * PIPELINE + i)).collect();
+            for told in differences(&mut connections, &commands, timeless).lines() {
+                let _ = writeln!(found, "seed {seed}: {told}");
             }
             called += commands.len();
-            if differences.lines().count() > SHOWN {
+            if found.lines().count() > SHOWN {
                 break;
             }
         }
         // What XINFO FULL and DUMP tell is all there is.
         for key in ["s0", "s1", "s2"] {
-            let (our, their) = (whole(&mut ours, key), whole(&mut theirs, key));
+            let [our, their] = connections.each_mut().map(|connection| whole(connection, key));
             if our != their {
-                let _ =
-                    writeln!(differences, "seed {seed}: {key}\n  ours   {our}\n  redis  {their}");
+                let _ = writeln!(found, "seed {seed}: {key}\n  ours   {our}\n  redis  {their}");
             }
         }
-        if differences.lines().count() > SHOWN {
-            break;
-        }
     }
-    assert!(differences.is_empty(), "after {called} commands:\n{differences}");
+    assert!(found.is_empty(), "after {called} commands:\n{found}");
 }
 
 /// All of a stream but its times.

@@ -186,11 +186,16 @@ fn spell_stream(key: &[u8], effect: StreamEffect<'_>, out: &mut impl Out) {
         }
         StreamEffect::Delete { ids } => numbered(out, &[b"XDEL", key], ids),
         StreamEffect::Set { new: true, .. } => {}
-        StreamEffect::Set { last, max_deleted, added, new: false } => {
-            let (last, deleted) = (last.to_string(), max_deleted.to_string());
+        StreamEffect::Set { last: last_id, max_deleted, added, new: false } => {
+            let (last, deleted) = (last_id.to_string(), max_deleted.to_string());
             let added = added.to_string();
-            let head = [b"XSETID", key, last.as_bytes(), b"ENTRIESADDED", added.as_bytes()];
-            command(out, &[&head[..], &[b"MAXDELETEDID", deleted.as_bytes()]].concat());
+            let mut words =
+                vec![b"XSETID", key, last.as_bytes(), b"ENTRIESADDED", added.as_bytes()];
+            // A higher one is what the follower has already, and Redis would refuse it.
+            if max_deleted <= last_id {
+                words.extend([&b"MAXDELETEDID"[..], deleted.as_bytes()]);
+            }
+            command(out, &words);
         }
         StreamEffect::GroupSet { group, last, read, new } => {
             let (last, read) = (last.to_string(), read.map(|read| read.to_string()));
@@ -309,6 +314,7 @@ fn prefixed(out: &mut impl Out, kind: u8, mut number: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyspace::stream::StreamId;
 
     /// The commands of one record, as text; what stands between quotes is one argument.
     fn told(make: impl FnOnce(&mut Effects), open: &mut bool) -> String {
@@ -374,6 +380,13 @@ mod tests {
         assert_eq!(alone(Effects::ping), "PING");
         assert_eq!(alone(Effects::ask), "REPLCONF GETACK *");
         assert_eq!(alone(|e| e.identity(&[1; 20])), "");
+        let id = |ms| StreamId { ms, seq: 1 };
+        let told = "XSETID s 5-1 ENTRIESADDED 7 MAXDELETEDID 4-1";
+        assert_eq!(alone(|e| e.stream_set(0, b"s", id(5), id(4), 7)), told);
+        assert_eq!(
+            alone(|e| e.stream_set(0, b"s", id(5), id(6), 7)),
+            "XSETID s 5-1 ENTRIESADDED 7"
+        );
         let mark =
             super::super::extract::Mark { db: 0, key: b"k"[..].into(), state: b"s"[..].into() };
         assert_eq!(alone(|e| e.mark(&mark)), "");

@@ -27,17 +27,30 @@ pub(super) fn trimmed(number: &str) -> &str {
     if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
 }
 
-/// Reads a float as C's `strtod` does, the whole text and no NaN.
+/// Reads a float as C's `strtod` does, the whole text and no NaN; one too large or too small is refused.
 pub(super) fn parse(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     let value: f64 = text.parse().ok()?;
     let overflowed = value.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit());
-    (!value.is_nan() && !overflowed).then_some(value)
+    let mut digits = text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
+    let underflowed = value == 0.0 && digits.any(|byte| matches!(byte, b'1'..=b'9'));
+    (!value.is_nan() && !overflowed && !underflowed).then_some(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_redis_reads() {
+        let (large, small) = ("1.7976931348623157e308", "5e-324");
+        for good in ["0", "-0", "0e99", "0.0e-400", large, small, "inf", "-Infinity", "1.", ".5"] {
+            assert!(parse(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in ["1e309", "1e-400", "-0.1e-400", "nan", "", "1e", " 1", "1x"] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
 
     #[test]
     fn spells_as_c_does() {

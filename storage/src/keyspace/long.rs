@@ -4,31 +4,54 @@
 //! to the nearest and then to the even one, as the processor and the C library do.
 
 use std::cmp::Ordering;
+use std::num::IntErrorKind;
 
 /// Bits of a mantissa.
 const PRECISION: u64 = 64;
-/// Most digits, and largest power of ten, that are read: more than these floats can hold.
+/// Bytes of text that are read, as far as Redis's buffer goes.
 const MAX_TEXT: usize = 5 * 1024;
-const MAX_EXPONENT: i64 = 4_932;
+/// The power of ten below which there is only zero; above, they end a little before.
+const MAX_EXPONENT: i64 = 4_951;
 
-/// The sum of two numbers; `None` if one of them is none, or the sum is not finite.
-pub(super) fn sum(a: &[u8], b: &[u8]) -> Option<String> {
-    Some(Long::read(a)?.plus(&Long::read(b)?)?.spell())
+/// A number as Redis reads it.
+#[derive(Debug)]
+pub(super) enum Number {
+    Finite(Long),
+    Infinite,
+}
+
+impl Number {
+    /// Reads the whole text; `None` if it is no number, or one too large or too small for these floats.
+    pub(super) fn read(text: &[u8]) -> Option<Number> {
+        let text = std::str::from_utf8(text).ok().filter(|text| text.len() < MAX_TEXT)?;
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        if ["inf", "infinity"].iter().any(|name| unsigned.eq_ignore_ascii_case(name)) {
+            return Some(Number::Infinite);
+        }
+        Long::read(text).map(Number::Finite)
+    }
+
+    /// The sum as text; `None` if it is not finite.
+    pub(super) fn plus(&self, other: &Number) -> Option<String> {
+        match (self, other) {
+            (Number::Finite(a), Number::Finite(b)) => Some(a.plus(b)?.spell()),
+            _ => None,
+        }
+    }
 }
 
 /// `±mantissa * 2^exponent`.
 #[derive(Clone, Debug)]
-struct Long {
+pub(super) struct Long {
     negative: bool,
     mantissa: u64,
     exponent: i64,
 }
 
 impl Long {
-    fn read(text: &[u8]) -> Option<Long> {
-        let text = std::str::from_utf8(text).ok().filter(|text| text.len() < MAX_TEXT)?;
+    fn read(text: &str) -> Option<Long> {
         let (number, power) = match text.split_once(['e', 'E']) {
-            Some((number, power)) => (number, power.parse::<i64>().ok()?),
+            Some((number, power)) => (number, exponent(power)?),
             None => (text, 0),
         };
         let (negative, digits) = match number.strip_prefix('-') {
@@ -48,15 +71,16 @@ impl Long {
         if top.is_zero() {
             return Some(Long { negative, mantissa: 0, exponent: 0 });
         }
-        if shift.abs() > MAX_EXPONENT + MAX_TEXT as i64 {
+        if shift.unsigned_abs() > MAX_EXPONENT as u64 + MAX_TEXT as u64 {
             return None;
         }
         let mut bottom = Big::from(1);
         let scaled = if shift >= 0 { &mut top } else { &mut bottom };
         (0..shift.abs()).for_each(|_| scaled.scale(10, 0));
         let long = Long::nearest(negative, &top, &bottom);
-        // The largest of these floats is just under 2^16384.
-        (long.exponent + 64 <= 16_384).then_some(long)
+        // The largest of these floats is just under 2^16384, the smallest 2^-16445; half of that is zero.
+        let zero = (long.exponent, long.mantissa) <= (-16_446 - 63, 1 << 63);
+        (long.exponent + 64 <= 16_384 && !zero).then_some(long)
     }
 
     /// The float nearest to a fraction that is not zero.
@@ -121,6 +145,16 @@ impl Long {
         let text = format!("{whole}.{part}");
         let text = super::float::trimmed(&text);
         if self.negative && text != "0" { format!("-{text}") } else { text.to_owned() }
+    }
+}
+
+/// Reads a power of ten; one that no integer holds is as good as the largest.
+fn exponent(text: &str) -> Option<i64> {
+    match text.parse::<i64>().map_err(|error| *error.kind()) {
+        Ok(power) => Some(power),
+        Err(IntErrorKind::PosOverflow) => Some(i64::MAX),
+        Err(IntErrorKind::NegOverflow) => Some(i64::MIN),
+        Err(_) => None,
     }
 }
 
@@ -263,6 +297,10 @@ impl Big {
 mod tests {
     use super::*;
 
+    fn sum(a: &str, b: &str) -> Option<String> {
+        Number::read(a.as_bytes())?.plus(&Number::read(b.as_bytes())?)
+    }
+
     /// What redis-server 7.0.15 answers on x86-64.
     #[test]
     fn sums_are_redis_s() {
@@ -280,7 +318,63 @@ mod tests {
             ("1x", "1", None),
         ];
         for (a, b, expected) in table {
-            assert_eq!(sum(a.as_bytes(), b.as_bytes()).as_deref(), *expected, "{a} + {b}");
+            assert_eq!(sum(a, b).as_deref(), *expected, "{a} + {b}");
         }
+    }
+
+    /// The same: what is read at all.
+    #[test]
+    fn what_is_a_number_is_redis_s() {
+        let (ten_to_400, most) = (format!("1{:0400}", 0), format!("1{:04932}", 0));
+        let finite = [
+            ten_to_400.as_str(),
+            &most,
+            "1e4932",
+            "1e-4950",
+            "1.9e-4951",
+            "1e-400",
+            "+5",
+            "5.",
+            "00012",
+            "1E5",
+            "0e99999999999999999999",
+            "0e-9223372036854775808",
+        ];
+        for text in finite {
+            assert!(matches!(Number::read(text.as_bytes()), Some(Number::Finite(_))), "{text}");
+        }
+        for text in ["inf", "-Infinity", "+INF"] {
+            assert!(matches!(Number::read(text.as_bytes()), Some(Number::Infinite)), "{text}");
+        }
+        let too_much = format!("{most}0");
+        let refused = [
+            too_much.as_str(),
+            "1e4933",
+            "1e-4951",
+            "1e-9223372036854775808",
+            "1e9223372036854775807",
+            "1e-99999999999999999999",
+            "1e99999999999999999999",
+            "nan",
+            "1e",
+            ".",
+            ".e5",
+            "+-5",
+            "1_000",
+            "1e+-5",
+            " 1",
+            "1 ",
+            "",
+            "-",
+            "infinit",
+        ];
+        for text in refused {
+            assert!(Number::read(text.as_bytes()).is_none(), "{text}");
+        }
+        let told = sum(&ten_to_400, "2.2250738585072014e-308").unwrap();
+        assert!(
+            told.starts_with("10000000000000000000281880683947586514586453433629052038625")
+                && told.len() == 401
+        );
     }
 }

@@ -42,7 +42,8 @@ fn change(value: &mut Value, effect: StreamEffect<'_>) {
         StreamEffect::Trim { count, .. } => stream.trim(count),
         StreamEffect::Delete { ids } => ids.for_each(|id| stream.delete(id)),
         StreamEffect::Set { last, max_deleted, added, .. } => {
-            (stream.last, stream.max_deleted, stream.added) = (last, max_deleted, added);
+            stream.set_last(last);
+            (stream.max_deleted, stream.added) = (max_deleted, added);
         }
         StreamEffect::GroupSet { group, last, read, .. } => {
             let group = match stream.group_mut(group) {

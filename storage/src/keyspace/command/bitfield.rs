@@ -1,5 +1,7 @@
 //! Strings as numbers of some bits: BITFIELD BITFIELD_RO
 
+use std::borrow::Cow;
+
 use super::number::{integer, parse};
 use super::string::MAX_STRING;
 use super::{Context, Refusal, Reply};
@@ -165,9 +167,10 @@ fn fields(cx: &mut Context<'_>, read_only: bool) -> Outcome {
     // What only reads counts as read.
     cx.reads = last.is_none();
     let before = cx.string(key)?;
-    let mut string = before.map_or_else(Vec::new, |string| string.to_vec());
+    // Copied only to be changed.
+    let mut string = Cow::Borrowed(before.map_or(&[][..], |string| &**string));
     if let Some(last) = last.filter(|last| *last >= string.len()) {
-        string.resize(last + 1, 0);
+        string.to_mut().resize(last + 1, 0);
     }
     let mut replies = Vec::with_capacity(actions.len());
     for (field, action, overflow) in actions {
@@ -187,7 +190,7 @@ fn fields(cx: &mut Context<'_>, read_only: bool) -> Outcome {
             (Action::Add(_), Some(new)) => Reply::Integer(new),
         });
         if let (Action::Set(_) | Action::Add(_), Some(new)) = (action, new) {
-            field.set(&mut string, new);
+            field.set(string.to_mut(), new);
         }
     }
     if last.is_some() && before.is_none_or(|before| **before != *string) {

@@ -55,9 +55,8 @@ pub(super) fn geoadd(cx: &mut Context<'_>) -> Outcome {
 
 /// Two arguments as a place, or the error for one that is on no map.
 fn coordinates(longitude: &[u8], latitude: &[u8]) -> Result<Result<(f64, f64), Reply>, Refusal> {
-    let invalid = Refusal::Plain("ERR value is not a valid float");
-    let longitude = float::parse(longitude).ok_or(invalid)?;
-    let latitude = float::parse(latitude).ok_or(invalid)?;
+    let longitude = float::parse(longitude).ok_or(Refusal::NotFloat)?;
+    let latitude = float::parse(latitude).ok_or(Refusal::NotFloat)?;
     let within = |(low, high): (f64, f64), value: f64| (low..=high).contains(&value);
     if within(LONGITUDE, longitude) && within(LATITUDE, latitude) {
         return Ok(Ok((longitude, latitude)));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::number::{integer, parse};
 use super::{Context, Refusal, Reply, count};
-use crate::keyspace::{float, long};
+use crate::keyspace::long::Number;
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -124,13 +124,14 @@ pub(super) fn hstrlen(cx: &mut Context<'_>) -> Outcome {
 /// `HINCRBYFLOAT key field increment`
 pub(super) fn hincrbyfloat(cx: &mut Context<'_>) -> Outcome {
     let (key, field, increment) = (cx.arg(1), cx.arg(2), cx.arg(3));
-    let given = float::parse(increment).ok_or(Refusal::Plain("ERR value is not a valid float"))?;
-    if given.is_infinite() {
+    let increment = Number::read(increment).ok_or(Refusal::NotFloat)?;
+    if matches!(increment, Number::Infinite) {
         return Err(Refusal::Plain("ERR value is NaN or Infinity"));
     }
     let old = cx.hash(key)?.and_then(|hash| hash.get(field)).map_or(&b"0"[..], |old| &**old);
-    float::parse(old).ok_or(Refusal::Plain("ERR hash value is not a float"))?;
-    let new = long::sum(old, increment)
+    let old = Number::read(old).ok_or(Refusal::Plain("ERR hash value is not a float"))?;
+    let new = old
+        .plus(&increment)
         .ok_or(Refusal::Plain("ERR increment would produce NaN or Infinity"))?;
     cx.effects.hash_set(cx.db, key, &[field, new.as_bytes()]);
     Ok(Reply::Bulk(new.into_bytes()))

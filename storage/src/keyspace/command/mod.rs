@@ -60,7 +60,7 @@ pub struct Command {
 }
 
 /// Bytes all arguments of one request may have together, so that its effects fit one record.
-const MAX_REQUEST: usize = 768 << 20;
+pub(in crate::keyspace) const MAX_REQUEST: usize = 768 << 20;
 /// The longest name in the table.
 const MAX_NAME: usize = 20;
 
@@ -351,6 +351,8 @@ pub(super) enum Refusal {
     Syntax,
     #[error("ERR value is not an integer or out of range")]
     NotInteger,
+    #[error("ERR value is not a valid float")]
+    NotFloat,
     #[error("ERR value is out of range, must be positive")]
     NotPositive,
     #[error("ERR hash value is not an integer")]

@@ -3,7 +3,7 @@
 use super::expire::{Unit, deadline};
 use super::number::{integer, parse};
 use super::{Context, Refusal, Reply, count};
-use crate::keyspace::{float, long};
+use crate::keyspace::long::Number;
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -296,9 +296,9 @@ fn set_for(cx: &mut Context<'_>, unit: Unit) -> Outcome {
 pub(super) fn incrbyfloat(cx: &mut Context<'_>) -> Outcome {
     let (key, increment) = (cx.arg(1), cx.arg(2));
     let old = cx.string(key)?.map_or(&b"0"[..], |old| &**old);
-    let not_float = Refusal::Plain("ERR value is not a valid float");
-    float::parse(old).and(float::parse(increment)).ok_or(not_float)?;
-    let new = long::sum(old, increment)
+    let number = |text| Number::read(text).ok_or(Refusal::NotFloat);
+    let new = number(old)?
+        .plus(&number(increment)?)
         .ok_or(Refusal::Plain("ERR increment would produce NaN or Infinity"))?;
     cx.effects.string_set(cx.db, key, new.as_bytes(), true);
     Ok(Reply::Bulk(new.into_bytes()))

@@ -10,8 +10,6 @@ use crate::keyspace::zset::ZSet;
 
 type Outcome = Result<Reply, Refusal>;
 
-const NOT_FLOAT: Refusal = Refusal::Plain("ERR value is not a valid float");
-
 /// What ZADD was asked besides scores and members.
 #[derive(Clone, Copy, Default)]
 pub(super) struct AddOptions {
@@ -65,7 +63,7 @@ fn add(cx: &mut Context<'_>, options: AddOptions, at: usize) -> Outcome {
         return Err(Refusal::Plain("ERR INCR option supports a single increment-element pair"));
     }
     let scored = pairs.chunks_exact(2).map(|pair| match pair {
-        [score, member] => Ok((float::parse(score).ok_or(NOT_FLOAT)?, *member)),
+        [score, member] => Ok((float::parse(score).ok_or(Refusal::NotFloat)?, *member)),
         _ => Err(Refusal::Syntax),
     });
     add_scored(cx, options, &scored.collect::<Result<Vec<_>, _>>()?)

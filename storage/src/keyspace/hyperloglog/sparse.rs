@@ -72,6 +72,10 @@ pub(super) fn runs(mut bytes: &[u8]) -> Option<Vec<Run>> {
             short => Run::Zeros(usize::from(*short) + 1),
         };
         registers += run.len();
+        // A string from outside may be far longer than all runs of a counter.
+        if registers > REGISTERS {
+            return None;
+        }
         runs.push(run);
     }
     (registers == REGISTERS).then_some(runs)

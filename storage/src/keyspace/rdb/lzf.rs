@@ -1,7 +1,7 @@
 //! Unpacks LZF: runs of literal bytes, and copies of what came before.
 
-/// The most bytes that one packed byte can stand for, rounded up.
-const MAX_RATIO: u64 = 264;
+/// The most bytes that one packed byte can stand for: three are a copy of 264.
+const MAX_RATIO: u64 = 88;
 
 /// The unpacked bytes; `None` if these are not `length` bytes packed.
 pub(super) fn unpack(mut packed: &[u8], length: u64) -> Option<Vec<u8>> {

@@ -16,6 +16,7 @@ pub(super) use stream::{put_stream, whole_stream};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::command::MAX_REQUEST;
 use super::list::{End, List};
 use super::map::Map;
 use super::table::Bytes;
@@ -42,6 +43,9 @@ const ZSET_LISTPACK: u8 = 17;
 const LIST_OF_LISTPACKS: u8 = 18;
 /// Since Redis 7.2.
 const SET_LISTPACK: u8 = 20;
+
+/// Longest string, also unpacked.
+const MAX_STRING: u64 = 512 << 20;
 
 /// A node of [`LIST_OF_LISTPACKS`] that is one element.
 const PLAIN: u64 = 1;
@@ -99,7 +103,7 @@ fn kind_of(value: &Value) -> u8 {
     }
 }
 
-/// Appends a value without its kind; `spill` may take what there is after every element.
+/// Appends a value without its kind; `spill` may take what there is after every element or node.
 fn put_value(out: &mut Vec<u8>, value: &Value, spill: &mut dyn FnMut(&mut Vec<u8>)) {
     match value {
         Value::String(string) => put_string(out, string),
@@ -125,7 +129,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value, spill: &mut dyn FnMut(&mut Vec<u8
                 spill(out);
             }
         }
-        Value::Stream(stream) => put_stream(out, stream),
+        Value::Stream(stream) => stream::put_in_pieces(out, stream, spill),
         Value::ZSet(zset) => {
             put_length(out, zset.len());
             for (score, member) in zset.iter() {
@@ -137,18 +141,23 @@ fn put_value(out: &mut Vec<u8>, value: &Value, spill: &mut dyn FnMut(&mut Vec<u8
     }
 }
 
-/// Takes what DUMP answered, here or on a Redis; checks all of it.
+/// Takes what DUMP answered, here or on a Redis; checks all of it. What it unpacks to is limited like the
+/// request that brought it, for it goes into one record of the log.
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, RdbError> {
+    decode_within(bytes, MAX_REQUEST as u64)
+}
+
+fn decode_within(bytes: &[u8], room: u64) -> Result<Value, RdbError> {
     let (sealed, checksum) = bytes.split_last_chunk::<8>().ok_or(RdbError::Seal)?;
     let (body, version) = sealed.split_last_chunk::<2>().ok_or(RdbError::Seal)?;
     let right = crc64::of(sealed) == u64::from_le_bytes(*checksum);
     if !right || u16::from_le_bytes(*version) > VERSION {
         return Err(RdbError::Seal);
     }
-    let mut reader = Reader(body);
+    let mut reader = Reader { rest: body, room };
     let kind = reader.u8()?;
     let value = value_of(kind, &mut reader)?;
-    match reader.0 {
+    match reader.rest {
         [] if !value.is_empty_collection() => Ok(value),
         [] => Err(RdbError::Data("an empty collection")),
         _ => Err(RdbError::Data("bytes behind the value")),
@@ -279,7 +288,11 @@ fn put_string(out: &mut Vec<u8>, string: &[u8]) {
 }
 
 /// Walks the bytes of a value.
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a> {
+    rest: &'a [u8],
+    /// Bytes that what is packed may become.
+    room: u64,
+}
 
 /// What stands where a length can.
 enum Length {
@@ -291,16 +304,21 @@ enum Length {
 const CUT: RdbError = RdbError::Data("its end: bytes are missing");
 
 impl<'a> Reader<'a> {
+    /// Of a value whose size its sender did not choose.
+    fn new(rest: &'a [u8]) -> Reader<'a> {
+        Reader { rest, room: u64::MAX }
+    }
+
     fn take(&mut self, count: u64) -> Result<&'a [u8], RdbError> {
         let count = usize::try_from(count).map_err(|_| CUT)?;
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(CUT)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(CUT)?;
+        self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(CUT)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(CUT)?;
+        self.rest = rest;
         Ok(*taken)
     }
 
@@ -340,6 +358,8 @@ impl<'a> Reader<'a> {
             Length::Special(2) => number(i32::from_le_bytes(self.array()?).into()),
             Length::Special(3) => {
                 let (packed, length) = (self.length()?, self.length()?);
+                let left = self.room.checked_sub(length).filter(|_| length <= MAX_STRING);
+                self.room = left.ok_or(RdbError::Data("a compressed string that is too long"))?;
                 let unpacked = lzf::unpack(self.take(packed)?, length);
                 unpacked.map(Cow::Owned).ok_or(RdbError::Data("a compressed string"))
             }
@@ -436,6 +456,11 @@ mod tests {
             }
             let _ = decode(&sealed(&body));
         }
+        // What is packed may become no more than there is room for, all of it together.
+        let packed = [0xc3, 5, 60, 0, b'a', 0xe0, 50, 0];
+        let two = sealed(&[&[LIST, 2][..], &packed, &packed].concat());
+        assert!(decode_within(&two, 120).is_ok());
+        assert!(matches!(decode_within(&two, 119), Err(RdbError::Data(_))));
         let claims_much = [LIST, 0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert!(matches!(decode(&sealed(&claims_much)), Err(RdbError::Data(_))));
         assert!(matches!(decode(&sealed(&[SET, 2, 1, b'a', 1, b'a'])), Err(RdbError::Data(_))));

@@ -15,12 +15,12 @@ pub(super) fn listpack<'a>(bytes: &[u8]) -> Result<Vec<Text<'a>>, RdbError> {
 
 /// The elements of a ziplist.
 pub(super) fn ziplist<'a>(bytes: &[u8]) -> Result<Vec<Text<'a>>, RdbError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     let total = u32::from_le_bytes(reader.array()?) as usize;
     let _last = reader.take(4)?;
     let count = u16::from_le_bytes(reader.array()?);
     let mut elements = Vec::new();
-    while reader.0.first() != Some(&END) {
+    while reader.rest.first() != Some(&END) {
         // How long the entry before is, which only walking backwards needs.
         if reader.u8()? == 0xfe {
             reader.take(4)?;
@@ -28,7 +28,7 @@ pub(super) fn ziplist<'a>(bytes: &[u8]) -> Result<Vec<Text<'a>>, RdbError> {
         elements.push(ziplist_entry(&mut reader)?);
     }
     let counted = usize::from(count) == elements.len() || count == u16::MAX;
-    let whole = total == bytes.len() && reader.0.len() == 1 && counted;
+    let whole = total == bytes.len() && reader.rest.len() == 1 && counted;
     if whole { Ok(elements) } else { Err(RdbError::Data("a ziplist")) }
 }
 
@@ -57,7 +57,7 @@ fn ziplist_entry<'a>(reader: &mut Reader<'_>) -> Result<Text<'a>, RdbError> {
 
 /// The members of an intset.
 pub(super) fn intset<'a>(bytes: &[u8]) -> Result<Vec<Text<'a>>, RdbError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     let width = u32::from_le_bytes(reader.array()?);
     let count = u32::from_le_bytes(reader.array()?);
     let members: Result<Vec<_>, _> = (0..count)
@@ -69,7 +69,7 @@ pub(super) fn intset<'a>(bytes: &[u8]) -> Result<Vec<Text<'a>>, RdbError> {
         })
         .collect();
     let members = members?;
-    if reader.0.is_empty() { Ok(members) } else { Err(RdbError::Data("an intset")) }
+    if reader.rest.is_empty() { Ok(members) } else { Err(RdbError::Data("an intset")) }
 }
 
 fn int24([low, middle, high]: [u8; 3]) -> i64 {

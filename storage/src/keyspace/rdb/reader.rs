@@ -7,8 +7,8 @@ use std::io::Read;
 
 use super::{
     HASH, HASH_LISTPACK, HASH_ZIPLIST, LIST, LIST_OF_LISTPACKS, LIST_OF_ZIPLISTS, LIST_ZIPLIST,
-    RdbError, SET, SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT, ZSET_ZIPLIST,
-    crc64, stream,
+    MAX_STRING, RdbError, SET, SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT,
+    ZSET_ZIPLIST, crc64, stream,
 };
 use crate::keyspace::value::Value;
 
@@ -28,8 +28,6 @@ const END: u8 = 255;
 const STREAM_ACTIVE: u8 = 21;
 /// Versions read: Redis 5 and 6 write 9, Redis 8 writes 12, Valkey's own begin at 80.
 const VERSIONS: [std::ops::RangeInclusive<u32>; 2] = [9..=12, 80..=80];
-/// Longest string.
-const MAX_STRING: u64 = 512 << 20;
 
 /// Why a file is not read on.
 #[derive(Debug, thiserror::Error)]
@@ -147,17 +145,17 @@ impl<R: Read> RdbReader<R> {
     fn key(&mut self, kind: u8, expires: Option<i64>) -> Result<RdbKey, RdbFileError> {
         let mut raw = Vec::new();
         self.copy_string(&mut raw)?;
-        let text = super::Reader(&raw).string().map_err(|_| RdbFileError::Damaged("a key"))?;
+        let text = super::Reader::new(&raw).string().map_err(|_| RdbFileError::Damaged("a key"))?;
         let key = text.into_owned();
         let mut body = Vec::new();
         let kind = self.copy_value(kind, &key, &mut body)?;
-        let mut reader = super::Reader(&body);
+        let mut reader = super::Reader::new(&body);
         let damaged = |error| match error {
             RdbError::Data(what) => RdbFileError::Damaged(what),
             RdbError::Seal => RdbFileError::Damaged("a value"),
         };
         let value = super::value_of(kind, &mut reader).map_err(damaged)?;
-        if !reader.0.is_empty() {
+        if !reader.rest.is_empty() {
             return Err(RdbFileError::Damaged("bytes are left over behind a value"));
         }
         Ok(RdbKey { db: self.db, key, expires, value })

@@ -14,10 +14,20 @@ const WRONG: RdbError = RdbError::Data("a stream");
 
 /// Appends a stream, as kind 19 without the kind.
 pub(crate) fn put_stream(out: &mut Vec<u8>, stream: &Stream) {
+    put_in_pieces(out, stream, &mut |_| ());
+}
+
+/// The same; `spill` may take what there is after every node and group.
+pub(super) fn put_in_pieces(
+    out: &mut Vec<u8>,
+    stream: &Stream,
+    spill: &mut dyn FnMut(&mut Vec<u8>),
+) {
     put_length(out, stream.nodes.len());
     for node in &stream.nodes {
         put_string(out, &node.first.to_be_bytes());
         put_string(out, &node.pack);
+        spill(out);
     }
     put_number(out, stream.len);
     for id in [stream.last, stream.first, stream.max_deleted] {
@@ -28,6 +38,7 @@ pub(crate) fn put_stream(out: &mut Vec<u8>, stream: &Stream) {
     for (name, group) in &stream.groups {
         put_string(out, name);
         put_group(out, group);
+        spill(out);
     }
 }
 
@@ -62,9 +73,9 @@ fn put_id(out: &mut Vec<u8>, id: StreamId) {
 
 /// Takes the bytes of a stream and nothing else; checks all of them.
 pub(crate) fn whole_stream(bytes: &[u8]) -> Result<Stream, RdbError> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::new(bytes);
     let stream = read_stream(&mut reader, NEW)?;
-    if reader.0.is_empty() { Ok(stream) } else { Err(WRONG) }
+    if reader.rest.is_empty() { Ok(stream) } else { Err(WRONG) }
 }
 
 pub(super) fn read_stream(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, RdbError> {
@@ -81,7 +92,7 @@ pub(super) fn read_stream(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, R
         stream.nodes.push_back(Arc::new(node));
     }
     stream.len = reader.length()?;
-    stream.last = id(reader)?;
+    stream.set_last(id(reader)?);
     if kind == NEW {
         stream.first = id(reader)?;
         stream.max_deleted = id(reader)?;
@@ -94,7 +105,7 @@ pub(super) fn read_stream(reader: &mut Reader<'_>, kind: u8) -> Result<Stream, R
             .map_or(StreamId::ZERO, |entry| entry.0);
     }
     let entries: u64 = stream.nodes.iter().map(|node| node.live()).sum();
-    if entries != stream.len || top.is_some_and(|top| top > stream.last) {
+    if entries != stream.len || stream.top() > stream.last {
         return Err(RdbError::Data("the length of a stream"));
     }
     for _ in 0..reader.length()? {

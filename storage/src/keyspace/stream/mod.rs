@@ -261,6 +261,15 @@ impl Stream {
         }
     }
 
+    /// The highest number used becomes another. Deleted numbers above it may come again, so what is left
+    /// of them goes: entries ascend, the deleted too.
+    pub(crate) fn set_last(&mut self, last: StreamId) {
+        self.last = last;
+        if let Some(node) = self.nodes.back_mut().filter(|node| node.last() > last) {
+            *node = Arc::new(node.without_deleted());
+        }
+    }
+
     /// A group, for change.
     pub(crate) fn group_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
         self.groups.get_mut(name).map(Arc::make_mut)

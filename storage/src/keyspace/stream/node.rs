@@ -179,6 +179,20 @@ impl Node {
         }
     }
 
+    /// The same without what was deleted.
+    pub(crate) fn without_deleted(&self) -> Node {
+        let mut node: Option<Node> = None;
+        for item in self.items().filter(|item| !item.deleted()) {
+            let pairs = self.pairs(&item);
+            let pairs: Vec<&[u8]> = pairs.iter().collect();
+            match &mut node {
+                Some(node) => node.append(item.id, &pairs),
+                None => node = Some(Node::new(item.id, &pairs)),
+            }
+        }
+        node.unwrap_or_else(|| self.clone())
+    }
+
     /// Whether bytes from outside are a node: whole, counted right, numbers ascending, something left.
     pub(crate) fn is_sound(&self) -> bool {
         if listpack::whole(&self.pack).is_none() {

@@ -1,5 +1,7 @@
 //! XREAD XREADGROUP: what comes behind a number, waiting for it where BLOCK says so.
 
+use std::collections::HashMap;
+
 use super::{Outcome, entries, entry, group, spelled, strict_id};
 use crate::keyspace::Keyspace;
 use crate::keyspace::command::number::integer;
@@ -185,7 +187,7 @@ pub(in super::super) fn xreadgroup(cx: &mut Context<'_>) -> Outcome {
         reads.push((key, stream, group, from));
     }
     let mut found = Vec::new();
-    let mut done: Vec<(&[u8], StreamId, Option<u64>)> = Vec::new();
+    let mut done: HashMap<&[u8], (StreamId, Option<u64>)> = HashMap::new();
     for (key, stream, group, from) in reads {
         let _ = cx.entry(key);
         match from {
@@ -194,12 +196,11 @@ pub(in super::super) fn xreadgroup(cx: &mut Context<'_>) -> Outcome {
             }
             From::New => {
                 // The same key may stand there twice.
-                let before = done.iter().rev().find(|(known, ..)| *known == key);
-                let (last, read) = before.map_or((group.last, group.read), |(_, l, r)| (*l, *r));
+                let (last, read) = done.get(key).copied().unwrap_or((group.last, group.read));
                 if stream.len > 0 && stream.top() > last {
                     let (reply, last, read) = deliver(cx, &asked, key, stream, (last, read));
                     found.push((Reply::bulk(key), reply));
-                    done.push((key, last, read));
+                    done.insert(key, (last, read));
                 }
             }
         }
