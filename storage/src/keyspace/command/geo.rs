@@ -169,7 +169,7 @@ fn distance(from: (f64, f64), to: (f64, f64)) -> f64 {
     if v == 0.0 {
         return along_meridian(from.1, to.1);
     }
-    2.0 * EARTH * (u * u + lat1.cos() * lat2.cos() * v * v).sqrt().asin()
+    2.0 * EARTH * (u * u + lat1.cos() * lat2.cos() * v * v).sqrt().min(1.0).asin()
 }
 
 /// Metres between two latitudes.
