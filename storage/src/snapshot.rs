@@ -150,7 +150,7 @@ impl Snapshot for StoreSnapshot {
         if matchers.is_empty() && !self.hides_any(range) {
             for shard in 0..SHARDS {
                 let locked = self.head.lock(shard);
-                values.extend(locked.postings.values(name).map(|(v, _)| v.to_owned()));
+                values.extend(locked.postings.values(name).map(str::to_owned));
             }
             for block in self.blocks(range) {
                 values.extend(block.label_values(name)?);
