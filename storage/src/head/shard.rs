@@ -314,13 +314,16 @@ impl Shard {
         self.series.each_in(slots, |series| series.seal_before(before, shape, sealer));
     }
 
-    /// Lets series go that hold nothing; says which.
-    pub(crate) fn drop_empty(&mut self, idle_since: u64) -> Vec<Labels> {
-        let gone: Vec<u32> = self
-            .iter()
-            .filter(|(_, s)| s.is_empty() && s.touched < idle_since)
-            .map(|(slot, _)| slot)
-            .collect();
+    /// Which of these slots have a series that holds nothing and had no sample since.
+    pub(crate) fn idle(&self, since: u64, slots: Range<u32>) -> impl Iterator<Item = u32> {
+        let idle = move |(_, s): &(u32, &MemSeries)| s.is_empty() && s.touched < since;
+        self.iter_in(slots).filter(idle).map(|(slot, _)| slot)
+    }
+
+    /// Lets the series of these slots go that are idle still; says which.
+    pub(crate) fn drop_idle(&mut self, since: u64, slots: &[u32]) -> Vec<Labels> {
+        let still = |slot: &&u32| self.idle(since, **slot..**slot + 1).next().is_some();
+        let gone: Vec<u32> = slots.iter().filter(still).copied().collect();
         self.remove(&gone)
     }
 
