@@ -227,15 +227,15 @@ struct Stretch {
 
 impl Stretch {
     fn take(head: &Head, number: usize, slots: Range<u32>) -> Stretch {
+        let shard = head.lock(number);
         let take = |(_, s): (u32, &MemSeries)| Taken {
             id: s.id,
             lookback: s.lookback(),
             labels: s.labels.clone(),
             newest: s.newest,
             touched: s.touched,
-            captured: s.capture(),
+            captured: s.capture(shard.blocks()),
         };
-        let shard = head.lock(number);
         let more = slots.end < shard.slots();
         Stretch { applied: shard.applied, series: shard.iter_in(slots).map(take).collect(), more }
     }
@@ -308,7 +308,7 @@ fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
         let side = chunks.get_samples(&mut reader)?;
         let ring = chunks.get_samples(&mut reader)?;
         let mut series = MemSeries::new(id, labels, lookback);
-        series.restore(sealed, &side, &ring, newest);
+        series.restore(sealed, &side, &ring, newest, &mut shard.shared.blocks);
         series.touched = touched;
         head.taken_id(id);
         shard.insert(series);

@@ -6,6 +6,7 @@
 
 mod admit;
 mod alias;
+mod blocks;
 mod cardinality;
 mod chunk;
 mod open;
@@ -19,7 +20,7 @@ pub(crate) use alias::{Aliases, Hash, Spelling, Target};
 pub(crate) use chunk::{HeadChunk, Sealer};
 pub(crate) use open::Open;
 pub(crate) use series::{Captured, MemSeries};
-pub(crate) use shard::{Admitting, Order, Shard};
+pub(crate) use shard::{Admitting, Order, Pending, Shard};
 
 use cardinality::Cardinality;
 
