@@ -90,7 +90,8 @@ impl Admitting<'_> {
         let rows = &self.rows;
         let others = self.pending.others.get_or_insert_with(|| {
             let floats = rows.floats.iter().map(|row| (row.slot, row.t));
-            let mut newest = hashbrown::HashMap::new();
+            // As many as the batch has rows for this shard, so that the table does not grow.
+            let mut newest = hashbrown::HashMap::with_capacity(rows.floats.capacity());
             for (slot, t) in floats.chain(rows.others.iter().map(|row| (row.slot, row.sample.t))) {
                 newest.entry(slot).and_modify(|n: &mut Timestamp| *n = t.max(*n)).or_insert(t);
             }
