@@ -169,9 +169,10 @@ fn committer(
 fn maintenance(
     store: &Arc<Store>,
     keymap: &Arc<Keymap>,
+    ingest: &Arc<Ingest>,
     end: Shutdown,
 ) -> impl FnOnce() + Send + 'static {
-    let (store, keymap) = (Arc::clone(store), Arc::clone(keymap));
+    let (store, keymap, ingest) = (Arc::clone(store), Arc::clone(keymap), Arc::clone(ingest));
     move || {
         let mut due = Instant::now() + TICK;
         while !end.is_raised() {
@@ -185,6 +186,7 @@ fn maintenance(
                 tracing::warn!(%error, "held state could not be written");
             }
             maintain(&store, due, &end);
+            ingest.buffers.trim();
             crate::memory::give_back();
         }
     }
@@ -283,8 +285,9 @@ impl Open {
         let config = &front.config;
         threads
             .start("committer", committer(config, &store, &front.primary, threads_end.clone()))?;
-        threads.start("maintenance", maintenance(&store, &front.keymap, threads_end))?;
         let handles = Arc::new(handles(&front, &store, shutdown));
+        let work = maintenance(&store, &front.keymap, &handles.ingest, threads_end);
+        threads.start("maintenance", work)?;
         self_metrics::register(&handles, &handles.keymap);
         tokio::spawn(keep::run(
             Arc::clone(&handles.keymap),

@@ -2,16 +2,23 @@
 //! and given back to the system and taken again, every time.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Buffers that wait for their next request, at most.
 const MOST: usize = 4;
 /// A larger buffer is not kept.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 2 << 20;
 
 /// Buffers that wait for their next request.
 #[derive(Debug, Default)]
-pub struct Buffers(Mutex<Vec<Vec<u8>>>);
+pub struct Buffers(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    buffers: Vec<Vec<u8>>,
+    /// The fewest there were since the last look: so many nobody needed.
+    fewest: usize,
+}
 
 /// A buffer, as long as was asked for; what it holds is what a request before left in it.
 #[derive(Debug)]
@@ -24,13 +31,32 @@ pub struct Buffer<'a> {
 impl Buffers {
     /// A buffer of this length.
     pub fn take(&self, length: usize) -> Buffer<'_> {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut bytes = waiting.unwrap_or_default();
+        let mut bytes = self.lock().take().unwrap_or_default();
         if bytes.len() < length {
             // Not `resize`, which would copy what nobody needs.
             bytes = vec![0; length];
         }
         Buffer { bytes, length, home: self }
+    }
+
+    /// Lets go the buffers that nobody needed since the last call.
+    pub fn trim(&self) {
+        let mut waiting = self.lock();
+        let needed = waiting.buffers.len() - waiting.fewest;
+        waiting.buffers.truncate(needed);
+        waiting.fewest = needed;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let taken = self.buffers.pop();
+        self.fewest = self.fewest.min(self.buffers.len());
+        taken
     }
 }
 
@@ -60,9 +86,9 @@ impl Drop for Buffer<'_> {
         if self.bytes.len() > LARGEST {
             return;
         }
-        let mut waiting = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < MOST {
-            waiting.push(std::mem::take(&mut self.bytes));
+        let mut waiting = self.home.lock();
+        if waiting.buffers.len() < MOST {
+            waiting.buffers.push(std::mem::take(&mut self.bytes));
         }
     }
 }
@@ -84,8 +110,20 @@ mod tests {
         drop(buffers.take(LARGEST + 1));
         let many: Vec<_> = (0..2 * MOST).map(|_| buffers.take(10)).collect();
         drop(many);
-        let waiting = buffers.0.lock().unwrap();
-        assert_eq!(waiting.len(), MOST);
-        assert!(waiting.iter().all(|bytes| bytes.len() <= LARGEST));
+        assert_eq!(buffers.lock().buffers.len(), MOST);
+        assert!(buffers.lock().buffers.iter().all(|bytes| bytes.len() <= LARGEST));
+    }
+
+    #[test]
+    fn what_nobody_needs_is_let_go() {
+        let buffers = Buffers::default();
+        drop([buffers.take(10), buffers.take(10), buffers.take(10)]);
+        buffers.trim();
+        assert_eq!(buffers.lock().buffers.len(), 3, "all three were needed just now");
+        drop([buffers.take(10), buffers.take(10)]);
+        buffers.trim();
+        assert_eq!(buffers.lock().buffers.len(), 2);
+        buffers.trim();
+        assert_eq!(buffers.lock().buffers.len(), 0);
     }
 }

@@ -34,8 +34,8 @@ use beside::Beside;
 /// The budget is counted in pages of this many bytes.
 const PAGE: usize = 1024;
 
-/// Batches of so many series do not hold up the other tasks of their thread.
-const LARGE: usize = 4096;
+/// Batches of so many series do not hold up the other tasks of their thread: more than some 5 ms.
+const LARGE: usize = 16 << 10;
 
 /// Who sends samples; counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
