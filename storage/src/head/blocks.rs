@@ -75,6 +75,19 @@ impl Blocks {
         }
     }
 
+    /// Appends the lowest bytes of a word, at most eight: one store of a length that is known where all of it
+    /// has room.
+    #[inline]
+    pub(super) fn append_word(&mut self, run: &mut Run, word: u64, len: usize) {
+        let fill = usize::from(run.fill);
+        let bytes = word.to_le_bytes();
+        if fill + bytes.len() > BYTES {
+            return self.append(run, &bytes[..len]);
+        }
+        self.block(run.last).bytes[fill..fill + bytes.len()].copy_from_slice(&bytes);
+        run.fill += len as u8;
+    }
+
     /// Appends all bytes of a run to `out`.
     pub(super) fn copy(&self, run: &Run, out: &mut Vec<u8>) {
         let mut at = run.first;

@@ -5,7 +5,7 @@
 //! Histograms and start timestamps are rare: a run that has one is kept as it is.
 
 use super::blocks::{Blocks, Run};
-use crate::chunk::step::{Walk, form_of, width_of};
+use crate::chunk::step::{NO_FORM, Walk, form_like, width_of};
 use crate::model::{Sample, SampleBuf, Timestamp, Value};
 
 /// In a sample's first byte: the form of its value, and above how many bytes its time has.
@@ -76,13 +76,13 @@ impl Ring {
         self.reach = u32::try_from(end.saturating_sub(first)).unwrap_or(u32::MAX);
     }
 
-    /// Appends a float, later than all others.
+    /// Appends a float, later than all others; the form that it may have is a hint.
     #[inline]
-    pub(super) fn push_float(&mut self, t: Timestamp, v: f64, blocks: &mut Blocks) {
+    pub(super) fn push_float(&mut self, t: Timestamp, v: f64, form: u8, blocks: &mut Blocks) {
         if let Some(other) = &mut self.other {
             other.push_float(t, v);
         } else {
-            self.put(t, v, blocks);
+            self.put((t, v), form, blocks);
         }
         self.note(t);
     }
@@ -91,7 +91,7 @@ impl Ring {
     pub(super) fn push(&mut self, sample: Sample, blocks: &mut Blocks) {
         let t = sample.t;
         if let (Value::Float(v), 0) = (&sample.value, sample.start) {
-            return self.push_float(t, *v, blocks);
+            return self.push_float(t, *v, NO_FORM, blocks);
         }
         let mut other = self.other.take().unwrap_or_else(|| Box::new(self.samples(blocks)));
         blocks.clear(&mut self.run);
@@ -167,31 +167,39 @@ impl Ring {
     }
 
     #[inline]
-    fn put(&mut self, t: Timestamp, v: f64, blocks: &mut Blocks) {
-        let mut sample = [0; MOST];
-        let mut len = 1;
-        let before = if self.count == 0 {
+    fn put(&mut self, (t, v): (Timestamp, f64), likely: u8, blocks: &mut Blocks) {
+        let (mut more, mut before) = (0, 0.0);
+        if self.count == 0 {
             self.delta = 0;
-            0.0
         } else {
             let delta = t.wrapping_sub(self.last);
-            let more = delta.wrapping_sub(i64::from(self.delta));
-            if more != 0 {
-                let zigzag = (more << 1 ^ more >> 63).cast_unsigned();
-                let width = 8 - (zigzag.leading_zeros() / 8) as usize;
-                sample[0] = (width as u8) << TIME_SHIFT;
-                sample[1..9].copy_from_slice(&zigzag.to_le_bytes());
-                len += width;
-                self.delta = delta as i32;
-            }
-            self.value
-        };
-        let (form, bytes, width) = form_of(v, before);
-        sample[0] |= form;
-        sample[len..len + 8].copy_from_slice(&bytes);
+            more = delta.wrapping_sub(i64::from(self.delta));
+            self.delta = delta as i32;
+            before = self.value;
+        }
+        let (form, word, width) = form_like(v, before, likely);
+        if more == 0 && width < 8 {
+            blocks.append_word(&mut self.run, word << 8 | u64::from(form), 1 + width);
+        } else {
+            self.put_long(more, (form, word, width), blocks);
+        }
+        self.value = v;
+    }
+
+    /// A sample with a time of its own, or a value of eight bytes.
+    fn put_long(&mut self, more: i64, (form, word, width): (u8, u64, usize), blocks: &mut Blocks) {
+        let mut sample = [form; MOST];
+        let mut len = 1;
+        if more != 0 {
+            let zigzag = (more << 1 ^ more >> 63).cast_unsigned();
+            let width = 8 - (zigzag.leading_zeros() / 8) as usize;
+            sample[0] |= (width as u8) << TIME_SHIFT;
+            sample[1..9].copy_from_slice(&zigzag.to_le_bytes());
+            len += width;
+        }
+        sample[len..len + 8].copy_from_slice(&word.to_le_bytes());
         len += width;
         blocks.append(&mut self.run, &sample[..len]);
-        self.value = v;
     }
 }
 

@@ -135,11 +135,11 @@ impl MemSeries {
         }
     }
 
-    /// Puts a float in; the fast path of everything.
-    pub(crate) fn push_float(&mut self, t: Timestamp, v: f64, shared: &mut Shared) {
+    /// Puts a float in; the fast path of everything. The form is a hint.
+    pub(crate) fn push_float(&mut self, (t, v): (Timestamp, f64), form: u8, shared: &mut Shared) {
         if t > self.newest {
             self.make_room(t, shared);
-            self.ring.push_float(t, v, &mut shared.blocks);
+            self.ring.push_float(t, v, form, &mut shared.blocks);
             self.newest = t;
         } else {
             self.put_late(Sample { t, start: 0, value: Value::Float(v) }, shared);
@@ -377,6 +377,7 @@ impl MemSeries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::step::NO_FORM;
 
     #[test]
     fn late_samples_make_no_ring_longer_than_it_may_be() {
@@ -387,7 +388,7 @@ mod tests {
         let mut series = MemSeries::new(SeriesId(1), labels, None);
         let times = [1000, 90_000].into_iter().chain((0..3000).map(|i| 1000 + i * 7919 % 80_000));
         for t in times.clone() {
-            series.push_float(t, t as f64, &mut shared);
+            series.push_float((t, t as f64), NO_FORM, &mut shared);
             assert!(series.ring.len() <= shape.ring);
         }
         let held = |t| {

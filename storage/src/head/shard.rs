@@ -14,6 +14,7 @@ use super::series::{MemSeries, Shape, Shared};
 use super::slots::Slots;
 use crate::append::{Duplicates, Rejection};
 use crate::block::Deletion;
+use crate::chunk::step::NO_FORM;
 use crate::index::Postings;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
@@ -89,7 +90,8 @@ impl Admitting<'_> {
         let rows = &self.rows;
         let others = self.pending.others.get_or_insert_with(|| {
             let floats = rows.floats.iter().map(|row| (row.slot, row.t));
-            let mut newest = hashbrown::HashMap::new();
+            // As many as the batch has rows for this shard, so that the table does not grow.
+            let mut newest = hashbrown::HashMap::with_capacity(rows.floats.capacity());
             for (slot, t) in floats.chain(rows.others.iter().map(|row| (row.slot, row.sample.t))) {
                 newest.entry(slot).and_modify(|n: &mut Timestamp| *n = t.max(*n)).or_insert(t);
             }
@@ -207,7 +209,7 @@ impl Shard {
         }
         match sample.value {
             Value::Float(v) if sample.start == 0 => {
-                admitting.rows.floats.push(FloatRow { slot, id, t, v });
+                admitting.rows.floats.push(FloatRow { slot, id, t, v, form: NO_FORM });
             }
             _ => {
                 let sample = Sample { t, ..sample.clone() };
@@ -229,7 +231,7 @@ impl Shard {
         }
         for row in &batch.floats {
             if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
-                series.push_float(row.t, row.v, &mut self.shared);
+                series.push_float((row.t, row.v), row.form, &mut self.shared);
                 series.touched = position.0;
             }
         }
@@ -366,13 +368,16 @@ impl Shard {
         self.series.each_in(slots, |series| series.seal_before(before, shared));
     }
 
-    /// Lets series go that hold nothing; says which.
-    pub(crate) fn drop_empty(&mut self, idle_since: u64) -> Vec<Labels> {
-        let gone: Vec<u32> = self
-            .iter()
-            .filter(|(_, s)| s.is_empty() && s.touched < idle_since)
-            .map(|(slot, _)| slot)
-            .collect();
+    /// Which of these slots have a series that holds nothing and had no sample since.
+    pub(crate) fn idle(&self, since: u64, slots: Range<u32>) -> impl Iterator<Item = u32> {
+        let idle = move |(_, s): &(u32, &MemSeries)| s.is_empty() && s.touched < since;
+        self.iter_in(slots).filter(idle).map(|(slot, _)| slot)
+    }
+
+    /// Lets the series of these slots go that are idle still; says which.
+    pub(crate) fn drop_idle(&mut self, since: u64, slots: &[u32]) -> Vec<Labels> {
+        let still = |slot: &&u32| self.idle(since, **slot..**slot + 1).next().is_some();
+        let gone: Vec<u32> = slots.iter().filter(still).copied().collect();
         self.remove(&gone)
     }
 
