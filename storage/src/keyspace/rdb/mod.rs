@@ -10,7 +10,7 @@ mod packed;
 mod reader;
 mod stream;
 
-pub use reader::{RdbFileError, RdbKey, RdbReader};
+pub use reader::{RdbFileError, RdbKey, RdbRaw, RdbReader, rdb_of};
 pub(super) use stream::{put_stream, whole_stream};
 
 use std::borrow::Cow;
