@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use crate::metrics::{Families, Kind};
 use crate::opening::Opening;
 
+pub(crate) use adopt::Adopting;
 pub(crate) use command::{MAX_STRING, next_command};
 pub use handshake::{Handshake, Wanted};
 pub use link::Conversation;
