@@ -153,14 +153,21 @@ impl Outcome {
 
 /// Two servers that are compared.
 pub(crate) struct Comparison<A, B, S> {
-    pub(crate) first: A,
-    pub(crate) second: B,
-    pub(crate) settle: S,
-    pub(crate) patience: Patience,
+    first: A,
+    second: B,
+    settle: S,
+    patience: Patience,
+    /// Keys that differed at a first glance, of the first side and only of the second.
+    suspects: [Vec<Vec<u8>>; 2],
 }
 
 impl<A: Side, B: Side, S: Settle> Comparison<A, B, S> {
-    /// Compares some keys of the first side, from a cursor on; gives where it goes on, 0 at the end.
+    pub(crate) fn new(first: A, second: B, settle: S, patience: Patience) -> Self {
+        Comparison { first, second, settle, patience, suspects: [Vec::new(), Vec::new()] }
+    }
+
+    /// Compares some keys of the first side, from a cursor on; gives where it goes on, 0 at the end. Those that
+    /// differ are looked at again by [`Comparison::finish`].
     pub(crate) async fn forward(
         &mut self,
         cursor: u64,
@@ -168,10 +175,17 @@ impl<A: Side, B: Side, S: Settle> Comparison<A, B, S> {
         outcome: &mut Outcome,
     ) -> Result<u64, Trouble> {
         let (names, next) = self.first.page(cursor, count).await?;
-        // Few at a time, for each may be large.
         for names in names.chunks(AT_ONCE) {
-            self.judge(names, outcome).await?;
+            let before = self.first.look(names).await?;
+            let there = self.second.look(names).await?;
+            for ((name, before), there) in names.iter().zip(before).zip(there) {
+                match before.differs(&there) {
+                    None => outcome.equal(name, &before),
+                    Some(_) => self.suspects[0].push(name.clone()),
+                }
+            }
         }
+        self.finish_if(MANY, outcome).await?;
         Ok(next)
     }
 
@@ -185,60 +199,74 @@ impl<A: Side, B: Side, S: Settle> Comparison<A, B, S> {
         let (names, next) = self.second.page(cursor, count).await?;
         let there = self.first.has(&names).await?;
         let only = names.into_iter().zip(there).filter(|(_, there)| !there);
-        let only: Vec<Vec<u8>> = only.map(|(name, _)| name).collect();
-        let mut found = Outcome::default();
-        for names in only.chunks(AT_ONCE) {
-            self.judge(names, &mut found).await?;
-        }
-        // One that came or went meanwhile is none of the first side's keys.
-        found.compared -= found.equal;
-        (found.equal, found.digest) = (0, 0);
-        outcome.merge(found);
+        self.suspects[1].extend(only.map(|(name, _)| name));
+        self.finish_if(MANY, outcome).await?;
         Ok(next)
     }
 
-    /// Compares keys by name.
-    pub(crate) async fn judge(
+    /// Settles what differed at a first glance, all of it together: each round waits but once.
+    pub(crate) async fn finish(&mut self, outcome: &mut Outcome) -> Result<(), Trouble> {
+        self.finish_if(1, outcome).await
+    }
+
+    async fn finish_if(&mut self, least: usize, outcome: &mut Outcome) -> Result<(), Trouble> {
+        if self.suspects.iter().map(Vec::len).sum::<usize>() < least {
+            return Ok(());
+        }
+        let [of_first, of_second] = std::mem::take(&mut self.suspects);
+        self.judge(of_first, outcome).await?;
+        let mut found = Outcome::default();
+        self.judge(of_second, &mut found).await?;
+        // One that came or went meanwhile was none of the first side's keys.
+        found.compared -= found.equal;
+        (found.equal, found.digest) = (0, 0);
+        outcome.merge(found);
+        Ok(())
+    }
+
+    async fn judge(
         &mut self,
-        names: &[Vec<u8>],
+        mut open: Vec<Vec<u8>>,
         outcome: &mut Outcome,
     ) -> Result<(), Trouble> {
-        let mut open = names.to_vec();
         for attempt in 1..=self.patience.looks {
             if open.is_empty() {
                 return Ok(());
             }
-            let before = self.first.look(&open).await?;
+            let mut before = Vec::with_capacity(open.len());
+            for names in open.chunks(AT_ONCE) {
+                before.extend(self.first.look(names).await?);
+            }
             self.settle.settle(attempt).await?;
-            let there = self.second.look(&open).await?;
-            let mut suspects = Vec::new();
-            for ((name, before), there) in open.into_iter().zip(before).zip(there) {
-                match before.differs(&there) {
-                    None => outcome.equal(&name, &before),
-                    Some(_) => suspects.push((name, before, there)),
-                }
-            }
-            let names: Vec<Vec<u8>> = suspects.iter().map(|(name, ..)| name.clone()).collect();
-            let after = self.first.look(&names).await?;
-            open = Vec::new();
-            for ((name, before, there), after) in suspects.into_iter().zip(after) {
-                let same = before.differs(&after).is_none() || matches!(after, Look::Unread(_));
-                match after.differs(&there) {
-                    None => outcome.equal(&name, &after),
-                    Some(what) if same && attempt >= self.patience.believes => {
-                        outcome.add(&name, Some(what));
+            let mut still = Vec::new();
+            for (names, before) in open.chunks(AT_ONCE).zip(before.chunks(AT_ONCE)) {
+                let there = self.second.look(names).await?;
+                let after = self.first.look(names).await?;
+                for (((name, before), there), after) in
+                    names.iter().zip(before).zip(&there).zip(&after)
+                {
+                    let same = before.differs(after).is_none() || matches!(after, Look::Unread(_));
+                    match after.differs(there) {
+                        None => outcome.equal(name, after),
+                        Some(_) if before.differs(there).is_none() => outcome.equal(name, before),
+                        Some(what) if same && attempt >= self.patience.believes => {
+                            outcome.add(name, Some(what));
+                        }
+                        Some(_) => still.push(name.clone()),
                     }
-                    Some(_) => open.push(name),
                 }
             }
+            open = still;
         }
         open.iter().for_each(|name| outcome.add(name, Some(What::Changing)));
         Ok(())
     }
 }
 
-/// Keys that are looked at together.
+/// Keys that are looked at together: few, for each may be large.
 const AT_ONCE: usize = 32;
+/// Keys that differ are settled once they are so many.
+const MANY: usize = 10_000;
 
 impl Outcome {
     fn equal(&mut self, name: &[u8], look: &Look) {
@@ -292,10 +320,11 @@ mod tests {
     fn compare(first: &[Look], second: &[Look]) -> Outcome {
         let patience = Patience { believes: 2, looks: 4 };
         let (first, second) = (Script(first.to_vec(), 0), Script(second.to_vec(), 0));
-        let mut comparison = Comparison { first, second, settle: AtOnce, patience };
+        let mut comparison = Comparison::new(first, second, AtOnce, patience);
         let mut outcome = Outcome::default();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(comparison.forward(0, 10, &mut outcome)).unwrap();
+        runtime.block_on(comparison.finish(&mut outcome)).unwrap();
         outcome
     }
 

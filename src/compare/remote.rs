@@ -117,8 +117,8 @@ impl Side for Remote {
         let looks = found.into_iter().map(|found| match found {
             Found::Missing => Look::Missing,
             Found::Refused(why) => Look::Unread(why),
-            Found::Key(raw) => match raw.value() {
-                Ok(value) => Look::of(&value, raw.expires),
+            Found::Key(raw) => match raw.digest() {
+                Ok(digest) => Look::Holds { digest, expires: raw.expires },
                 Err(error) => Look::Unread(error.to_string()),
             },
         });

@@ -15,8 +15,8 @@ use crate::remote::client::Trouble;
 /// Keys of a page.
 const PAGE: usize = 500;
 /// A node that follows gets a change in well under this time.
-const LAG: Duration = Duration::from_millis(300);
-const PATIENCE: Patience = Patience { believes: 4, looks: 8 };
+const LAG: Duration = Duration::from_millis(500);
+const PATIENCE: Patience = Patience { believes: 5, looks: 10 };
 /// Keys that differ and are told by name.
 const NAMED: usize = 20;
 
@@ -85,7 +85,7 @@ async fn compare(source: &Source, node: &Source) -> anyhow::Result<Outcome> {
     for db in numbers {
         let first: Remote = live::connect(source, db).await?;
         let second = live::connect(node, db).await.context("the node")?;
-        let mut comparison = Comparison { first, second, settle: Later, patience: PATIENCE };
+        let mut comparison = Comparison::new(first, second, Later, PATIENCE);
         for forward in [true, false] {
             let mut cursor = 0;
             loop {
@@ -94,6 +94,9 @@ async fn compare(source: &Source, node: &Source) -> anyhow::Result<Outcome> {
                     true => comparison.forward(cursor, PAGE, &mut outcome).await?,
                     false => comparison.backward(cursor, PAGE, &mut outcome).await?,
                 };
+                if cursor == 0 {
+                    comparison.finish(&mut outcome).await?;
+                }
                 if db > 0 {
                     let shown = format!("database {db}, ");
                     for (key, _) in &mut outcome.named {

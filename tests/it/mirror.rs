@@ -352,6 +352,37 @@ fn a_key_that_is_refused_is_set_aside_and_written_whole() {
     assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 1.0, "only at first");
 }
 
+/// What passes is waited for, on the same connection, and nothing is given up for it.
+#[test]
+fn a_target_that_cannot_now_is_asked_again() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let node = node_with(dir.path(), &format!("url = \"redis://{}\"\n", target.address())).start();
+    let mut client = TcpStream::connect(&node.redis).unwrap();
+    let mut draw = Draw(29);
+    let mut admin = Connection::open(&target.address());
+    let plain = |draw: &mut Draw| -> Vec<_> {
+        draw.pipeline(80).into_iter().filter(|c| c[0] == b"RPUSH" || c[0] == b"ZADD").collect()
+    };
+    assert!(send_all(&mut client, &plain(&mut draw)));
+    ends_equal(&node, &target.address(), ("", ""));
+    let rows: [(&str, &[&str], &[&str]); 2] = [
+        ("OOM", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+        ("READONLY", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+    ];
+    for (says, breaks, mends) in rows {
+        admin.call(breaks);
+        assert!(send_all(&mut client, &plain(&mut draw)));
+        node.wait_for("the refusal", |node| node.log().contains(says).then_some(()));
+        assert_eq!(metric(&node, "ringwell_mirror_stopped"), 0.0, "{says}");
+        admin.call(mends);
+        ends_equal(&node, &target.address(), ("", ""));
+    }
+    assert!(metric(&node, "ringwell_mirror_retries_total") > 0.0);
+    assert_eq!(metric(&node, "ringwell_mirror_dead_commands_total"), 0.0);
+    assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 1.0, "only at first");
+}
+
 /// Two nodes that write as the same mirror do not take the target from each other for ever.
 #[test]
 fn of_two_writers_with_one_name_the_first_stops_and_says_so() {

@@ -112,5 +112,15 @@ fn a_mirror_pushes_with_tls_and_takes_a_new_password() {
     client.call(&["SET", "k", "two"]);
     arrives(&mut admin, "two");
     assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 1.0);
+    let other = Node::start();
+    let (url, files) =
+        (format!("rediss://{address}"), ["password", "ca.pem", "redis.pem", "redis.key"]);
+    let files = files.map(|name| file(name));
+    let names = ["--password-file", "--ca-file", "--cert-file", "--key-file"];
+    let flags = names.iter().zip(&files).flat_map(|(name, file)| [*name, file.as_str()]);
+    let (done, told) = import(&other, &flags.chain([url.as_str()]).collect::<Vec<_>>());
+    assert!(done, "{told}");
+    let there = format!("{:?}", Connection::open(&other.redis).call(&["GET", "k"]));
+    assert!(there.contains("two"), "{there}");
     assert!(!node.log().contains("second"));
 }

@@ -79,10 +79,15 @@ impl Mirror {
         if rate == 0 {
             return std::future::pending().await;
         }
+        let mut said = String::new();
         loop {
             tokio::time::sleep(PAUSE).await;
-            if let Err(trouble) = self.verify_slowly(rate).await {
-                tracing::debug!(mirror = self.options.name, %trouble, "keys are not compared now");
+            let Err(trouble) = self.verify_slowly(rate).await else { continue };
+            let text = trouble.to_string();
+            // What breaks the link is said by the one that writes.
+            if matches!(trouble, Trouble::Stop(_)) && text != said {
+                tracing::warn!(mirror = self.options.name, trouble = text, "keys are not compared");
+                said = text;
             }
         }
     }
@@ -188,8 +193,7 @@ impl Mirror {
             grace: i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX),
         };
         let second = Remote::of(client, prefix, Arc::new(here));
-        let settle = Passed(Arc::clone(self));
-        Ok(Comparison { first, second, settle, patience: PATIENCE })
+        Ok(Comparison::new(first, second, Passed(Arc::clone(self)), PATIENCE))
     }
 
     fn lock_asked(&self) -> std::sync::MutexGuard<'_, Asked> {
@@ -204,10 +208,12 @@ async fn step(
     count: usize,
     outcome: &mut Outcome,
 ) -> Result<u64, Trouble> {
-    match forward {
-        true => comparison.forward(cursor, count, outcome).await,
-        false => comparison.backward(cursor, count, outcome).await,
-    }
+    let next = match forward {
+        true => comparison.forward(cursor, count, outcome).await?,
+        false => comparison.backward(cursor, count, outcome).await?,
+    };
+    comparison.finish(outcome).await?;
+    Ok(next)
 }
 
 impl What {

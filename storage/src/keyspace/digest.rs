@@ -17,7 +17,9 @@ pub fn digest(value: &Value) -> u64 {
     match value {
         Value::String(text) => add(&mut all, text),
         Value::List(list) => {
-            list.visit(0, usize::MAX, &mut |element| add(&mut all, element));
+            let mut digest = ListDigest::default();
+            list.visit(0, usize::MAX, &mut |element| digest.add(element));
+            return digest.digest();
         }
         Value::Hash(hash) => add_unordered(&mut all, hash.iter().map(|(f, v)| [&**f, &**v])),
         Value::Set(set) => add_unordered(&mut all, set.iter().map(|(member, ())| [&**member])),
@@ -30,6 +32,27 @@ pub fn digest(value: &Value) -> u64 {
         Value::Stream(stream) => add_stream(&mut all, stream),
     }
     all.digest()
+}
+
+/// The digest of a list whose elements come one by one.
+pub(super) struct ListDigest(Xxh3);
+
+impl Default for ListDigest {
+    fn default() -> ListDigest {
+        let mut all = Xxh3::new();
+        add(&mut all, b"list");
+        ListDigest(all)
+    }
+}
+
+impl ListDigest {
+    pub(super) fn add(&mut self, element: &[u8]) {
+        add(&mut self.0, element);
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        self.0.digest()
+    }
 }
 
 /// With its length, so that what is parted differently differs.

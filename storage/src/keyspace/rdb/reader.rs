@@ -10,6 +10,7 @@ use super::{
     MAX_STRING, RdbError, SET, SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT,
     ZSET_ZIPLIST, crc64, stream,
 };
+use crate::keyspace::digest::{ListDigest, digest};
 use crate::keyspace::value::Value;
 
 const SLOT_INFO: u8 = 244;
@@ -391,6 +392,21 @@ impl RdbRaw {
     pub fn read(self) -> Result<RdbKey, RdbFileError> {
         let value = self.value()?;
         Ok(RdbKey { db: self.db, key: self.key, expires: self.expires, value })
+    }
+
+    /// The digest of its value. A list is not made for it: that costs much more than to read it.
+    pub fn digest(&self) -> Result<u64, RdbFileError> {
+        if !super::is_list(self.kind) {
+            return Ok(digest(&self.value()?));
+        }
+        let mut reader = super::Reader::new(&self.body);
+        let mut list = ListDigest::default();
+        let read = super::each_element(self.kind, &mut reader, &mut |element| list.add(element));
+        read.map_err(|_| RdbFileError::Damaged("a list"))?;
+        match reader.rest.is_empty() {
+            true => Ok(list.digest()),
+            false => Err(RdbFileError::Damaged("bytes are left over behind a value")),
+        }
     }
 
     /// Its value; all of it is checked.
