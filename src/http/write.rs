@@ -17,8 +17,9 @@ use crate::ingest::remote_write::v2::Symbols;
 use crate::ingest::remote_write::{self, BodyError, WriteRequest};
 use crate::ingest::{Ingest, Logged, Refusals, Source, jsonl};
 
-/// Work on larger bodies does not hold up the other tasks of its thread.
-const LARGE: usize = 256 << 10;
+/// Work on larger bodies does not hold up the other tasks of its thread. What is smaller takes less time than
+/// the threads' change of places: 2,000 samples are 370 KB and a tenth of a millisecond.
+const LARGE: usize = 1 << 20;
 
 pub(super) async fn remote_write(state: State, headers: HeaderMap, body: Body) -> Response {
     let version = match Version::of(&headers) {

@@ -68,6 +68,28 @@ impl<'a> Message<'a> {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
+    /// Passes the field at the front if it is a short block of this number (at most 15) of which `read` makes
+    /// something, and returns that.
+    #[inline]
+    pub(crate) fn take_if<T>(
+        &mut self,
+        number: u8,
+        read: impl FnOnce(&'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        let (length, start) = match self.bytes.get(self.at..)? {
+            [tag, length, ..] if *tag == number << 3 | 2 && *length < 0x80 => {
+                (usize::from(*length), self.at + 2)
+            }
+            [tag, low, high, ..] if *tag == number << 3 | 2 && *high < 0x80 => {
+                (usize::from(*low & 0x7f) | usize::from(*high) << 7, self.at + 3)
+            }
+            _ => return None,
+        };
+        let taken = read(self.bytes.get(start..start + length)?)?;
+        self.at = start + length;
+        Some(taken)
+    }
+
     /// All that is left.
     #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {

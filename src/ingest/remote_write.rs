@@ -24,6 +24,9 @@ const MAX_RATIO: usize = 22;
 /// Bytes of a series with its labels, at the least, as exporters write them.
 const USUAL_SERIES: usize = 120;
 
+/// Bytes of a sample's field, as [`usual_sample`] has it.
+const USUAL_SAMPLE: usize = 18;
+
 /// Why a body is refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -97,7 +100,11 @@ pub fn read(message: &[u8]) -> Result<WriteRequest<'_>, BodyError> {
     request.batch.duplicates = Duplicates::Reject;
     request.batch.series.reserve(message.len() / USUAL_SERIES);
     let mut fields = Message::new(message);
-    while let Some(field) = fields.next()? {
+    loop {
+        while let Some(series) = fields.take_if(1, usual_series) {
+            request.batch.series.push(series);
+        }
+        let Some(field) = fields.next()? else { break };
         match field.number {
             1 => read_series(message, &field, &mut request)?,
             3 => read_metadata(&field, &mut request.beside)?,
@@ -105,6 +112,21 @@ pub fn read(message: &[u8]) -> Result<WriteRequest<'_>, BodyError> {
         }
     }
     Ok(request)
+}
+
+/// A series in the form nearly all have: labels, then one usual sample.
+#[inline]
+fn usual_series(bytes: &[u8]) -> Option<SeriesSamples<'_>> {
+    let (labels, sample) = bytes.split_last_chunk::<USUAL_SAMPLE>()?;
+    let [0x12, length, sample @ ..] = sample else { return None };
+    let (t, v) = usual_sample(sample).filter(|_| usize::from(*length) == sample.len())?;
+    let mut fields = Message::new(labels);
+    if fields.run_of(1).len() != labels.len() {
+        return None;
+    }
+    let sample = Sample { t, start: 0, value: Value::Float(v) };
+    let series = SeriesRef::Raw { bytes: labels, parse: parse_labels };
+    Some(SeriesSamples { series, samples: Samples::from_buf([sample]) })
 }
 
 fn read_series<'a>(

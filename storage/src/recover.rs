@@ -259,7 +259,7 @@ mod tests {
     /// A sample of each form of every series.
     fn batch(ids: &[u64]) -> ShardBatch {
         let sample = || Sample { t: 1, start: 1, value: Value::Float(1.0) };
-        let float = |id: &u64| FloatRow { slot: 0, id: SeriesId(*id), t: 1, v: 1.0 };
+        let float = |id: &u64| FloatRow { slot: 0, id: SeriesId(*id), t: 1, v: 1.0, form: 0 };
         let other = |id: &u64| OtherRow { slot: 0, id: SeriesId(*id), sample: sample() };
         ShardBatch {
             floats: ids.iter().map(float).collect(),

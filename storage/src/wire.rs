@@ -60,6 +60,18 @@ impl<'a> Reader<'a> {
         Ok(piece)
     }
 
+    /// The next bytes as the lowest of a word, at most eight; what is above them means nothing.
+    #[inline]
+    pub(crate) fn word(&mut self, width: usize) -> Result<u64, FormatError> {
+        let rest = self.rest();
+        let word = match rest.first_chunk::<8>() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        self.take(width)?;
+        Ok(word)
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);

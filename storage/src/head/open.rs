@@ -4,7 +4,7 @@
 //! step away, takes two bytes, not sixteen; so no series has to share its times with others to be small.
 //! Histograms and start timestamps are rare: a run that has one is kept as it is.
 
-use crate::chunk::step::{Walk, form_of, width_of};
+use crate::chunk::step::{NO_FORM, Walk, form_like, width_of};
 use crate::model::{Sample, SampleBuf, Timestamp, Value};
 
 /// In a sample's first byte: the form of its value, and above how many bytes its time has.
@@ -53,13 +53,13 @@ impl Open {
         (self.count > 0).then_some((self.first, self.last))
     }
 
-    /// Appends a float, later than all others.
+    /// Appends a float, later than all others; the form that it may have is a hint.
     #[inline]
-    pub(crate) fn push_float(&mut self, t: Timestamp, v: f64) {
+    pub(crate) fn push_float(&mut self, t: Timestamp, v: f64, form: u8) {
         if let Some(other) = &mut self.other {
             other.push_float(t, v);
         } else {
-            self.put(t, v);
+            self.put(t, v, form);
         }
         self.note(t);
     }
@@ -68,7 +68,7 @@ impl Open {
     pub(crate) fn push(&mut self, sample: Sample) {
         let t = sample.t;
         if let (Value::Float(v), 0) = (&sample.value, sample.start) {
-            return self.push_float(t, *v);
+            return self.push_float(t, *v, NO_FORM);
         }
         let mut other = self.other.take().unwrap_or_else(|| Box::new(self.samples()));
         self.bytes = Vec::new();
@@ -137,43 +137,48 @@ impl Open {
     }
 
     #[inline]
-    fn put(&mut self, t: Timestamp, v: f64) {
-        let mut sample = [0; MOST];
-        let mut len = 1;
-        let before = if self.count == 0 {
+    fn put(&mut self, t: Timestamp, v: f64, likely: u8) {
+        let (mut more, mut before) = (0, 0.0);
+        if self.count == 0 {
             self.delta = 0;
-            0.0
         } else {
             let delta = t.wrapping_sub(self.last);
-            let more = delta.wrapping_sub(self.delta);
-            if more != 0 {
-                let zigzag = (more << 1 ^ more >> 63).cast_unsigned();
-                let width = 8 - (zigzag.leading_zeros() / 8) as usize;
-                sample[0] = (width as u8) << TIME_SHIFT;
-                sample[1..9].copy_from_slice(&zigzag.to_le_bytes());
-                len += width;
-                self.delta = delta;
-            }
-            self.value
-        };
-        let (form, bytes, width) = form_of(v, before);
-        sample[0] |= form;
-        sample[len..len + 8].copy_from_slice(&bytes);
-        len += width;
-        if self.bytes.capacity() - self.bytes.len() < len {
-            self.grow(len);
+            more = delta.wrapping_sub(self.delta);
+            self.delta = delta;
+            before = self.value;
         }
-        self.bytes.extend_from_slice(&sample[..len]);
+        let (form, word, width) = form_like(v, before, likely);
+        if more == 0 && width < 8 && self.bytes.capacity() - self.bytes.len() >= 8 {
+            // One store of a length that is known, of a word that never was in memory.
+            let end = self.bytes.len() + 1 + width;
+            self.bytes.extend_from_slice(&(word << 8 | u64::from(form)).to_le_bytes());
+            self.bytes.truncate(end);
+        } else {
+            self.put_at_end(more, (form, word, width));
+        }
         self.value = v;
     }
 
-    /// By a quarter and not to the double: of many series, half the memory would be for later.
-    #[cold]
-    fn grow(&mut self, more: usize) {
+    /// Grows by a quarter and not to the double: of many series, half the memory would be for later.
+    fn put_at_end(&mut self, more: i64, (form, word, width): (u8, u64, usize)) {
         const UNIT: usize = 16;
-        let len = self.bytes.len();
-        let wanted = (len + more.max(len / 4)).next_multiple_of(UNIT);
-        self.bytes.reserve_exact(wanted - len);
+        let mut sample = [form; MOST];
+        let mut len = 1;
+        if more != 0 {
+            let zigzag = (more << 1 ^ more >> 63).cast_unsigned();
+            let width = 8 - (zigzag.leading_zeros() / 8) as usize;
+            sample[0] |= (width as u8) << TIME_SHIFT;
+            sample[1..9].copy_from_slice(&zigzag.to_le_bytes());
+            len += width;
+        }
+        sample[len..len + 8].copy_from_slice(&word.to_le_bytes());
+        len += width;
+        let end = self.bytes.len();
+        if self.bytes.capacity() - end < len {
+            let wanted = (end + len.max(end / 4)).next_multiple_of(UNIT);
+            self.bytes.reserve_exact(wanted - end);
+        }
+        self.bytes.extend_from_slice(&sample[..len]);
     }
 
     fn floats(&self) -> Floats<'_> {

@@ -102,11 +102,17 @@ impl MemSeries {
         }
     }
 
-    /// Puts a float in; the fast path of everything.
-    pub(crate) fn push_float(&mut self, t: Timestamp, v: f64, shape: Shape, sealer: &mut Sealer) {
+    /// Puts a float in; the fast path of everything. The form is a hint.
+    pub(crate) fn push_float(
+        &mut self,
+        (t, v): (Timestamp, f64),
+        form: u8,
+        shape: Shape,
+        sealer: &mut Sealer,
+    ) {
         if t > self.newest {
             self.make_room(t, shape, sealer);
-            self.ring.push_float(t, v);
+            self.ring.push_float(t, v, form);
             self.newest = t;
         } else {
             self.put_late(Sample { t, start: 0, value: Value::Float(v) }, shape, sealer);
@@ -333,6 +339,7 @@ impl MemSeries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::step::NO_FORM;
 
     #[test]
     fn late_samples_make_no_ring_longer_than_it_may_be() {
@@ -341,7 +348,7 @@ mod tests {
         let mut series = MemSeries::new(SeriesId(1), labels, None);
         let times = [1000, 90_000].into_iter().chain((0..3000).map(|i| 1000 + i * 7919 % 80_000));
         for t in times.clone() {
-            series.push_float(t, t as f64, shape, &mut sealer);
+            series.push_float((t, t as f64), NO_FORM, shape, &mut sealer);
             assert!(series.ring.len() <= shape.ring);
         }
         let held = |t| series.value_at(t, None).is_some_and(|v| v.same(&Value::Float(t as f64)));

@@ -13,6 +13,7 @@ use super::series::{InBatch, MemSeries, Shape};
 use super::slots::Slots;
 use crate::append::{Duplicates, Rejection};
 use crate::block::Deletion;
+use crate::chunk::step::NO_FORM;
 use crate::index::Postings;
 use crate::model::{Labels, Sample, SeriesId, Timestamp, Value, WalPosition};
 use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
@@ -158,7 +159,7 @@ impl Shard {
         }
         match sample.value {
             Value::Float(v) if sample.start == 0 => {
-                admitting.rows.floats.push(FloatRow { slot, id, t, v });
+                admitting.rows.floats.push(FloatRow { slot, id, t, v, form: NO_FORM });
             }
             _ => {
                 let sample = Sample { t, ..sample.clone() };
@@ -181,7 +182,7 @@ impl Shard {
         let shape = self.shape;
         for row in &batch.floats {
             if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
-                series.push_float(row.t, row.v, shape, &mut self.sealer);
+                series.push_float((row.t, row.v), row.form, shape, &mut self.sealer);
                 series.touched = position.0;
             }
         }

@@ -166,12 +166,12 @@ impl Log {
     }
 
     /// Gives a value its place. It is not in the file yet; wait for [`Logged::end`].
-    pub fn append<T: Encode>(&self, value: T) -> Result<Logged<T>, AppendError> {
+    pub fn append<T: Encode>(&self, mut value: T) -> Result<Logged<T>, AppendError> {
         let mut gathering = lock(&self.gathering);
         let gathering = &mut *gathering;
         let before = gathering.bytes.len();
         let position = gathering.start + before as u64;
-        put_record(&mut gathering.bytes, &value, &mut gathering.chains);
+        put_record(&mut gathering.bytes, &mut value, &mut gathering.chains);
         if gathering.bytes.len() > MAX_GROUP {
             gathering.bytes.truncate(before);
             gathering.chains.begin_anew();

@@ -80,6 +80,8 @@ pub struct FloatRow {
     pub t: Timestamp,
     /// What.
     pub v: f64,
+    /// How the log writes it after the row before, where that is known: a hint for the next who writes it.
+    pub form: u8,
 }
 
 /// One other sample.
@@ -108,8 +110,8 @@ pub trait Encode {
     const KIND: u8;
     /// Its flags: whether a reader that does not know the kind may skip it.
     const FLAGS: u8 = 0;
-    /// Appends the payload, which may lean on records before it.
-    fn encode(&self, out: &mut Vec<u8>, chains: &mut Chains);
+    /// Appends the payload, which may lean on records before it. A row keeps how it was written.
+    fn encode(&mut self, out: &mut Vec<u8>, chains: &mut Chains);
 }
 
 impl ShardBatch {
@@ -120,7 +122,7 @@ impl ShardBatch {
 }
 
 /// Appends a record with its header.
-pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &T, chains: &mut Chains) {
+pub(crate) fn put_record<T: Encode>(out: &mut Vec<u8>, value: &mut T, chains: &mut Chains) {
     let start = out.len();
     out.extend_from_slice(&[T::KIND, T::FLAGS, 0, 0, 0, 0]);
     value.encode(out, chains);
@@ -180,7 +182,7 @@ pub(crate) fn keys_effects<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8
 impl Encode for ShardBatch {
     const KIND: u8 = KIND_BATCH;
 
-    fn encode(&self, out: &mut Vec<u8>, chains: &mut Chains) {
+    fn encode(&mut self, out: &mut Vec<u8>, chains: &mut Chains) {
         out.extend_from_slice(&self.shard.to_le_bytes());
         put_varint(out, self.new_series.len() as u64);
         for series in &self.new_series {
@@ -192,7 +194,7 @@ impl Encode for ShardBatch {
         for row in &self.others {
             row.encode(out);
         }
-        put_floats(&self.floats, chains.of(self.shard), out);
+        put_floats(&mut self.floats, chains.of(self.shard), out);
     }
 }
 
@@ -262,10 +264,10 @@ impl OtherRow {
 impl Encode for KeysRecord {
     const KIND: u8 = KIND_KEYS;
 
-    fn encode(&self, out: &mut Vec<u8>, chains: &mut Chains) {
+    fn encode(&mut self, out: &mut Vec<u8>, chains: &mut Chains) {
         put_prefixed(out, &self.effects);
         put_varint(out, self.batches.len() as u64);
-        for batch in &self.batches {
+        for batch in &mut self.batches {
             let mut bytes = Vec::new();
             batch.encode(&mut bytes, chains);
             put_prefixed(out, &bytes);
@@ -276,7 +278,7 @@ impl Encode for KeysRecord {
 impl Encode for Deletion {
     const KIND: u8 = KIND_DELETION;
 
-    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
+    fn encode(&mut self, out: &mut Vec<u8>, _: &mut Chains) {
         Deletion::encode(self, out);
     }
 }
@@ -284,7 +286,7 @@ impl Encode for Deletion {
 impl Encode for Vec<Document> {
     const KIND: u8 = KIND_DOCUMENTS;
 
-    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
+    fn encode(&mut self, out: &mut Vec<u8>, _: &mut Chains) {
         documents::put(out, self);
     }
 }
@@ -293,7 +295,7 @@ impl Encode for Vec<SeriesExemplar> {
     const KIND: u8 = KIND_EXEMPLARS;
     const FLAGS: u8 = SKIPPABLE;
 
-    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
+    fn encode(&mut self, out: &mut Vec<u8>, _: &mut Chains) {
         exemplars::put(out, self.len(), self.iter());
     }
 }
@@ -302,7 +304,7 @@ impl Encode for Vec<MetricMetadata> {
     const KIND: u8 = KIND_METADATA;
     const FLAGS: u8 = SKIPPABLE;
 
-    fn encode(&self, out: &mut Vec<u8>, _: &mut Chains) {
+    fn encode(&mut self, out: &mut Vec<u8>, _: &mut Chains) {
         metadata::put(out, self);
     }
 }

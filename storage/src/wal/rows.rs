@@ -6,12 +6,12 @@
 
 use super::chain::{Chain, ReadChain, Readable};
 use super::record::FloatRow;
-use crate::chunk::step::{form_of, value_after, width_of};
+use crate::chunk::step::{NO_FORM, form_of, value_after, width_of};
 use crate::model::{SeriesId, Timestamp};
 use crate::wire::{FormatError, Reader, put_varint, put_zigzag};
 
 /// Appends the rows.
-pub(super) fn put_floats(rows: &[FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
+pub(super) fn put_floats(rows: &mut [FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
     put_varint(out, rows.len() as u64);
     if rows.is_empty() {
         return;
@@ -44,7 +44,7 @@ pub(super) fn get_floats(
         return Ok((Vec::new(), count));
     }
     let places = get_places(reader, fits, chain)?;
-    let row = |at: &u32| FloatRow { slot: 0, id: chain.id(*at), t: 0, v: 0.0 };
+    let row = |at: &u32| FloatRow { slot: 0, id: chain.id(*at), t: 0, v: 0.0, form: NO_FORM };
     let mut rows: Vec<FloatRow> = places.iter().map(row).collect();
     get_times(reader, &mut rows)?;
     get_values(reader, &places, chain, &mut rows)?;
@@ -137,15 +137,16 @@ fn get_times(reader: &mut Reader<'_>, rows: &mut [FloatRow]) -> Result<(), Forma
 }
 
 /// Forms first, two a byte, then what each form says.
-fn put_values(rows: &[FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
+fn put_values(rows: &mut [FloatRow], chain: &mut Chain, out: &mut Vec<u8>) {
     let forms = out.len();
     out.resize(forms + rows.len().div_ceil(2) + 8 * rows.len(), 0);
     let mut at = forms + rows.len().div_ceil(2);
-    for (i, row) in rows.iter().enumerate() {
-        let (form, bytes, width) = form_of(row.v, chain.replace(row));
+    for (i, row) in rows.iter_mut().enumerate() {
+        let (form, word, width) = form_of(row.v, chain.replace(row));
+        row.form = form;
         out[forms + i / 2] |= form << (i % 2 * 4);
         // Bytes past the width are overwritten by the next value or cut off.
-        out[at..at + 8].copy_from_slice(&bytes);
+        out[at..at + 8].copy_from_slice(&word.to_le_bytes());
         at += width;
     }
     out.truncate(at);
@@ -161,10 +162,8 @@ fn get_values(
     for (i, (row, at)) in rows.iter_mut().zip(places).enumerate() {
         let before = chain.value(*at);
         let form = forms[i / 2] >> (i % 2 * 4) & 15;
-        let width = width_of(form);
-        let mut bytes = [0; 8];
-        bytes[..width].copy_from_slice(reader.take(width)?);
-        row.v = value_after(before, form, u64::from_le_bytes(bytes));
+        row.v = value_after(before, form, reader.word(width_of(form))?);
+        row.form = form;
         chain.set_value(*at, row.v);
     }
     Ok(())
@@ -177,7 +176,7 @@ mod tests {
     use super::*;
 
     fn row(id: u64, t: Timestamp, v: f64) -> FloatRow {
-        FloatRow { slot: (id % 1000) as u32, id: SeriesId(id), t, v }
+        FloatRow { slot: (id % 1000) as u32, id: SeriesId(id), t, v, form: NO_FORM }
     }
 
     /// Writes records one after the other and reads them back; the length of the last.
@@ -186,7 +185,7 @@ mod tests {
         let mut length = 0;
         for rows in records {
             let mut bytes = Vec::new();
-            put_floats(rows, &mut chain, &mut bytes);
+            put_floats(&mut rows.clone(), &mut chain, &mut bytes);
             let mut reader = Reader::new(&bytes);
             let (back, lost) = get_floats(&mut reader, &mut read).unwrap();
             assert!(reader.is_empty() && lost == 0);
@@ -266,7 +265,7 @@ mod tests {
         let (mut chain, mut read) = (Chain::default(), ReadChain::default());
         let mut next = || {
             let mut bytes = Vec::new();
-            put_floats(&[row(1, 5, 1.0), row(2, 5, 2.5)], &mut chain, &mut bytes);
+            put_floats(&mut [row(1, 5, 1.0), row(2, 5, 2.5)], &mut chain, &mut bytes);
             bytes
         };
         let (first, second, third) = (next(), next(), next());
@@ -288,7 +287,7 @@ mod tests {
         for i in 0..4000_u64 {
             bytes.clear();
             let rows: Vec<_> = (0..50).map(|id| row(1 + id, 5, (i * id) as f64 / 3.0)).collect();
-            put_floats(&rows, &mut chain, &mut bytes);
+            put_floats(&mut rows.clone(), &mut chain, &mut bytes);
             begun += u64::from(bytes[1] == 0);
         }
         assert!((20..60).contains(&begun), "{begun}");
