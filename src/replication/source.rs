@@ -8,42 +8,29 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ringwell_storage::keyspace::{RdbReader, Reply};
 use ringwell_storage::store::Store;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
 use super::adopt::Adopting;
+use super::call::{Link, PATIENCE};
 use super::command::{MAX_STRING, next_command};
+use super::upstream::Upstream;
 use crate::inside::Inside;
-use crate::metrics::{Families, Kind};
-use crate::remote::client::command;
-use crate::remote::{Source, Stream};
 
-/// A source that is silent for so long is called again.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// After a break of so long all is asked for again: a key may have expired here meanwhile that was changed there.
 const FORGETS: Duration = Duration::from_secs(10);
 /// Between two calls. After full syncs that fail it doubles up to the second: each costs the source a snapshot.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often the source hears how far this is.
 const REPORT: Duration = Duration::from_secs(1);
-const READ: usize = 64 << 10;
-/// Longest line of an answer.
-const MAX_LINE: usize = 64 << 10;
 /// Bytes of a command that are held until all of it is there.
 const MAX_COMMAND: usize = 2 * MAX_STRING;
 
-type Result<T> = std::result::Result<T, String>;
-
-/// A Redis that this node follows, as INFO and ROLE tell of it.
-#[derive(Debug)]
-pub struct Upstream {
-    source: Source,
-    state: State,
-}
+pub(super) type Result<T> = std::result::Result<T, String>;
 
 /// Follows a Redis.
 pub struct Following {
@@ -53,23 +40,6 @@ pub struct Following {
     store: Arc<Store>,
     /// Where a full sync is written.
     file: PathBuf,
-}
-
-/// What is told of it.
-#[derive(Debug, Default)]
-struct State {
-    up: AtomicBool,
-    /// Whether a full sync is under way.
-    syncing: AtomicBool,
-    /// When it last sent something, and when the link broke, in milliseconds since 1970.
-    heard: AtomicI64,
-    down: AtomicI64,
-    full: AtomicU64,
-    partial: AtomicU64,
-    offset: AtomicU64,
-    commands: AtomicU64,
-    refused: AtomicU64,
-    keys: AtomicU64,
 }
 
 /// Where this is in the source's stream.
@@ -369,91 +339,6 @@ fn database(args: &[&[u8]]) -> Result<u8> {
     known.ok_or_else(|| "the source has more than 16 databases".to_owned())
 }
 
-impl Upstream {
-    /// One that is not followed yet.
-    pub fn new(source: Source) -> Upstream {
-        let state = State::default();
-        state.down.store(crate::clock::now_ms(), Ordering::Relaxed);
-        Upstream { source, state }
-    }
-
-    /// The link broke; whether that was in a full sync.
-    fn broke(&self) -> bool {
-        if self.state.up.swap(false, Ordering::Relaxed) {
-            self.state.down.store(crate::clock::now_ms(), Ordering::Relaxed);
-        }
-        self.state.syncing.swap(false, Ordering::Relaxed)
-    }
-
-    /// Host and port, the state of the link and the offset, as ROLE gives them.
-    pub fn role(&self) -> (&str, u16, &'static str, u64) {
-        let (host, port) = self.source.host_and_port();
-        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let link = match () {
-            () if is(&self.state.up) => "connected",
-            () if is(&self.state.syncing) => "sync",
-            () => "connect",
-        };
-        (host, port, link, self.state.offset.load(Ordering::Relaxed))
-    }
-
-    /// What INFO says of it.
-    pub(super) fn info(&self, now: i64) -> Vec<String> {
-        let (host, port, link, offset) = self.role();
-        let seconds = |since: &AtomicI64| (now - since.load(Ordering::Relaxed)).max(0) / 1000;
-        let up = link == "connected";
-        let mut lines = vec![
-            "role:slave".to_owned(),
-            format!("master_host:{host}"),
-            format!("master_port:{port}"),
-            format!("master_link_status:{}", if up { "up" } else { "down" }),
-            format!(
-                "master_last_io_seconds_ago:{}",
-                if up { seconds(&self.state.heard) } else { -1 }
-            ),
-            format!("master_sync_in_progress:{}", u8::from(link == "sync")),
-            format!("slave_read_repl_offset:{offset}"),
-            format!("slave_repl_offset:{offset}"),
-        ];
-        if !up {
-            let down = seconds(&self.state.down);
-            lines.push(format!("master_link_down_since_seconds:{down}"));
-        }
-        let fixed = ["slave_priority:100", "slave_read_only:1", "replica_announced:1"];
-        lines.extend(fixed.map(str::to_owned));
-        lines
-    }
-
-    /// Adds what is told of it.
-    pub fn gather(&self, out: &mut Families) {
-        let state = &self.state;
-        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-        let up = f64::from(u8::from(state.up.load(Ordering::Relaxed)));
-        out.gauge(
-            "ringwell_source_up",
-            "1 while the Redis that this node follows is followed.",
-            up,
-        );
-        out.gauge(
-            "ringwell_source_offset",
-            "The offset in its stream up to which all is here.",
-            value(&state.offset),
-        );
-        out.gauge("ringwell_source_keys", "Keys of its last full sync.", value(&state.keys));
-        let help = "How following began: full, or partial where it was.";
-        let family = out.family("ringwell_source_syncs_total", Kind::Counter, help);
-        family.sample(&[("kind", "full")], value(&state.full));
-        family.sample(&[("kind", "partial")], value(&state.partial));
-        out.counter(
-            "ringwell_source_commands_total",
-            "Commands of its stream.",
-            value(&state.commands),
-        );
-        let help = "Commands of its stream that are refused here; their keys are not equal.";
-        out.counter("ringwell_source_refused_total", help, value(&state.refused));
-    }
-}
-
 /// The file of a full sync, which goes when nobody reads it any more, however that ends.
 struct Spooled<'a>(&'a Path);
 
@@ -464,109 +349,6 @@ impl Drop for Spooled<'_> {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// A connection to the source.
-struct Link {
-    stream: Stream,
-    input: Vec<u8>,
-}
-
-impl Link {
-    async fn read(&mut self) -> Result<()> {
-        self.input.reserve(READ);
-        match self.stream.read_buf(&mut self.input).await {
-            Ok(0) => Err("the source ended the connection".to_owned()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(text(error)),
-        }
-    }
-
-    async fn patient_read(&mut self) -> Result<()> {
-        tokio::time::timeout(PATIENCE, self.read()).await.map_err(|_| "the source is silent")?
-    }
-
-    async fn say(&mut self, words: &[&[u8]]) -> Result<()> {
-        let mut said = Vec::new();
-        command(&mut said, words);
-        self.stream.write_all(&said).await.map_err(text)?;
-        // A TLS connection gathers what it is to send.
-        self.stream.flush().await.map_err(text)
-    }
-
-    async fn ask(&mut self, words: &[&[u8]]) -> Result<String> {
-        self.say(words).await?;
-        self.line().await
-    }
-
-    async fn expect_ok(&mut self, words: &[&[u8]]) -> Result<()> {
-        match self.ask(words).await? {
-            answer if answer.starts_with('+') => Ok(()),
-            answer => {
-                let name = String::from_utf8_lossy(words.first().unwrap_or(&&b""[..]));
-                Err(format!("the source says {answer:?} to {name}"))
-            }
-        }
-    }
-
-    async fn report(&mut self, offset: u64) -> Result<()> {
-        self.say(&[b"REPLCONF", b"ACK", offset.to_string().as_bytes()]).await
-    }
-
-    /// The next line that is not empty; empty ones only say that the source is there.
-    async fn line(&mut self) -> Result<String> {
-        loop {
-            if let Some(end) = memchr::memchr(b'\n', &self.input) {
-                let line: Vec<u8> = self.input.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if !line.is_empty() {
-                    return Ok(line);
-                }
-                continue;
-            }
-            if self.input.len() > MAX_LINE {
-                return Err("the source does not speak Redis's protocol".to_owned());
-            }
-            self.patient_read().await?;
-        }
-    }
-
-    /// Writes the RDB file that comes now, while the disk has room.
-    async fn spool(&mut self, path: &Path, store: &Store) -> Result<()> {
-        let head = self.line().await?;
-        let head = head.strip_prefix('$').ok_or_else(|| format!("the source says {head:?}"))?;
-        let mut file = tokio::fs::File::create(path).await.map_err(text)?;
-        if let Some(mark) = head.strip_prefix("EOF:") {
-            let mark = mark.as_bytes().to_vec();
-            loop {
-                // The source sends nothing behind the mark before it has heard of this node.
-                if self.input.ends_with(&mark) {
-                    self.input.truncate(self.input.len() - mark.len());
-                    file.write_all(&self.input).await.map_err(text)?;
-                    self.input.clear();
-                    break;
-                }
-                let sure = self.input.len().saturating_sub(mark.len());
-                file.write_all(self.input.get(..sure).unwrap_or_default()).await.map_err(text)?;
-                self.input.drain(..sure);
-                store.admits().map_err(text)?;
-                self.patient_read().await?;
-            }
-        } else {
-            let mut left: usize = head.parse().map_err(|_| format!("the source says {head:?}"))?;
-            while left > 0 {
-                if self.input.is_empty() {
-                    store.admits().map_err(text)?;
-                    self.patient_read().await?;
-                }
-                let part = left.min(self.input.len());
-                file.write_all(self.input.get(..part).unwrap_or_default()).await.map_err(text)?;
-                self.input.drain(..part);
-                left -= part;
-            }
-        }
-        file.flush().await.map_err(text)
-    }
 }

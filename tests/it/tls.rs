@@ -115,7 +115,7 @@ fn a_mirror_pushes_with_tls_and_takes_a_new_password() {
     let other = Node::start();
     let (url, files) =
         (format!("rediss://{address}"), ["password", "ca.pem", "redis.pem", "redis.key"]);
-    let files = files.map(|name| file(name));
+    let files = files.map(file);
     let names = ["--password-file", "--ca-file", "--cert-file", "--key-file"];
     let flags = names.iter().zip(&files).flat_map(|(name, file)| [*name, file.as_str()]);
     let (done, told) = import(&other, &flags.chain([url.as_str()]).collect::<Vec<_>>());

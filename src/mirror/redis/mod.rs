@@ -9,7 +9,9 @@
 
 mod aside;
 mod batch;
+mod commit;
 mod cursor;
+mod heal;
 mod rebuild;
 mod verify;
 mod writer;
