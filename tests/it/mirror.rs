@@ -352,6 +352,16 @@ fn a_key_that_is_refused_is_set_aside_and_written_whole() {
     admin.call(&["ACL", "SETUSER", "mirror", "~*"]);
     ends_equal(&node, &target.address(), ("", ""));
     assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 1.0, "only at first");
+
+    // A target that takes hardly anything is somebody's to put right.
+    admin.call(&["ACL", "SETUSER", "mirror", "resetkeys", "~ringwell:*"]);
+    let many = (0..1500).map(|n| vec![b"SET".to_vec(), format!("many:{n}").into(), b"x".to_vec()]);
+    let mut client = TcpStream::connect(&node.redis).unwrap();
+    assert!(send_all(&mut client, &many.collect::<Vec<_>>()));
+    node.wait_for("the mirror to stop", |node| {
+        (metric(node, "ringwell_mirror_stopped") == 1.0).then_some(())
+    });
+    assert!(node.log().contains("refuses more than 1000 keys"), "{}", node.log());
 }
 
 /// What passes is waited for, on the same connection, and nothing is given up for it.

@@ -51,7 +51,7 @@ impl Target<'_> {
         Err(Trouble::Link("the target could not for a long time".to_owned()))
     }
 
-    /// As often as a key's commands are not even queued: without that key.
+    /// As often as some keys' commands are not even queued: without those keys.
     pub(super) async fn commit(
         &mut self,
         requests: &mut Requests,
@@ -91,16 +91,9 @@ impl Target<'_> {
         let mut replies = self.client.call(&all, count + 3).await?;
         let last = replies.pop();
         if let Some(Reply::Error(aborted)) = last {
-            let queued = replies.iter().skip(1).take(count).enumerate();
-            let mut errors = queued.filter_map(|(at, reply)| match reply {
-                Reply::Error(text) => Some((at, text)),
-                _ => None,
-            });
-            if let Some((at, text)) = errors.next()
-                && let Some(key) = requests.key(at).filter(|_| is_of_one_key(text))
-            {
-                self.refuses(key, text);
-                return Ok(Committed::Without(self.spoilt(key, at, requests)));
+            let refused = self.not_queued(&replies, requests);
+            if !refused.is_empty() {
+                return Ok(Committed::Without(refused));
             }
             let queued = replies.iter().find_map(Reply::trouble);
             return Err(queued.unwrap_or_else(|| classify(&aborted)));
@@ -115,6 +108,30 @@ impl Target<'_> {
         state.batches.fetch_add(1, Ordering::Relaxed);
         state.commands.fetch_add(count as u64, Ordering::Relaxed);
         Ok(Committed::All(refused))
+    }
+
+    /// The keys whose commands were not queued, if nothing else was wrong; they are set aside.
+    fn not_queued(&self, replies: &[Reply], requests: &Requests) -> HashSet<Vec<u8>> {
+        let errors = || {
+            let queued = replies.iter().enumerate();
+            queued.filter_map(|(at, reply)| match reply {
+                // The first reply is that to MULTI.
+                Reply::Error(text) => Some((at.checked_sub(1), text)),
+                _ => None,
+            })
+        };
+        let key = |at: Option<usize>| at.and_then(|at| Some((at, requests.key(at)?)));
+        if errors().any(|(at, text)| key(at).is_none() || !is_of_one_key(text)) {
+            return HashSet::new();
+        }
+        let mut keys = HashSet::new();
+        for (at, text) in errors() {
+            if let Some((at, key)) = key(at) {
+                self.refuses(key, text);
+                keys.extend(self.spoilt(key, at, requests));
+            }
+        }
+        keys
     }
 
     /// Sees to it that the cursor is as this writer left it, and that EXEC fails if it is not any more.

@@ -9,6 +9,7 @@ use ringwell_storage::feed::Feeder;
 use ringwell_storage::keyspace::{View, for_restore};
 use ringwell_storage::store::Ack;
 
+use super::aside::MOST;
 use super::batch::Requests;
 use super::writer::Target;
 use crate::remote::client::{Trouble, beginning};
@@ -82,12 +83,26 @@ async fn write_all(target: &mut Target<'_>, view: &View) -> Result<(), Trouble> 
         write_whole(target, view, &key, &mut requests);
         if requests.bytes.len() >= BATCH.0 || requests.len() >= BATCH.1 {
             target.apply(std::mem::take(&mut requests), None).await?;
+            bounded(target)?;
         }
     }
     if requests.len() > 0 {
         target.apply(requests, None).await?;
     }
-    Ok(())
+    bounded(target)
+}
+
+/// Writing all anew helps some keys, but not where the target takes hardly any.
+fn bounded(target: &Target<'_>) -> Result<(), Trouble> {
+    let aside = target.mirror.state.aside.list();
+    match aside.first().filter(|_| aside.len() > MOST) {
+        Some((key, why)) => Err(Trouble::Stop(format!(
+            "the target refuses more than {MOST} keys, {:?} with: {}",
+            String::from_utf8_lossy(key),
+            why.error
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Writes a key whole, as the view has it; deletes it there if the view has it not.
