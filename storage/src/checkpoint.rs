@@ -8,9 +8,8 @@ use crate::disk::{Disk, DiskError, read_all};
 use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Stream;
-use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS, Sealer};
+use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS, SLOTS_AT_A_TIME, Sealer};
 use crate::keyspace::{Keyspace, Looks, View};
-use crate::maintain::SLOTS_AT_A_TIME;
 use crate::metadata::Book;
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
 use crate::mutants::{Mutant, planted};
@@ -228,15 +227,15 @@ struct Stretch {
 
 impl Stretch {
     fn take(head: &Head, number: usize, slots: Range<u32>) -> Stretch {
+        let shard = head.lock(number);
         let take = |(_, s): (u32, &MemSeries)| Taken {
             id: s.id,
             lookback: s.lookback(),
             labels: s.labels.clone(),
             newest: s.newest,
             touched: s.touched,
-            captured: s.capture(),
+            captured: s.capture(shard.blocks()),
         };
-        let shard = head.lock(number);
         let more = slots.end < shard.slots();
         Stretch { applied: shard.applied, series: shard.iter_in(slots).map(take).collect(), more }
     }
@@ -309,7 +308,7 @@ fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
         let side = chunks.get_samples(&mut reader)?;
         let ring = chunks.get_samples(&mut reader)?;
         let mut series = MemSeries::new(id, labels, lookback);
-        series.restore(sealed, &side, &ring, newest);
+        series.restore(sealed, &side, &ring, newest, &mut shard.shared.blocks);
         series.touched = touched;
         head.taken_id(id);
         shard.insert(series);

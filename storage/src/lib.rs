@@ -25,6 +25,7 @@ pub mod metadata;
 pub mod model;
 #[doc(hidden)]
 pub mod mutants;
+mod paged;
 pub mod read;
 mod recover;
 mod snapshot;

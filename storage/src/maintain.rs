@@ -24,8 +24,6 @@ const PLAN_INTERVAL: Timestamp = 60_000;
 /// A range is cut when it has been quiet for so long, in milliseconds, so that late samples and
 /// back-fills gather.
 const QUIET: Timestamp = 120_000;
-/// Series of a shard that are sealed for a cut before an append may go on.
-pub(crate) const SLOTS_AT_A_TIME: u32 = 512;
 /// Ranges cut in one run.
 const CUTS_PER_RUN: usize = 8;
 
@@ -237,11 +235,11 @@ fn due_ranges(store: &Store, state: &mut Maintenance, now: Timestamp) -> Vec<Tim
     state.last_plan = Some(now);
     let moved = moved_chunks(state);
     let mut counts: BTreeMap<Timestamp, u64> = BTreeMap::new();
-    for number in 0..SHARDS {
-        for (_, series) in store.head.lock(number).iter() {
+    store.head.in_stretches(|_, shard, slots| {
+        for (_, series) in shard.iter_in(slots) {
             series.count_by_range(store.options.block_span, &moved, &mut counts);
         }
-    }
+    });
     let before = std::mem::take(&mut state.ranges);
     for (start, count) in counts {
         let since = match before.get(&start) {
@@ -266,25 +264,17 @@ fn cut_range(
     let in_range =
         |c: &&Arc<HeadChunk>| start <= c.min_t && c.min_t < end && !moved.contains(&Arc::as_ptr(c));
     let mut taken = Vec::new();
-    let mut slots = 0..SLOTS_AT_A_TIME;
-    let mut more = true;
-    while std::mem::take(&mut more) {
-        // All shards in turn, so that whoever waits for one gets it before its next slots are due.
-        for number in 0..SHARDS {
-            let mut shard = store.head.lock(number);
-            shard.seal_before(end, slots.clone());
-            more |= slots.end < shard.slots();
-            let take = |(slot, series): (u32, &MemSeries)| SeriesChunks {
-                shard: number,
-                slot,
-                labels: series.labels.clone(),
-                lookback: series.lookback(),
-                chunks: series.sealed.iter().filter(in_range).cloned().collect(),
-            };
-            taken.extend(shard.iter_in(slots.clone()).map(take).filter(|t| !t.chunks.is_empty()));
-        }
-        slots = slots.end..slots.end.saturating_add(SLOTS_AT_A_TIME);
-    }
+    store.head.in_stretches(|number, shard, slots| {
+        shard.seal_before(end, slots.clone());
+        let take = |(slot, series): (u32, &MemSeries)| SeriesChunks {
+            shard: number,
+            slot,
+            labels: series.labels.clone(),
+            lookback: series.lookback(),
+            chunks: series.sealed.iter().filter(in_range).cloned().collect(),
+        };
+        taken.extend(shard.iter_in(slots).map(take).filter(|t| !t.chunks.is_empty()));
+    });
     taken.sort_by(|a, b| a.labels.cmp(&b.labels));
     let range = Range { start, length: span };
     let number = state.next_block();
@@ -447,8 +437,13 @@ fn forget_moved(store: &Store, state: &mut Maintenance) {
 }
 
 fn drop_idle_series(store: &Store, before: WalPosition) {
-    for number in 0..SHARDS {
-        let gone = store.head.lock(number).drop_empty(before.0);
+    let mut idle: [Vec<u32>; SHARDS] = Default::default();
+    store.head.in_stretches(|number, shard, slots| {
+        idle[number].extend(shard.idle(before.0, slots));
+    });
+    for (number, slots) in idle.iter().enumerate().filter(|(_, slots)| !slots.is_empty()) {
+        // At once, for it walks through lists of the index.
+        let gone = store.head.lock(number).drop_idle(before.0, slots);
         store.head.cardinality.release(gone.iter());
     }
 }

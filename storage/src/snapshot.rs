@@ -150,7 +150,7 @@ impl Snapshot for StoreSnapshot {
         if matchers.is_empty() && !self.hides_any(range) {
             for shard in 0..SHARDS {
                 let locked = self.head.lock(shard);
-                values.extend(locked.postings.values(name).map(|(v, _)| v.to_owned()));
+                values.extend(locked.postings.values(name).map(str::to_owned));
             }
             for block in self.blocks(range) {
                 values.extend(block.label_values(name)?);
@@ -213,7 +213,8 @@ impl StoreSeries {
     fn captured_in(&self, range: TimeRange) -> Vec<Captured> {
         let take = |(shard, slot, id): &(usize, u32, SeriesId)| {
             let locked = self.head.lock(*shard);
-            locked.get(*slot).filter(|s| s.id == *id).map(|s| s.capture_in(range))
+            let series = locked.get(*slot).filter(|s| s.id == *id)?;
+            Some(series.capture_in(range, locked.blocks()))
         };
         self.in_head.iter().filter_map(take).collect()
     }

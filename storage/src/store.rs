@@ -24,7 +24,7 @@ use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Identity;
 use crate::head::{
-    Admitting, Aliases, Hash, Head, Limits, SHARDS, Shard, Spelling, Target, Window,
+    Admitting, Aliases, Hash, Head, Limits, Pending, SHARDS, Shard, Spelling, Target, Window,
 };
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, IDENTITY, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
@@ -795,6 +795,7 @@ impl Store {
             },
             duplicates,
             batch: self.head.new_batch(),
+            pending: Pending::default(),
             room,
             rows: ShardBatch { shard: shard as u16, ..ShardBatch::default() },
             new_newest: Vec::new(),

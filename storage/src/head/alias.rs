@@ -13,12 +13,13 @@ use hashbrown::HashTable;
 
 use super::SHARDS;
 use crate::model::SeriesId;
+use crate::paged::Paged;
 
 /// Most aliases kept; past that all are forgotten, and come back from what is in use.
 const MAX_ALIASES: usize = 1 << 22;
 /// Aliases lie one after the other in pages of so many, in the order they were first seen, which is the
 /// order they are asked for in.
-const PAGE: usize = 1 << 10;
+const PAGE: usize = 1 << 8;
 
 /// No alias.
 const NONE: u32 = u32::MAX;
@@ -47,7 +48,7 @@ pub(crate) struct Aliases {
 #[derive(Default)]
 struct Known {
     table: HashTable<u32>,
-    pages: Vec<Vec<Alias>>,
+    aliases: Paged<Alias, PAGE>,
 }
 
 struct Alias {
@@ -153,7 +154,7 @@ impl Alias {
 impl Known {
     #[inline]
     fn get(&self, at: u32) -> Option<&Alias> {
-        self.pages.get(at as usize / PAGE)?.get(at as usize % PAGE)
+        self.aliases.get(at as usize)
     }
 
     fn find(&self, hash: Hash) -> Option<u32> {
@@ -165,8 +166,7 @@ impl Known {
         let Spelling { hash, target } = *spelling;
         let (id, place) = (target.id, Alias::place_of(target));
         if let Some(at) = self.find(hash) {
-            let alias = self.pages.get_mut(at as usize / PAGE);
-            if let Some(alias) = alias.and_then(|page| page.get_mut(at as usize % PAGE)) {
+            if let Some(alias) = self.aliases.get_mut(at as usize) {
                 (alias.id, alias.place) = (id, place);
             }
             return;
@@ -175,17 +175,9 @@ impl Known {
             *self = Known::default();
         }
         let at = self.table.len() as u32;
-        let alias = Alias { hash, id, place, next: AtomicU32::new(NONE) };
-        match self.pages.last_mut().filter(|page| page.len() < PAGE) {
-            Some(page) => page.push(alias),
-            None => {
-                let mut page = Vec::with_capacity(PAGE);
-                page.push(alias);
-                self.pages.push(page);
-            }
-        }
-        let pages = &self.pages;
-        let low = |at: &u32| pages[*at as usize / PAGE][*at as usize % PAGE].hash.low;
+        self.aliases.push(Alias { hash, id, place, next: AtomicU32::new(NONE) });
+        let aliases = &self.aliases;
+        let low = |at: &u32| aliases.get(*at as usize).map_or(0, |alias| alias.hash.low);
         self.table.insert_unique(hash.low, at, low);
     }
 }

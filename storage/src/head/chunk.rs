@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use super::open::Open;
+use super::blocks::Blocks;
+use super::open::Ring;
 use crate::chunk::{
     ChunkStats, Effort, decode_timestamps, decode_values, encode_timestamps_quick,
     encode_values_with,
@@ -110,6 +111,7 @@ pub(crate) struct Sealer {
     /// Memory that is used again.
     samples: SampleBuf,
     times: Vec<Timestamp>,
+    bytes: Vec<u8>,
 }
 
 impl Sealer {
@@ -124,9 +126,9 @@ impl Sealer {
     }
 
     /// Encodes open samples, not none.
-    pub(super) fn seal_open(&mut self, open: &Open) -> HeadChunk {
+    pub(super) fn seal_ring(&mut self, ring: &Ring, blocks: &Blocks) -> HeadChunk {
         let mut samples = std::mem::take(&mut self.samples);
-        open.decode(&mut samples);
+        ring.decode(blocks, &mut self.bytes, &mut samples);
         let chunk = self.seal(&samples);
         samples.clear();
         self.samples = samples;

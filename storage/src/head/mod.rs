@@ -6,6 +6,7 @@
 
 mod admit;
 mod alias;
+mod blocks;
 mod cardinality;
 mod chunk;
 mod open;
@@ -19,10 +20,11 @@ pub(crate) use alias::{Aliases, Hash, Spelling, Target};
 pub(crate) use chunk::{HeadChunk, Sealer};
 pub(crate) use open::Open;
 pub(crate) use series::{Captured, MemSeries};
-pub(crate) use shard::{Admitting, Order, Shard};
+pub(crate) use shard::{Admitting, Order, Pending, Shard};
 
 use cardinality::Cardinality;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +32,9 @@ use crate::model::{Labels, SeriesId, Timestamp};
 
 /// How many shards there are. Part of the on-disk contract: records and checkpoints name shards.
 pub const SHARDS: usize = 16;
+
+/// Slots of a shard that are visited before an append may go on.
+pub(crate) const SLOTS_AT_A_TIME: u32 = 512;
 
 /// All shards, and what they share.
 pub(crate) struct Head {
@@ -62,6 +67,22 @@ impl Head {
     /// A shard, locked.
     pub(crate) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Visits all slots, of each shard some at a time under its lock.
+    pub(crate) fn in_stretches(&self, mut visit: impl FnMut(usize, &mut Shard, Range<u32>)) {
+        let mut slots = 0..SLOTS_AT_A_TIME;
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            // An append goes through the shards from the first to the last: whoever goes the other way meets
+            // it once, whoever goes its way may be before it in each.
+            for number in (0..SHARDS).rev() {
+                let mut shard = self.lock(number);
+                more |= slots.end < shard.slots();
+                visit(number, &mut shard, slots.clone());
+            }
+            slots = slots.end..slots.end.saturating_add(SLOTS_AT_A_TIME);
+        }
     }
 
     /// A number no series had.

@@ -9,10 +9,12 @@ mod delete;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
+use super::blocks::Blocks;
 use super::chunk::{HeadChunk, Sealer};
-use super::open::Open;
+use super::open::{Open, Ring};
 use crate::model::{Labels, Sample, SampleBuf, SeriesId, TimeRange, Timestamp, Value};
 
 /// A late sample waits in the side buffer until so many have come.
@@ -27,46 +29,71 @@ const EVENTS_RING: usize = 2;
 pub(crate) struct MemSeries {
     pub(crate) id: SeriesId,
     pub(crate) labels: Labels,
-    lookback: Lookback,
     /// The newest samples.
-    ring: Open,
-    /// Samples from here on are in a later block span than the ring's; a hint, which may be too low.
-    ring_until: Timestamp,
+    ring: Ring,
     /// Encoded runs, in the order they were sealed.
-    pub(crate) sealed: Vec<Arc<HeadChunk>>,
-    /// Samples older than the ring, by time; few series ever have one.
-    side: Option<Box<Side>>,
+    pub(crate) sealed: Sealed,
+    rare: Option<Box<Rare>>,
     /// Newest timestamp ever taken, `i64::MIN` before the first.
     pub(crate) newest: Timestamp,
     /// Every millisecond from here to the newest admitted sample is taken; a hint for bursts of
     /// pushes, not kept over a restart.
     pub(crate) full_from: Timestamp,
-    /// What the batch under admission has for it.
-    pub(crate) batch: InBatch,
+    /// The batch that last admitted samples for it, in the low bits of its number.
+    pub(crate) batch: u32,
     /// Log position of its last sample; a series that is idle for long leaves the head.
     pub(crate) touched: u64,
 }
 
-/// Late samples, by time.
+/// What few series ever have.
 #[derive(Debug, Default)]
-struct Side {
-    samples: Vec<Sample>,
+struct Rare {
+    /// Samples older than the ring, by time.
+    side: Vec<Sample>,
+    /// How far back instant selectors look; none = the engine's default.
+    lookback: Option<Timestamp>,
 }
 
-/// How far back instant selectors look; the lowest number stands for the engine's default.
-#[derive(Clone, Copy, Debug)]
-struct Lookback(Timestamp);
+/// Encoded runs; a pointer where there are none.
+#[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "where there are none it is to be 8 bytes and not 24")]
+pub(crate) struct Sealed(Option<Box<Vec<Arc<HeadChunk>>>>);
 
-impl Lookback {
-    const DEFAULT: Lookback = Lookback(Timestamp::MIN);
+impl Deref for Sealed {
+    type Target = [Arc<HeadChunk>];
+
+    fn deref(&self) -> &[Arc<HeadChunk>] {
+        self.0.as_ref().map_or(&[], |chunks| chunks)
+    }
 }
 
-/// The batch that last admitted samples for a series, and the newest of those.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct InBatch {
-    pub(crate) number: u64,
-    pub(crate) newest: Timestamp,
+impl Sealed {
+    fn of(chunks: Vec<Arc<HeadChunk>>) -> Sealed {
+        Sealed((!chunks.is_empty()).then(|| Box::new(chunks)))
+    }
+
+    fn push(&mut self, chunk: HeadChunk) {
+        let chunks = self.0.get_or_insert_default();
+        if chunks.len() == chunks.capacity() {
+            // Not to the double: a series has a few.
+            chunks.reserve_exact(1 + chunks.len() / 4);
+        }
+        chunks.push(Arc::new(chunk));
+    }
+
+    /// Lets go those that are not to be kept.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Arc<HeadChunk>) -> bool) {
+        if let Some(chunks) = &mut self.0 {
+            chunks.retain(keep);
+            if chunks.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
 }
+
+/// Of many series most are this and nothing else.
+const _: () = assert!(size_of::<MemSeries>() <= 128);
 
 /// How a series is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +102,14 @@ pub(crate) struct Shape {
     pub(crate) ring: usize,
     /// Length of a block's time range.
     pub(crate) span: Timestamp,
+}
+
+/// What the series of a shard share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) shape: Shape,
+    pub(crate) sealer: Sealer,
+    pub(crate) blocks: Blocks,
 }
 
 /// What a reader takes away: shared chunks and a copy of the few open samples.
@@ -90,43 +125,35 @@ impl MemSeries {
         MemSeries {
             id,
             labels,
-            lookback: lookback.map_or(Lookback::DEFAULT, Lookback),
-            ring: Open::default(),
-            ring_until: Timestamp::MIN,
-            sealed: Vec::new(),
-            side: None,
+            ring: Ring::default(),
+            sealed: Sealed::default(),
+            rare: lookback.map(|ms| Box::new(Rare { lookback: Some(ms), ..Rare::default() })),
             newest: Timestamp::MIN,
             full_from: Timestamp::MAX,
-            batch: InBatch::default(),
+            batch: 0,
             touched: 0,
         }
     }
 
     /// Puts a float in; the fast path of everything. The form is a hint.
-    pub(crate) fn push_float(
-        &mut self,
-        (t, v): (Timestamp, f64),
-        form: u8,
-        shape: Shape,
-        sealer: &mut Sealer,
-    ) {
+    pub(crate) fn push_float(&mut self, (t, v): (Timestamp, f64), form: u8, shared: &mut Shared) {
         if t > self.newest {
-            self.make_room(t, shape, sealer);
-            self.ring.push_float(t, v, form);
+            self.make_room(t, shared);
+            self.ring.push_float(t, v, form, &mut shared.blocks);
             self.newest = t;
         } else {
-            self.put_late(Sample { t, start: 0, value: Value::Float(v) }, shape, sealer);
+            self.put_late(Sample { t, start: 0, value: Value::Float(v) }, shared);
         }
     }
 
     /// Puts any sample in.
-    pub(crate) fn push(&mut self, sample: Sample, shape: Shape, sealer: &mut Sealer) {
+    pub(crate) fn push(&mut self, sample: Sample, shared: &mut Shared) {
         if sample.t > self.newest {
-            self.make_room(sample.t, shape, sealer);
+            self.make_room(sample.t, shared);
             self.newest = sample.t;
-            self.ring.push(sample);
+            self.ring.push(sample, &mut shared.blocks);
         } else {
-            self.put_late(sample, shape, sealer);
+            self.put_late(sample, shared);
         }
     }
 
@@ -135,16 +162,17 @@ impl MemSeries {
         &self,
         t: Timestamp,
         opened: Option<&OnceCell<SampleBuf>>,
+        blocks: &Blocks,
     ) -> Option<Value> {
         if t > self.newest {
             return None;
         }
         let in_ring = match opened {
             Some(opened) if self.ring.first().is_some_and(|first| first <= t) => {
-                let open = opened.get_or_init(|| self.ring.samples());
+                let open = opened.get_or_init(|| self.ring.samples(blocks));
                 open.t.binary_search(&t).ok().and_then(|at| open.get(at)).map(|s| s.value)
             }
-            _ => self.ring.value_at(t),
+            _ => self.ring.value_at(t, blocks),
         };
         if in_ring.is_some() {
             return in_ring;
@@ -175,14 +203,14 @@ impl MemSeries {
     }
 
     /// For a reader.
-    pub(crate) fn capture(&self) -> Captured {
+    pub(crate) fn capture(&self, blocks: &Blocks) -> Captured {
         let mut side = SampleBuf::default();
         self.side().iter().cloned().for_each(|s| side.push(s));
-        Captured { sealed: self.sealed.clone(), side, ring: Arc::new(self.ring.clone()) }
+        Captured { sealed: self.sealed.to_vec(), side, ring: Arc::new(self.ring.open(blocks)) }
     }
 
     /// For a reader who looks at a range only: whatever has a sample in it.
-    pub(crate) fn capture_in(&self, range: TimeRange) -> Captured {
+    pub(crate) fn capture_in(&self, range: TimeRange, blocks: &Blocks) -> Captured {
         let inside = |c: &&Arc<HeadChunk>| c.min_t <= range.end() && range.start() <= c.max_t;
         let mut side = SampleBuf::default();
         let late = self.side().iter().filter(|s| range.contains(s.t));
@@ -192,7 +220,7 @@ impl MemSeries {
         Captured {
             sealed: self.sealed.iter().filter(inside).cloned().collect(),
             side,
-            ring: if open { Arc::new(self.ring.clone()) } else { Arc::default() },
+            ring: if open { Arc::new(self.ring.open(blocks)) } else { Arc::default() },
         }
     }
 
@@ -206,12 +234,12 @@ impl MemSeries {
     }
 
     /// Seals every open sample below `before`, so that a cut can take whole chunks.
-    pub(crate) fn seal_before(&mut self, before: Timestamp, shape: Shape, sealer: &mut Sealer) {
+    pub(crate) fn seal_before(&mut self, before: Timestamp, shared: &mut Shared) {
         if self.side().iter().any(|s| s.t < before) {
-            self.seal_side(shape, sealer);
+            self.seal_side(shared);
         }
         if self.ring.first().is_some_and(|t| t < before) {
-            self.seal_ring(sealer);
+            self.seal_ring(shared);
         }
     }
 
@@ -246,92 +274,102 @@ impl MemSeries {
         side: &SampleBuf,
         ring: &SampleBuf,
         newest: Timestamp,
+        blocks: &mut Blocks,
     ) {
-        self.sealed = sealed;
+        self.sealed = Sealed::of(sealed);
         if !side.is_empty() {
-            self.side = Some(Box::new(Side { samples: side.iter().collect() }));
+            self.rare.get_or_insert_default().side = side.iter().collect();
         }
-        self.ring = ring.iter().collect();
+        self.ring.fill(ring.iter(), blocks);
         self.newest = newest;
     }
 
     /// How far back instant selectors look for it; `None` = the engine's default.
     pub(crate) fn lookback(&self) -> Option<Timestamp> {
-        Some(self.lookback.0).filter(|ms| *ms != Lookback::DEFAULT.0)
+        self.rare.as_ref()?.lookback
+    }
+
+    /// Gives back what it has of the shard's memory, before it is dropped.
+    pub(crate) fn leave(&mut self, blocks: &mut Blocks) {
+        self.ring.clear(blocks);
     }
 
     fn side(&self) -> &[Sample] {
-        self.side.as_ref().map_or(&[], |side| &side.samples)
+        self.rare.as_ref().map_or(&[], |rare| &rare.side)
     }
 
     /// Sees to it that a newer sample may follow in the ring.
     #[inline]
-    fn make_room(&mut self, t: Timestamp, shape: Shape, sealer: &mut Sealer) {
-        if self.ring.len() >= self.ring_samples(shape) || t >= self.ring_until {
-            self.end_ring(t, shape, sealer);
+    fn make_room(&mut self, t: Timestamp, shared: &mut Shared) {
+        if self.ring.len() >= self.ring_samples(shared.shape) || !self.ring.reaches(t) {
+            self.end_ring(t, shared);
         }
     }
 
     /// Samples in its ring when it is sealed.
     #[inline]
     fn ring_samples(&self, shape: Shape) -> usize {
-        if self.lookback.0 == Lookback::DEFAULT.0 { shape.ring } else { EVENTS_RING * shape.ring }
+        if self.lookback().is_none() { shape.ring } else { EVENTS_RING * shape.ring }
     }
 
-    fn end_ring(&mut self, t: Timestamp, shape: Shape, sealer: &mut Sealer) {
-        let until = |t: Timestamp| (t.div_euclid(shape.span) + 1).saturating_mul(shape.span);
+    fn end_ring(&mut self, t: Timestamp, shared: &mut Shared) {
+        let span = shared.shape.span;
+        let end = |t: Timestamp| (t.div_euclid(span) + 1).saturating_mul(span);
         if let Some(first) = self.ring.first() {
-            self.ring_until = until(first);
-            if self.ring.len() < self.ring_samples(shape) && t < self.ring_until {
+            self.ring.begin(first, end(first));
+            if self.ring.len() < self.ring_samples(shared.shape) && t < end(first) {
                 return;
             }
-            self.seal_ring(sealer);
+            self.seal_ring(shared);
         }
-        self.ring_until = until(t);
+        self.ring.begin(t, end(t));
     }
 
-    fn put_late(&mut self, sample: Sample, shape: Shape, sealer: &mut Sealer) {
+    fn put_late(&mut self, sample: Sample, shared: &mut Shared) {
         if self.ring.first().is_some_and(|first| sample.t >= first) {
-            if self.ring.len() < self.ring_samples(shape) {
-                self.put_in_ring(sample);
+            if self.ring.len() < self.ring_samples(shared.shape) {
+                self.put_in_ring(sample, &mut shared.blocks);
                 return;
             }
             // Late samples alone must not make it longer than a chunk may be.
-            self.seal_ring(sealer);
+            self.seal_ring(shared);
         }
-        let side = &mut self.side.get_or_insert_default().samples;
+        let side = &mut self.rare.get_or_insert_default().side;
         match side.binary_search_by_key(&sample.t, |s| s.t) {
             Ok(i) => side[i] = sample,
             Err(i) => side.insert(i, sample),
         }
         if side.len() >= SIDE_CAPACITY {
-            self.seal_side(shape, sealer);
+            self.seal_side(shared);
         }
     }
 
     /// The ring is short, so it is simply built anew. It may end before `sample`, where a deletion took its end.
-    fn put_in_ring(&mut self, sample: Sample) {
-        let open = self.ring.samples();
+    fn put_in_ring(&mut self, sample: Sample, blocks: &mut Blocks) {
+        let open = self.ring.samples(blocks);
         let at = open.t.partition_point(|t| *t < sample.t);
         let after = at + usize::from(open.t.get(at) == Some(&sample.t));
         let later = open.iter().skip(after);
-        self.ring = open.iter().take(at).chain([sample]).chain(later).collect();
+        self.ring.fill(open.iter().take(at).chain([sample]).chain(later), blocks);
     }
 
-    fn seal_ring(&mut self, sealer: &mut Sealer) {
-        let chunk = sealer.seal_open(&self.ring);
-        self.sealed.push(Arc::new(chunk));
-        self.ring.clear();
+    fn seal_ring(&mut self, shared: &mut Shared) {
+        let chunk = shared.sealer.seal_ring(&self.ring, &shared.blocks);
+        self.sealed.push(chunk);
+        self.ring.clear(&mut shared.blocks);
     }
 
-    fn seal_side(&mut self, shape: Shape, sealer: &mut Sealer) {
-        let Some(side) = self.side.take() else { return };
-        for run in
-            side.samples.chunk_by(|a, b| a.t.div_euclid(shape.span) == b.t.div_euclid(shape.span))
-        {
+    fn seal_side(&mut self, shared: &mut Shared) {
+        let side = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.side));
+        let span = shared.shape.span;
+        let side = side.unwrap_or_default();
+        for run in side.chunk_by(|a, b| a.t.div_euclid(span) == b.t.div_euclid(span)) {
             let mut samples = SampleBuf::default();
             run.iter().cloned().for_each(|s| samples.push(s));
-            self.sealed.push(Arc::new(sealer.seal(&samples)));
+            self.sealed.push(shared.sealer.seal(&samples));
+        }
+        if self.rare.as_ref().is_some_and(|rare| rare.lookback.is_none()) {
+            self.rare = None;
         }
     }
 }
@@ -343,15 +381,21 @@ mod tests {
 
     #[test]
     fn late_samples_make_no_ring_longer_than_it_may_be() {
-        let (shape, mut sealer) = (Shape { ring: 8, span: 100_000 }, Sealer::default());
+        let shape = Shape { ring: 8, span: 100_000 };
+        let (sealer, blocks) = (Sealer::default(), Blocks::default());
+        let mut shared = Shared { shape, sealer, blocks };
         let labels = Labels::from_pairs([("a", "b")]).unwrap();
         let mut series = MemSeries::new(SeriesId(1), labels, None);
         let times = [1000, 90_000].into_iter().chain((0..3000).map(|i| 1000 + i * 7919 % 80_000));
         for t in times.clone() {
-            series.push_float((t, t as f64), NO_FORM, shape, &mut sealer);
+            series.push_float((t, t as f64), NO_FORM, &mut shared);
             assert!(series.ring.len() <= shape.ring);
         }
-        let held = |t| series.value_at(t, None).is_some_and(|v| v.same(&Value::Float(t as f64)));
+        let held = |t| {
+            series
+                .value_at(t, None, &shared.blocks)
+                .is_some_and(|v| v.same(&Value::Float(t as f64)))
+        };
         assert!(times.into_iter().all(held));
     }
 }

@@ -8,8 +8,9 @@ use hashbrown::HashTable;
 
 use super::admit::{Admission, Limits, Window, admit, shifted};
 use super::alias::Target;
+use super::blocks::Blocks;
 use super::chunk::{Columns, Sealer};
-use super::series::{InBatch, MemSeries, Shape};
+use super::series::{MemSeries, Shape, Shared};
 use super::slots::Slots;
 use crate::append::{Duplicates, Rejection};
 use crate::block::Deletion;
@@ -22,7 +23,6 @@ use crate::wal::{FloatRow, Logged, NewSeries, OtherRow, ShardBatch};
 #[derive(Debug)]
 pub(crate) struct Shard {
     number: u16,
-    shape: Shape,
     /// By slot; none where a series has left the head, until a new one takes the slot: who comes
     /// back to a slot compares the series number.
     series: Slots,
@@ -31,9 +31,9 @@ pub(crate) struct Shard {
     /// Slots by labels.
     by_labels: HashTable<u32>,
     /// Slots by series number.
-    by_id: hashbrown::HashMap<SeriesId, u32>,
+    by_id: HashTable<u32>,
     pub(crate) postings: Postings,
-    sealer: Sealer,
+    pub(crate) shared: Shared,
     /// Every record below has been applied.
     pub(crate) applied: WalPosition,
     pub(crate) samples: u64,
@@ -46,6 +46,7 @@ pub(crate) struct Admitting<'a> {
     pub(crate) duplicates: Duplicates,
     /// Number of this batch.
     pub(crate) batch: u64,
+    pub(crate) pending: Pending,
     /// Whether one more series fits, asked once a new series.
     pub(crate) room: &'a dyn Fn(&Labels) -> Result<SeriesId, Rejection>,
     /// What has been admitted so far.
@@ -54,17 +55,66 @@ pub(crate) struct Admitting<'a> {
     pub(crate) new_newest: Vec<Timestamp>,
 }
 
+/// The newest time that a batch has so far for each series it has rows of. A series' samples mostly stand
+/// together, so that of the last one is at hand and the others are looked for when one of them comes again.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    last: Option<(u32, Timestamp)>,
+    others: Option<hashbrown::HashMap<u32, Timestamp>>,
+}
+
+impl Pending {
+    #[inline]
+    fn note(&mut self, slot: u32, newest: Timestamp) {
+        self.last = Some((slot, newest));
+        if let Some(others) = &mut self.others {
+            others.insert(slot, newest);
+        }
+    }
+}
+
+impl Admitting<'_> {
+    /// The newest time that the batch has for a series that is there.
+    #[inline]
+    fn pending_newest(&mut self, slot: u32, series: &MemSeries) -> Option<Timestamp> {
+        match self.pending.last {
+            Some((last, newest)) if last == slot => Some(newest),
+            // Only a hint: numbers of batches come round.
+            _ if series.batch == self.batch as u32 => self.look_back(slot),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn look_back(&mut self, slot: u32) -> Option<Timestamp> {
+        let rows = &self.rows;
+        let others = self.pending.others.get_or_insert_with(|| {
+            let floats = rows.floats.iter().map(|row| (row.slot, row.t));
+            // As many as the batch has rows for this shard, so that the table does not grow.
+            let mut newest = hashbrown::HashMap::with_capacity(rows.floats.capacity());
+            for (slot, t) in floats.chain(rows.others.iter().map(|row| (row.slot, row.sample.t))) {
+                newest.entry(slot).and_modify(|n: &mut Timestamp| *n = t.max(*n)).or_insert(t);
+            }
+            newest
+        });
+        others.get(&slot).copied()
+    }
+}
+
 impl Shard {
     pub(crate) fn new(number: u16, ring: usize, span: Timestamp, columns: Arc<Columns>) -> Shard {
         Shard {
             number,
-            shape: Shape { ring, span },
             series: Slots::default(),
             free: Vec::new(),
             by_labels: HashTable::new(),
-            by_id: hashbrown::HashMap::new(),
+            by_id: HashTable::new(),
             postings: Postings::default(),
-            sealer: Sealer::new(columns),
+            shared: Shared {
+                shape: Shape { ring, span },
+                sealer: Sealer::new(columns),
+                blocks: Blocks::default(),
+            },
             applied: WalPosition(0),
             samples: 0,
         }
@@ -108,20 +158,20 @@ impl Shard {
         admitting.window.check(sample.t)?;
         let existing = self.series.get(target.slot);
         let in_batch = match existing {
-            Some(series) => (series.batch.number == admitting.batch).then_some(series.batch.newest),
+            Some(series) => admitting.pending_newest(target.slot, series),
             None => admitting.new_newest.get(self.new_of_slot(target.slot)).copied(),
         };
         let newest =
             existing.map_or(Timestamp::MIN, |s| s.newest).max(in_batch.unwrap_or(Timestamp::MIN));
         if sample.t > newest {
-            return Ok(self.take(target, sample, sample.t, admitting));
+            return Ok(self.take(target, sample, sample.t, in_batch, admitting));
         }
         if admitting.duplicates == Duplicates::NextFree
             && existing.is_some_and(|s| s.full_from <= sample.t)
         {
             // A burst of pushes: everything up to the newest is taken, so the next free is after it.
             return match shifted(sample.t, newest) {
-                Some(t) => Ok(self.take(target, sample, t, admitting)),
+                Some(t) => Ok(self.take(target, sample, t, in_batch, admitting)),
                 None => Err(Rejection::Duplicate),
             };
         }
@@ -130,30 +180,30 @@ impl Shard {
         // To find a free millisecond may take many looks.
         let opened = OnceCell::new();
         let many = (admitting.duplicates == Duplicates::NextFree).then_some(&opened);
-        let stored = |t| existing.and_then(|s| s.value_at(t, many));
+        let stored = |t| existing.and_then(|s| s.value_at(t, many, &self.shared.blocks));
         let at = |t| taken(t).or_else(|| stored(t));
         match admit(sample, admitting.duplicates, &at) {
-            Admission::Take(t) => Ok(self.take(target, sample, t, admitting)),
+            Admission::Take(t) => Ok(self.take(target, sample, t, in_batch, admitting)),
             Admission::Known => Ok(None),
             Admission::Refuse(reason) => Err(reason),
         }
     }
 
+    /// Takes a sample; `in_batch` is the newest that this batch had for the series before.
     fn take(
         &mut self,
         target: Target,
         sample: &Sample,
         t: Timestamp,
+        in_batch: Option<Timestamp>,
         admitting: &mut Admitting<'_>,
     ) -> Option<Timestamp> {
         let Target { slot, id, .. } = target;
         let new = self.new_of_slot(slot);
         if let Some(series) = self.series.get_mut(slot) {
-            let before = series.batch;
-            let same = before.number == admitting.batch;
-            let newest = if same { before.newest.max(t) } else { t };
-            series.extend_full(t, if same { before.newest } else { Timestamp::MIN });
-            series.batch = InBatch { number: admitting.batch, newest };
+            series.extend_full(t, in_batch.unwrap_or(Timestamp::MIN));
+            series.batch = admitting.batch as u32;
+            admitting.pending.note(slot, in_batch.map_or(t, |before| before.max(t)));
         } else if let Some(newest) = admitting.new_newest.get_mut(new) {
             *newest = t.max(*newest);
         }
@@ -179,16 +229,15 @@ impl Shard {
         for new in &batch.new_series {
             self.insert(MemSeries::new(new.id, new.labels.clone(), new.lookback));
         }
-        let shape = self.shape;
         for row in &batch.floats {
             if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
-                series.push_float((row.t, row.v), row.form, shape, &mut self.sealer);
+                series.push_float((row.t, row.v), row.form, &mut self.shared);
                 series.touched = position.0;
             }
         }
         for row in &batch.others {
             if let Some(series) = series_mut(&mut self.series, row.slot, row.id) {
-                series.push(row.sample.clone(), shape, &mut self.sealer);
+                series.push(row.sample.clone(), &mut self.shared);
                 series.touched = position.0;
             }
         }
@@ -224,7 +273,7 @@ impl Shard {
         }
         for slot in slots {
             if let Some(series) = self.series.get_mut(slot) {
-                series.delete(what.range, &mut self.sealer);
+                series.delete(what.range, &mut self.shared);
             }
         }
         Vec::new()
@@ -242,7 +291,7 @@ impl Shard {
         let number = |(i, s): (usize, &NewSeries)| (s.id, self.slot_of_new(i));
         let new: hashbrown::HashMap<SeriesId, u32> =
             batch.new_series.iter().enumerate().map(number).collect();
-        let slot = |id: SeriesId| self.by_id.get(&id).or_else(|| new.get(&id)).copied();
+        let slot = |id: SeriesId| self.slot_of(id).or_else(|| new.get(&id).copied());
         let lost = u32::MAX;
         let mut after = None;
         for row in &mut batch.floats {
@@ -265,13 +314,13 @@ impl Shard {
     /// Enters a series; its slot.
     pub(crate) fn insert(&mut self, series: MemSeries) -> u32 {
         let slot = self.slot_of_new(0);
-        let hash = series.labels.stable_hash();
+        let (hash, id_hash) = (series.labels.stable_hash(), hash_of_id(series.id));
         self.postings.add(slot, &series.labels);
-        self.by_id.insert(series.id, slot);
         self.free.pop();
         self.series.put(slot, series);
         let series = &self.series;
         self.by_labels.insert_unique(hash, slot, |s| hash_at(series, *s));
+        self.by_id.insert_unique(id_hash, slot, |s| series.get(*s).map_or(0, |s| hash_of_id(s.id)));
         slot
     }
 
@@ -285,12 +334,17 @@ impl Shard {
 
     /// Whether a series is here.
     pub(crate) fn has(&self, id: SeriesId) -> bool {
-        self.by_id.contains_key(&id)
+        self.slot_of(id).is_some()
     }
 
     /// All series with their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &MemSeries)> {
         self.series.iter()
+    }
+
+    /// Where the open samples of its series are.
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.shared.blocks
     }
 
     /// A series by slot.
@@ -310,26 +364,32 @@ impl Shard {
 
     /// Seals the open samples below `before` of the series in these slots.
     pub(crate) fn seal_before(&mut self, before: Timestamp, slots: Range<u32>) {
-        let (shape, sealer) = (self.shape, &mut self.sealer);
-        self.series.each_in(slots, |series| series.seal_before(before, shape, sealer));
+        let shared = &mut self.shared;
+        self.series.each_in(slots, |series| series.seal_before(before, shared));
     }
 
-    /// Lets series go that hold nothing; says which.
-    pub(crate) fn drop_empty(&mut self, idle_since: u64) -> Vec<Labels> {
-        let gone: Vec<u32> = self
-            .iter()
-            .filter(|(_, s)| s.is_empty() && s.touched < idle_since)
-            .map(|(slot, _)| slot)
-            .collect();
+    /// Which of these slots have a series that holds nothing and had no sample since.
+    pub(crate) fn idle(&self, since: u64, slots: Range<u32>) -> impl Iterator<Item = u32> {
+        let idle = move |(_, s): &(u32, &MemSeries)| s.is_empty() && s.touched < since;
+        self.iter_in(slots).filter(idle).map(|(slot, _)| slot)
+    }
+
+    /// Lets the series of these slots go that are idle still; says which.
+    pub(crate) fn drop_idle(&mut self, since: u64, slots: &[u32]) -> Vec<Labels> {
+        let still = |slot: &&u32| self.idle(since, **slot..**slot + 1).next().is_some();
+        let gone: Vec<u32> = slots.iter().filter(still).copied().collect();
         self.remove(&gone)
     }
 
     fn remove(&mut self, slots: &[u32]) -> Vec<Labels> {
         let mut gone = Vec::new();
         for slot in slots {
-            let Some(series) = self.series.take(*slot) else { continue };
+            let Some(mut series) = self.series.take(*slot) else { continue };
+            series.leave(&mut self.shared.blocks);
             self.free.push(*slot);
-            self.by_id.remove(&series.id);
+            if let Ok(entry) = self.by_id.find_entry(hash_of_id(series.id), |s| s == slot) {
+                entry.remove();
+            }
             let hash = series.labels.stable_hash();
             if let Ok(entry) = self.by_labels.find_entry(hash, |s| s == slot) {
                 entry.remove();
@@ -346,6 +406,11 @@ impl Shard {
             let in_block = |c: &Arc<_>| chunks.iter().any(|b| Arc::ptr_eq(b, c));
             series.sealed.retain(|c| !in_block(c));
         }
+    }
+
+    fn slot_of(&self, id: SeriesId) -> Option<u32> {
+        let same = |slot: &u32| self.get(*slot).is_some_and(|s| s.id == id);
+        self.by_id.find(hash_of_id(id), same).copied()
     }
 
     fn find(&self, labels: &Labels) -> Option<(u32, &MemSeries)> {
@@ -391,6 +456,12 @@ impl Order {
 /// The series at a slot, if it is the one the row means.
 fn series_mut(series: &mut Slots, slot: u32, id: SeriesId) -> Option<&mut MemSeries> {
     series.get_mut(slot).filter(|s| s.id == id)
+}
+
+/// Numbers are given one after the other, by nobody outside.
+fn hash_of_id(id: SeriesId) -> u64 {
+    let mixed = id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ mixed >> 32
 }
 
 fn hash_at(series: &Slots, slot: u32) -> u64 {

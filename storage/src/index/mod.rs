@@ -3,9 +3,13 @@
 //! [`Postings`] hold them in memory for a shard of the head; a block has them on the disk. Both are
 //! [`Lists`], which is all that [`select`] knows.
 
+mod list;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
+
+use list::List;
 
 use crate::model::{Labels, Matcher};
 
@@ -20,7 +24,7 @@ pub(crate) trait Lists {
     /// All series, ascending.
     fn all(&self) -> Vec<u32>;
 
-    /// The series that have this value, ascending; a list in memory is lent, not copied.
+    /// The series that have this value, ascending.
     fn one(&self, name: &str, value: &str) -> Result<Cow<'_, [u32]>, Self::Error>;
 
     /// Shows every value of a label with its series.
@@ -95,16 +99,18 @@ fn narrow<L: Lists>(lists: &L, selected: &mut Vec<u32>, matcher: &Matcher) -> Re
 /// Sorted series numbers by label name and value.
 #[derive(Debug, Default)]
 pub struct Postings {
-    names: BTreeMap<Box<str>, BTreeMap<Box<str>, Vec<u32>>>,
-    all: Vec<u32>,
+    names: BTreeMap<Box<str>, BTreeMap<Box<str>, List>>,
+    all: Bits,
+    count: usize,
 }
 
 impl Postings {
     /// Enters a series.
     pub fn add(&mut self, number: u32, labels: &Labels) {
-        insert(&mut self.all, number);
+        self.count += usize::from(!self.all.has(number));
+        self.all.set(number);
         for label in labels.iter() {
-            insert(self.list(label.name, label.value), number);
+            self.list(label.name, label.value).insert(number);
         }
     }
 
@@ -113,11 +119,14 @@ impl Postings {
         let numbers: HashSet<u32> = gone.iter().map(|(number, _)| *number).collect();
         let pairs = gone.iter().flat_map(|(_, labels)| labels.iter());
         let pairs: BTreeSet<(&str, &str)> = pairs.map(|l| (l.name, l.value)).collect();
-        self.all.retain(|number| !numbers.contains(number));
+        for number in &numbers {
+            self.count -= usize::from(self.all.has(*number));
+            self.all.clear(*number);
+        }
         for (name, value) in pairs {
             let Some(values) = self.names.get_mut(name) else { continue };
             if let Some(list) = values.get_mut(value) {
-                list.retain(|number| !numbers.contains(number));
+                list.retain(|number| !numbers.contains(&number));
                 if list.is_empty() {
                     values.remove(value);
                 }
@@ -141,28 +150,28 @@ impl Postings {
         self.names.keys().map(|n| &**n)
     }
 
-    /// Values of a name, ascending, each with its series.
-    pub fn values(&self, name: &str) -> impl Iterator<Item = (&str, &[u32])> {
-        self.names.get(name).into_iter().flatten().map(|(v, l)| (&**v, l.as_slice()))
+    /// Values of a name, ascending.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.names.get(name).into_iter().flatten().map(|(value, _)| &**value)
     }
 
     /// How many series there are.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.count
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.count == 0
     }
 
-    fn list(&mut self, name: &str, value: &str) -> &mut Vec<u32> {
+    fn list(&mut self, name: &str, value: &str) -> &mut List {
         if !self.names.contains_key(name) {
             self.names.insert(name.into(), BTreeMap::new());
         }
         let values = self.names.get_mut(name).expect("the name was just made sure of");
         if !values.contains_key(value) {
-            values.insert(value.into(), Vec::new());
+            values.insert(value.into(), List::default());
         }
         values.get_mut(value).expect("the value was just made sure of")
     }
@@ -172,31 +181,22 @@ impl Lists for Postings {
     type Error = Infallible;
 
     fn all(&self) -> Vec<u32> {
-        self.all.clone()
+        self.all.iter().collect()
     }
 
     fn one(&self, name: &str, value: &str) -> Result<Cow<'_, [u32]>, Infallible> {
         let list = self.names.get(name).and_then(|values| values.get(value));
-        Ok(Cow::Borrowed(list.map_or(&[], Vec::as_slice)))
+        Ok(list.map(|list| list.iter().collect()).unwrap_or_default())
     }
 
     fn each(&self, name: &str, visit: &mut Visit<'_>) -> Result<(), Infallible> {
+        let mut numbers = Vec::new();
         for (value, list) in self.names.get(name).into_iter().flatten() {
-            visit(value, list);
+            numbers.clear();
+            numbers.extend(list.iter());
+            visit(value, &numbers);
         }
         Ok(())
-    }
-}
-
-/// Numbers mostly come ascending, so this is a push.
-fn insert(list: &mut Vec<u32>, number: u32) {
-    match list.last() {
-        Some(last) if *last >= number => {
-            if let Err(at) = list.binary_search(&number) {
-                list.insert(at, number);
-            }
-        }
-        _ => list.push(number),
     }
 }
 
@@ -216,6 +216,7 @@ fn intersect(a: &[u32], b: &[u32]) -> Vec<u32> {
 }
 
 /// A set of series numbers, a bit each.
+#[derive(Debug, Default)]
 struct Bits(Vec<u64>);
 
 impl Bits {
@@ -232,6 +233,24 @@ impl Bits {
             self.0.resize(word + 1, 0);
         }
         self.0[word] |= 1 << (number % 64);
+    }
+
+    fn clear(&mut self, number: u32) {
+        if let Some(word) = self.0.get_mut(number as usize / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
+    /// The numbers, ascending.
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.0).flat_map(|(at, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros())?;
+                left &= left - 1;
+                Some(64 * at + bit)
+            })
+        })
     }
 
     fn has(&self, number: u32) -> bool {

@@ -12,12 +12,16 @@ use super::record::FloatRow;
 use crate::head::SHARDS;
 use crate::model::SeriesId;
 use crate::mutants::{Mutant, planted};
+use crate::paged::Paged;
 use crate::wire::FormatError;
 
 /// A chain ends after so many bytes,
 const CHAIN_BYTES: usize = 32 << 10;
 /// or after so many for each series in it, whichever is more.
 const CHAIN_BYTES_A_SERIES: usize = 64;
+
+/// Slots of a page: 6 KB.
+const PAGE: usize = 256;
 
 /// The writer's chains, one a shard.
 #[derive(Debug, Default)]
@@ -32,7 +36,7 @@ pub(crate) struct Chain {
     series: usize,
     /// Whose row a record begins with.
     first: u64,
-    by_slot: Vec<Last>,
+    by_slot: Paged<Last, PAGE>,
 }
 
 /// The row a series had last; 0 for the number of no series.
@@ -81,7 +85,7 @@ impl Chain {
         }
         (self.records, self.bytes, self.series) = (0, 0, 0);
         self.first = 0;
-        self.by_slot.clear();
+        self.by_slot.iter_mut().for_each(|last| *last = Last::default());
     }
 
     /// Whose row is expected after the row of this slot; at the start of a record, after none.
@@ -104,10 +108,10 @@ impl Chain {
             }
         }
         let slot = row.slot as usize;
-        if slot >= self.by_slot.len() {
-            self.by_slot.resize(slot + 1, Last::default());
+        while slot >= self.by_slot.len() {
+            self.by_slot.push(Last::default());
         }
-        let last = &mut self.by_slot[slot];
+        let Some(last) = self.by_slot.get_mut(slot) else { return };
         if last.id != row.id.0 {
             self.series += 1;
             *last = Last { id: row.id.0, ..Last::default() };

@@ -2,24 +2,25 @@
 
 use std::sync::Arc;
 
-use super::MemSeries;
-use crate::head::chunk::{HeadChunk, Sealer};
+use super::{MemSeries, Sealed, Shared};
+use crate::head::chunk::HeadChunk;
 use crate::model::{SampleBuf, TimeRange};
 
 impl MemSeries {
     /// Deletes the samples in a range. Chunks are shared with readers, so they are replaced.
-    pub(crate) fn delete(&mut self, range: TimeRange, sealer: &mut Sealer) {
-        if let Some(side) = &mut self.side {
-            side.samples.retain(|s| !range.contains(s.t));
+    pub(crate) fn delete(&mut self, range: TimeRange, shared: &mut Shared) {
+        if let Some(rare) = &mut self.rare {
+            rare.side.retain(|s| !range.contains(s.t));
         }
         let held = self.ring.bounds().and_then(|(first, last)| TimeRange::new(first, last));
         if held.is_some_and(|held| held.overlaps(range)) {
-            self.ring = without(&self.ring.samples(), range).iter().collect();
+            let rest = without(&self.ring.samples(&shared.blocks), range);
+            self.ring.fill(rest.iter(), &mut shared.blocks);
         }
         let touched = |c: &HeadChunk| c.min_t <= range.end() && range.start() <= c.max_t;
-        let kept = std::mem::take(&mut self.sealed).into_iter().filter_map(|chunk| {
-            if !touched(&chunk) {
-                return Some(chunk);
+        let kept = self.sealed.iter().filter_map(|chunk| {
+            if !touched(chunk) {
+                return Some(Arc::clone(chunk));
             }
             if range.start() <= chunk.min_t && chunk.max_t <= range.end() {
                 return None;
@@ -28,9 +29,9 @@ impl MemSeries {
             // A chunk of this process's own memory decodes, or memory itself is broken.
             chunk.decode(&mut samples).ok()?;
             let rest = without(&samples, range);
-            (!rest.is_empty()).then(|| Arc::new(sealer.seal(&rest)))
+            (!rest.is_empty()).then(|| Arc::new(shared.sealer.seal(&rest)))
         });
-        self.sealed = kept.collect();
+        self.sealed = Sealed::of(kept.collect());
     }
 }
 
