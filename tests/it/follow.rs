@@ -239,7 +239,8 @@ impl Server {
             let log = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
             let child = Command::new(&self.program)
                 .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-                .args(["--databases", "16", "--dir"])
+                // A full sync waits for no further replicas.
+                .args(["--databases", "16", "--repl-diskless-sync-delay", "0", "--dir"])
                 .arg(self.dir.path())
                 .args(&self.arguments)
                 .stdout(log)
