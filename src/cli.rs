@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Place, Settings};
 use crate::mcp::stdio;
-use crate::{ask, export, import, inspect, keys, node, tools};
+use crate::{ask, export, import, inspect, keys, mirrors, node, tools};
 
 const ABOUT: &str = "\
 Ringwell: the time-series database for fleets of AI agents, training runs and GPUs.
@@ -23,6 +23,7 @@ Examples:
   ringwell query 'training_loss{project=\"proj-1\"}'
   ringwell query 'rate(process_cpu_seconds_total[1m])' --start -1h --step 1m
   ringwell keymap explain metrics:training:proj-1:loss
+  ringwell import dump.rdb                       take over the keys of a Redis, from its file
   ringwell forget 'metrics:training:old-run:*'   say what that would delete
   ringwell check --config ringwell.toml          say what is wrong with a configuration
 
@@ -59,8 +60,10 @@ enum Command {
     Forget(keys::Forget),
     /// Write samples of a running node, or of a stopped one's directory, in a format others read
     Export(export::command::Export),
-    /// Read samples from a file into a running node
+    /// Read samples or keys from a file, or keys from a Redis, into a running node
     Import(import::Import),
+    /// Compare what a mirror has copied to another server
+    Mirror(mirrors::Mirror),
     /// Offer a running node's MCP tools on stdin and stdout
     Mcp(stdio::Mcp),
     /// Print the version
@@ -86,7 +89,7 @@ struct Serve {
     /// Keep samples this long, such as 30d or 1y; 0 keeps them for ever [default: 90d]
     #[arg(long, value_name = "TIME")]
     retention: Option<String>,
-    /// Follow this Redis, to move in: redis://[[user]:password@]host[:port]; clients may only read
+    /// Follow this Redis, to move in: redis[s]://[[user]:password@]host[:port]; clients may only read
     #[arg(long, value_name = "URL")]
     replica_of: Option<String>,
     /// Run a simulated fleet of agents against this node; its names begin with demo-
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Forget(what) => keys::forget(&what),
         Command::Export(what) => export::command::run(&what),
         Command::Import(what) => import::run(&what),
+        Command::Mirror(what) => mirrors::run(&what),
         Command::Mcp(what) => stdio::run(&what),
         Command::Version => {
             println!("ringwell {}", env!("CARGO_PKG_VERSION"));

@@ -17,6 +17,9 @@ pub trait Inside: Send + Sync {
     /// is gone.
     fn follow(&self, db: u8, args: &[&[u8]]) -> Called;
 
+    /// Runs a transaction of such a Redis: nobody sees a part of it, and a crash keeps all of it or nothing.
+    fn follow_all(&self, commands: &[(u8, Vec<&[u8]>)]) -> Vec<Called>;
+
     /// Resolves when what is written up to here may be acknowledged; an error says why it may not.
     fn acknowledged(&self, position: WalPosition) -> BoxFuture<'static, Result<(), String>>;
 

@@ -30,7 +30,7 @@ use crate::ingest::events::{Events, Waiting};
 use crate::ingest::keymap::{self, Keymap, Rules, keep};
 use crate::ingest::recent::RecentKeys;
 use crate::mcp::Tools;
-use crate::mirror::redis::Mirror;
+use crate::mirror::redis::{self, Mirror};
 use crate::opening::Opening;
 use crate::replication::{Following, Primary, Upstream};
 use crate::resp::Face;
@@ -344,12 +344,11 @@ fn follow(primary: &Arc<Primary>, config: &Config, handles: &Handles, shutdown: 
         let stop = shutdown.clone();
         tokio::spawn(following.run(async move { stop.raised().await }));
     }
-    for options in &config.mirrors {
-        let mirror = Arc::new(Mirror::new(options.clone(), Arc::clone(&handles.store)));
-        let told = Arc::clone(&mirror);
+    for mirror in &handles.mirrors {
+        let told = Arc::clone(mirror);
         handles.registry.register(move |out| told.gather(out));
         let stop = shutdown.clone();
-        tokio::spawn(mirror.run(async move { stop.raised().await }));
+        tokio::spawn(Arc::clone(mirror).run(async move { stop.raised().await }));
     }
 }
 
@@ -464,7 +463,10 @@ fn handles(front: &Front, store: &Arc<Store>, shutdown: &Shutdown) -> Handles {
         start_timestamps: config.features.start_timestamps,
         ..EngineOptions::default()
     };
+    let mirror = |options: &redis::Options| Mirror::new(options.clone(), Arc::clone(store));
+    let mirrors = config.mirrors.iter().map(|options| Arc::new(mirror(options))).collect();
     Handles {
+        mirrors,
         ingest: Arc::new(Ingest::new(Arc::clone(store), config.samples_sync, limits)),
         engine: Arc::new(Engine::new(engine)),
         pool: Arc::new(Pool::new(limits.query_concurrency, limits.query_queue)),

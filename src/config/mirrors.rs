@@ -7,11 +7,26 @@ use toml::de::{DeTable, DeValue};
 use super::ConfigError;
 use super::raw::{Place, as_text, line_of, nearest};
 use super::units::duration;
-use crate::ingest::events::Source;
 use crate::mirror::redis::{Keys, Options};
+use crate::remote::{Files, Source};
 
-const KEYS: [&str; 9] =
-    ["name", "url", "password_file", "db", "from_db", "prefix", "only", "not", "grace"];
+const KEYS: [&str; 13] = [
+    "name",
+    "url",
+    "password_file",
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "db",
+    "from_db",
+    "prefix",
+    "only",
+    "not",
+    "grace",
+    "verify",
+];
+/// Keys that the standing comparison takes a second, where nothing else is said.
+const VERIFY: u32 = 20;
 
 /// Reads one mirror; `number` counts from 1.
 pub(super) fn read(
@@ -23,13 +38,14 @@ pub(super) fn read(
 ) -> Result<Options, ConfigError> {
     let mut options = Options {
         name: String::new(),
-        target: Source { address: String::new(), auth: Vec::new() },
-        password_file: None,
+        target: Source::default(),
         db: 0,
         from_db: 0,
         keys: Keys::default(),
         grace: std::time::Duration::from_secs(24 * 3600),
+        verify: VERIFY,
     };
+    let mut files = Files::default();
     let at = |offset: usize| Place::Line(path.to_owned(), line_of(text, offset));
     for (name, value) in table {
         let key = name.get_ref().as_ref();
@@ -41,12 +57,14 @@ pub(super) fn read(
                 suggestion: nearest(key, KEYS.iter().map(|key| (*key).to_owned())),
             });
         }
-        set(&mut options, key, value.get_ref()).map_err(|reason| ConfigError::Value {
-            key: full,
-            // A url may hold a password.
-            text: "<redacted>".to_owned(),
-            place: at(name.span().start),
-            reason,
+        set(&mut options, &mut files, key, value.get_ref()).map_err(|reason| {
+            ConfigError::Value {
+                key: full,
+                // A url may hold a password.
+                text: "<redacted>".to_owned(),
+                place: at(name.span().start),
+                reason,
+            }
         })?;
     }
     for (key, missing) in
@@ -61,10 +79,26 @@ pub(super) fn read(
             });
         }
     }
+    for name in ["password_file", "ca_file", "cert_file", "key_file"] {
+        if let (Some(to), Some(from)) = (options.target.files.named(name), files.named(name)) {
+            *to = from.take().or(to.take());
+        }
+    }
+    options.target = options.target.checked().map_err(|reason| ConfigError::Value {
+        key: format!("mirror.redis[{number}].url"),
+        text: "<redacted>".to_owned(),
+        place: at(start),
+        reason,
+    })?;
     Ok(options)
 }
 
-fn set(options: &mut Options, key: &str, value: &DeValue<'_>) -> Result<(), String> {
+fn set(
+    options: &mut Options,
+    files: &mut Files,
+    key: &str,
+    value: &DeValue<'_>,
+) -> Result<(), String> {
     if let DeValue::Array(values) = value {
         let texts: Option<Vec<String>> =
             values.iter().map(|value| as_text(value.get_ref())).collect();
@@ -89,11 +123,18 @@ fn set(options: &mut Options, key: &str, value: &DeValue<'_>) -> Result<(), Stri
             }
             options.name = text;
         }
-        "url" if text.starts_with("rediss://") => {
-            return Err("TLS is not here yet; use a tunnel and redis://".to_owned());
+        "url" => {
+            options.target = Source::read(&text)?;
+            options.db = options.target.db.unwrap_or(options.db);
         }
-        "url" => options.target = Source::read(&text)?,
-        "password_file" => options.password_file = Some(text.into()),
+        "verify" => {
+            options.verify = text.parse().map_err(|_| "keys a second, a number".to_owned())?;
+        }
+        name if name.ends_with("_file") => {
+            if let Some(file) = files.named(name) {
+                *file = Some(text.into());
+            }
+        }
         "db" => {
             options.db = text.parse().map_err(|_| "a database is a number up to 255".to_owned())?;
         }

@@ -28,6 +28,7 @@ use ringwell_storage::compaction::Rule;
 
 use crate::ingest::events::{self, Derive};
 use crate::ingest::keymap;
+use crate::remote::Source;
 use crate::{mirror, replication};
 
 use units::{address, bytes, duration, list, rules, switch};
@@ -64,7 +65,7 @@ pub struct Config {
     /// When keys are synced.
     pub keys_sync: Sync,
     /// A Redis that this node follows.
-    pub replica_of: Option<events::Source>,
+    pub replica_of: Option<Source>,
     /// Bytes of log kept for replicas.
     pub replication_backlog: u64,
     /// How replicas are dealt with.
@@ -158,7 +159,7 @@ impl Config {
             keys_sync: read(settings, "wal.keys_sync", sync)?,
             replica_of: read(settings, "replica_of", |text| {
                 let url = Some(text.trim()).filter(|text| !text.is_empty());
-                url.map(events::Source::read).transpose()
+                url.map(Source::read).transpose()
             })?,
             replication_backlog: read(settings, "replication.backlog", bytes)?,
             replication: replication::Options {
@@ -256,7 +257,7 @@ fn events(settings: &Settings) -> Result<events::Options, ConfigError> {
             .map(|every| (!every.is_zero()).then_some(every))?,
         project: read(settings, "events.dashboard_project", |text| Ok(text.trim().to_owned()))?,
         outside: read(settings, "events.redis", |text| {
-            some(text).map(|url| events::Source::read(&url)).transpose()
+            some(text).map(|url| Source::read(&url)).transpose()
         })?,
     })
 }

@@ -11,12 +11,14 @@ mod explain;
 mod export;
 mod federate;
 mod gate;
+mod import_keys;
 mod journal;
 mod json;
 mod keys;
 mod labels;
 mod live;
 mod metadata;
+mod mirrors;
 mod panel;
 mod params;
 mod query;
@@ -75,6 +77,8 @@ pub struct Handles {
     pub keymap: Arc<Keymap>,
     /// Keys, as a client has them.
     pub inside: Arc<dyn Inside>,
+    /// What copies keys to other servers.
+    pub mirrors: Vec<Arc<crate::mirror::redis::Mirror>>,
     /// Keys that became series since the start.
     pub recent: Arc<RecentKeys>,
     /// Stops the demo fleet, where one runs.
@@ -169,6 +173,7 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .route("/api/v1/read", post(remote_read::remote_read))
         .route("/api/v1/import/prometheus", import)
         .route("/api/v1/import", import_jsonl)
+        .route("/api/v1/import/rdb", post(import_keys::rdb))
         .route("/api/v1/export", get(export::export).post(export::export))
         .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
         .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
@@ -182,6 +187,8 @@ pub fn routes(handles: &Arc<Handles>, mcp: MethodRouter<Arc<Handles>>) -> Router
         .route("/api/v1/keys/recent", get(keys::recent))
         .route("/api/v1/keys/explain", get(keys::explain).post(keys::explain))
         .route("/api/v1/keys/forget", post(keys::forget))
+        .route("/api/v1/mirrors", get(mirrors::mirrors))
+        .route("/api/v1/mirrors/verify", post(mirrors::verify))
         .route("/api/v1/live", get(live::connect))
         .route("/federate", get(federate::federate))
         .route("/mcp", mcp)

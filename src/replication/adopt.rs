@@ -3,9 +3,11 @@
 //! What was pushed to a list since is found by where the lists overlap, and pushed; so an element that became a
 //! sample once does not become one again.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use ringwell_storage::keyspace::{Entry, List, RdbKey, Reply, Value, for_restore, spell_double};
+use ringwell_storage::model::WalPosition;
 use ringwell_storage::store::Store;
 
 use crate::inside::Inside;
@@ -14,23 +16,35 @@ use crate::inside::Inside;
 const CHUNK: usize = 1000;
 
 /// Takes keys over, one by one.
-pub(super) struct Adopting<'a> {
+pub(crate) struct Adopting<'a> {
     inside: &'a dyn Inside,
     store: &'a Store,
     there: HashSet<(u8, Vec<u8>)>,
+    /// Where the log ends for what was changed.
+    position: Cell<Option<WalPosition>>,
 }
 
 impl<'a> Adopting<'a> {
-    pub(super) fn new(inside: &'a dyn Inside, store: &'a Store) -> Adopting<'a> {
-        Adopting { inside, store, there: HashSet::new() }
+    pub(crate) fn new(inside: &'a dyn Inside, store: &'a Store) -> Adopting<'a> {
+        Adopting { inside, store, there: HashSet::new(), position: Cell::new(None) }
     }
 
-    /// Takes a key over.
-    pub(super) fn take(&mut self, key: RdbKey) -> Result<(), String> {
-        let db = u8::try_from(key.db).ok();
-        let db = db.filter(|db| *db < ringwell_storage::keyspace::DATABASES);
-        let db = db.ok_or("the source has more than 16 databases")?;
-        let on = On { inside: self.inside, db, key: &key.key };
+    /// Whether the node has a key.
+    pub(crate) fn has(&self, key: &RdbKey) -> Result<bool, String> {
+        let db = database(key)?;
+        Ok(self.store.with_keyspace(|keyspace| keyspace.entry(db, &key.key).is_some()))
+    }
+
+    /// Where the log ends for what was changed; `None` if nothing was.
+    pub(crate) fn position(&self) -> Option<WalPosition> {
+        self.position.get()
+    }
+
+    /// Takes a key over; whether it was another one before.
+    pub(crate) fn take(&self, key: &RdbKey) -> Result<bool, String> {
+        let before = self.position.get();
+        let db = database(key)?;
+        let on = On { adopting: self, db, key: &key.key };
         let known = self.store.with_keyspace(|keyspace| keyspace.entry(db, &key.key).cloned());
         on.become_value(known.as_ref(), &key.value)?;
         match (key.expires, known.and_then(|entry| entry.expires)) {
@@ -40,8 +54,14 @@ impl<'a> Adopting<'a> {
             (None, Some(_)) => on.call(&[b"PERSIST", &key.key])?,
             _ => {}
         }
-        self.there.insert((db, key.key));
-        Ok(())
+        Ok(self.position.get() != before)
+    }
+
+    /// Remembers a key that [`Adopting::finish`] is to leave.
+    pub(super) fn stays(&mut self, key: RdbKey) {
+        if let Ok(db) = database(&key) {
+            self.there.insert((db, key.key));
+        }
     }
 
     /// Deletes what was not taken over; gives how many keys there are.
@@ -52,23 +72,33 @@ impl<'a> Adopting<'a> {
                 names.filter(|name| !self.there.contains(&(db, name.clone()))).collect()
             });
             for key in &names {
-                On { inside: self.inside, db, key }.call(&[b"DEL", key])?;
+                On { adopting: &self, db, key }.call(&[b"DEL", key])?;
             }
         }
         Ok(self.there.len() as u64)
     }
 }
 
+fn database(key: &RdbKey) -> Result<u8, String> {
+    let db = u8::try_from(key.db).ok();
+    let db = db.filter(|db| *db < ringwell_storage::keyspace::DATABASES);
+    db.ok_or_else(|| format!("database {} is not here: there are 16", key.db))
+}
+
 /// A key that is worked on.
 struct On<'a> {
-    inside: &'a dyn Inside,
+    adopting: &'a Adopting<'a>,
     db: u8,
     key: &'a [u8],
 }
 
 impl On<'_> {
     fn call(&self, args: &[&[u8]]) -> Result<(), String> {
-        match self.inside.follow(self.db, args).reply {
+        let called = self.adopting.inside.follow(self.db, args);
+        if called.position.is_some() {
+            self.adopting.position.set(called.position);
+        }
+        match called.reply {
             Reply::Error(error) => {
                 let key = String::from_utf8_lossy(self.key);
                 Err(format!("key {key:?} of database {}: {error}", self.db))

@@ -6,10 +6,12 @@
 //! [`Following`] is the other way round: this node follows a Redis, to move in.
 
 mod adopt;
+mod call;
 mod command;
 mod handshake;
 mod link;
 mod source;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,10 +29,12 @@ use tokio::sync::Notify;
 use crate::metrics::{Families, Kind};
 use crate::opening::Opening;
 
+pub(crate) use adopt::Adopting;
 pub(crate) use command::{MAX_STRING, next_command};
 pub use handshake::{Handshake, Wanted};
 pub use link::Conversation;
-pub use source::{Following, Upstream};
+pub use source::Following;
+pub use upstream::Upstream;
 
 /// How replicas are dealt with.
 #[derive(Clone, Debug)]

@@ -8,42 +8,29 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ringwell_storage::keyspace::{RdbReader, Reply};
 use ringwell_storage::store::Store;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt as _;
 
 use super::adopt::Adopting;
+use super::call::{Link, PATIENCE};
 use super::command::{MAX_STRING, next_command};
-use crate::ingest::events::Source;
+use super::upstream::Upstream;
 use crate::inside::Inside;
-use crate::metrics::{Families, Kind};
 
-/// A source that is silent for so long is called again.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// After a break of so long all is asked for again: a key may have expired here meanwhile that was changed there.
 const FORGETS: Duration = Duration::from_secs(10);
 /// Between two calls. After full syncs that fail it doubles up to the second: each costs the source a snapshot.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often the source hears how far this is.
 const REPORT: Duration = Duration::from_secs(1);
-const READ: usize = 64 << 10;
-/// Longest line of an answer.
-const MAX_LINE: usize = 64 << 10;
 /// Bytes of a command that are held until all of it is there.
 const MAX_COMMAND: usize = 2 * MAX_STRING;
 
-type Result<T> = std::result::Result<T, String>;
-
-/// A Redis that this node follows, as INFO and ROLE tell of it.
-#[derive(Debug)]
-pub struct Upstream {
-    source: Source,
-    state: State,
-}
+pub(super) type Result<T> = std::result::Result<T, String>;
 
 /// Follows a Redis.
 pub struct Following {
@@ -55,29 +42,22 @@ pub struct Following {
     file: PathBuf,
 }
 
-/// What is told of it.
-#[derive(Debug, Default)]
-struct State {
-    up: AtomicBool,
-    /// Whether a full sync is under way.
-    syncing: AtomicBool,
-    /// When it last sent something, and when the link broke, in milliseconds since 1970.
-    heard: AtomicI64,
-    down: AtomicI64,
-    full: AtomicU64,
-    partial: AtomicU64,
-    offset: AtomicU64,
-    commands: AtomicU64,
-    refused: AtomicU64,
-    keys: AtomicU64,
-}
-
 /// Where this is in the source's stream.
 struct Place {
     name: String,
     offset: u64,
     db: u8,
     heard: Instant,
+    /// Whether a transaction could be run in part only: nothing but a full sync makes that good.
+    lost: bool,
+}
+
+/// A transaction of the source whose end has not come. Until then this node is where it begins.
+struct Open {
+    commands: Vec<(u8, Vec<Vec<u8>>)>,
+    bytes: usize,
+    /// The database that is selected in it.
+    db: u8,
 }
 
 impl Following {
@@ -118,26 +98,26 @@ impl Following {
 
     async fn session(&self, place: &mut Option<Place>) -> Result<()> {
         let (source, state) = (&self.upstream.source, &self.upstream.state);
-        let connecting = TcpStream::connect(&source.address);
-        let stream = tokio::time::timeout(PATIENCE, connecting).await.map_err(text)?;
-        let mut link = Link { stream: stream.map_err(text)?, input: Vec::new() };
-        link.stream.set_nodelay(true).map_err(text)?;
-        if !source.auth.is_empty() {
-            let words: Vec<&str> =
-                std::iter::once("AUTH").chain(source.auth.iter().map(String::as_str)).collect();
+        let stream = source.connect(PATIENCE).await.map_err(text)?;
+        let mut link = Link { stream, input: Vec::new() };
+        let auth = source.login().await.map_err(text)?;
+        if !auth.is_empty() {
+            let words: Vec<&[u8]> =
+                [&b"AUTH"[..]].into_iter().chain(auth.iter().map(Vec::as_slice)).collect();
             link.expect_ok(&words).await?;
         }
-        link.expect_ok(&["REPLCONF", "listening-port", &self.port.to_string()]).await?;
-        link.expect_ok(&["REPLCONF", "capa", "eof", "capa", "psync2"]).await?;
-        if place.as_ref().is_some_and(|place| place.heard.elapsed() > FORGETS) {
+        let port = self.port.to_string();
+        link.expect_ok(&[b"REPLCONF", b"listening-port", port.as_bytes()]).await?;
+        link.expect_ok(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]).await?;
+        if place.as_ref().is_some_and(|place| place.lost || place.heard.elapsed() > FORGETS) {
             *place = None;
         }
         let answer = match &*place {
             Some(place) => {
                 let first = (place.offset + 1).to_string();
-                link.ask(&["PSYNC", &place.name, &first]).await?
+                link.ask(&[b"PSYNC", place.name.as_bytes(), first.as_bytes()]).await?
             }
-            None => link.ask(&["PSYNC", "?", "-1"]).await?,
+            None => link.ask(&[b"PSYNC", b"?", b"-1"]).await?,
         };
         let mut words = answer.split(' ');
         match (words.next(), place.as_mut()) {
@@ -158,7 +138,7 @@ impl Following {
                 state.syncing.store(true, Ordering::Relaxed);
                 self.take_all(&mut link).await?;
                 state.syncing.store(false, Ordering::Relaxed);
-                *place = Some(Place { name, offset, db: 0, heard: Instant::now() });
+                *place = Some(Place { name, offset, db: 0, heard: Instant::now(), lost: false });
                 state.full.fetch_add(1, Ordering::Relaxed);
             }
             _ => return Err(format!("the source says {answer:?}")),
@@ -180,7 +160,8 @@ impl Following {
                 RdbReader::new(BufReader::with_capacity(1 << 20, file)).map_err(text)?;
             let mut adopting = Adopting::new(&*inside, &store);
             while let Some(key) = reader.next_key().map_err(text)? {
-                adopting.take(key)?;
+                adopting.take(&key)?;
+                adopting.stays(key);
             }
             adopting.finish()
         });
@@ -188,7 +169,11 @@ impl Following {
         let alive = async {
             loop {
                 tokio::time::sleep(REPORT).await;
-                if link.stream.write_all(b"\n").await.is_err() {
+                let said = async {
+                    link.stream.write_all(b"\n").await?;
+                    link.stream.flush().await
+                };
+                if said.await.is_err() {
                     return std::future::pending::<()>().await;
                 }
             }
@@ -207,15 +192,15 @@ impl Following {
     async fn follow(&self, link: &mut Link, place: &mut Place) -> Result<()> {
         link.report(place.offset).await?;
         let mut report = tokio::time::interval(REPORT);
+        let mut open = None;
         loop {
             let mut done = 0;
             loop {
                 let rest = link.input.get(done..).unwrap_or_default();
                 let Some((args, length)) = next_command(rest, MAX_STRING)? else { break };
-                let asks = self.run_one(&args, place)?;
                 // One that this node cannot take now is not behind it: it is asked for again.
+                let asks = self.take(&args, length, place, &mut open)?;
                 done += length;
-                place.offset += length as u64;
                 if asks {
                     link.input.drain(..std::mem::take(&mut done));
                     link.report(place.offset).await?;
@@ -242,16 +227,79 @@ impl Following {
         }
     }
 
+    /// Takes a command, which is so long; whether the source wants to hear how far this is.
+    fn take(
+        &self,
+        args: &[&[u8]],
+        length: usize,
+        place: &mut Place,
+        open: &mut Option<Open>,
+    ) -> Result<bool> {
+        let name = args.first().copied().unwrap_or_default();
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        let Some(within) = open else {
+            if is(b"multi") {
+                *open = Some(Open { commands: Vec::new(), bytes: length, db: place.db });
+                return Ok(false);
+            }
+            let asks = self.run_one(args, place)?;
+            place.offset += length as u64;
+            return Ok(asks);
+        };
+        within.bytes += length;
+        if within.bytes > MAX_COMMAND {
+            return Err("a transaction of the source is too long".to_owned());
+        }
+        if is(b"select") {
+            within.db = database(args)?;
+        } else if is(b"exec") {
+            self.run_whole(within, place)?;
+            place.offset += within.bytes as u64;
+            place.db = within.db;
+            *open = None;
+        } else {
+            within.commands.push((within.db, args.iter().map(|arg| arg.to_vec()).collect()));
+        }
+        Ok(false)
+    }
+
+    /// Runs a transaction of the source as one.
+    fn run_whole(&self, open: &Open, place: &mut Place) -> Result<()> {
+        let told = |args: &[Vec<u8>]| {
+            let name = args.first().map(Vec::as_slice).unwrap_or_default();
+            name.eq_ignore_ascii_case(b"publish") || name.eq_ignore_ascii_case(b"spublish")
+        };
+        let (messages, commands): (Vec<_>, Vec<_>) =
+            open.commands.iter().partition(|(_, args)| told(args));
+        let commands: Vec<(u8, Vec<&[u8]>)> = commands
+            .into_iter()
+            .map(|(db, args)| (*db, args.iter().map(Vec::as_slice).collect()))
+            .collect();
+        if !commands.is_empty() {
+            self.store.admits().map_err(text)?;
+            let called = self.inside.follow_all(&commands);
+            let changed = called.iter().any(|called| called.position.is_some());
+            for (called, (_, args)) in called.into_iter().zip(&commands) {
+                let name = args.first().copied().unwrap_or_default();
+                self.look(name, called.reply).inspect_err(|_| place.lost |= changed)?;
+            }
+        }
+        for (_, args) in messages {
+            if let [_, channel, message] = args.as_slice() {
+                self.inside.publish(channel, message);
+            }
+        }
+        Ok(())
+    }
+
     /// Runs a command; whether the source wants to hear how far this is.
     fn run_one(&self, args: &[&[u8]], place: &mut Place) -> Result<bool> {
         let name = args.first().copied().unwrap_or_default().to_ascii_lowercase();
         match (name.as_slice(), args) {
-            (b"ping" | b"multi" | b"exec", _) => return Ok(false),
+            (b"ping" | b"exec", _) => return Ok(false),
             (b"replconf", [_, what, ..]) => return Ok(what.eq_ignore_ascii_case(b"getack")),
-            (b"select", [_, number]) => {
-                let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
-                let known = number.filter(|db| *db < ringwell_storage::keyspace::DATABASES);
-                place.db = known.ok_or("the source has more than 16 databases")?;
+            (b"select", _) => {
+                place.db = database(args)?;
                 return Ok(false);
             }
             (b"publish" | b"spublish", [_, channel, message]) => {
@@ -260,110 +308,35 @@ impl Following {
             }
             _ => {}
         }
-        let called = self.inside.follow(place.db, args);
+        self.look(&name, self.inside.follow(place.db, args).reply)?;
+        Ok(false)
+    }
+
+    /// Counts a command, and tells of one that is refused; an error if it is to be asked for again.
+    fn look(&self, name: &[u8], reply: Reply) -> Result<()> {
         let state = &self.upstream.state;
         state.commands.fetch_add(1, Ordering::Relaxed);
-        if let Reply::Error(error) = called.reply {
-            if error.starts_with("MISCONF") {
-                return Err(error);
-            }
-            if state.refused.fetch_add(1, Ordering::Relaxed) == 0 {
-                let command = String::from_utf8_lossy(&name).into_owned();
-                tracing::error!(
-                    command,
-                    error,
-                    "a command of the source is refused here; its key is not equal"
-                );
-            }
+        let Reply::Error(error) = reply else { return Ok(()) };
+        if error.starts_with("MISCONF") {
+            return Err(error);
         }
-        Ok(false)
+        if state.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            let command = String::from_utf8_lossy(name).into_owned();
+            tracing::error!(
+                command,
+                error,
+                "a command of the source is refused here; its key is not equal"
+            );
+        }
+        Ok(())
     }
 }
 
-impl Upstream {
-    /// One that is not followed yet.
-    pub fn new(source: Source) -> Upstream {
-        let state = State::default();
-        state.down.store(crate::clock::now_ms(), Ordering::Relaxed);
-        Upstream { source, state }
-    }
-
-    /// The link broke; whether that was in a full sync.
-    fn broke(&self) -> bool {
-        if self.state.up.swap(false, Ordering::Relaxed) {
-            self.state.down.store(crate::clock::now_ms(), Ordering::Relaxed);
-        }
-        self.state.syncing.swap(false, Ordering::Relaxed)
-    }
-
-    /// Host and port, the state of the link and the offset, as ROLE gives them.
-    pub fn role(&self) -> (&str, u16, &'static str, u64) {
-        let (host, port) =
-            self.source.address.rsplit_once(':').unwrap_or((&self.source.address, ""));
-        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let link = match () {
-            () if is(&self.state.up) => "connected",
-            () if is(&self.state.syncing) => "sync",
-            () => "connect",
-        };
-        (host, port.parse().unwrap_or(0), link, self.state.offset.load(Ordering::Relaxed))
-    }
-
-    /// What INFO says of it.
-    pub(super) fn info(&self, now: i64) -> Vec<String> {
-        let (host, port, link, offset) = self.role();
-        let seconds = |since: &AtomicI64| (now - since.load(Ordering::Relaxed)).max(0) / 1000;
-        let up = link == "connected";
-        let mut lines = vec![
-            "role:slave".to_owned(),
-            format!("master_host:{host}"),
-            format!("master_port:{port}"),
-            format!("master_link_status:{}", if up { "up" } else { "down" }),
-            format!(
-                "master_last_io_seconds_ago:{}",
-                if up { seconds(&self.state.heard) } else { -1 }
-            ),
-            format!("master_sync_in_progress:{}", u8::from(link == "sync")),
-            format!("slave_read_repl_offset:{offset}"),
-            format!("slave_repl_offset:{offset}"),
-        ];
-        if !up {
-            let down = seconds(&self.state.down);
-            lines.push(format!("master_link_down_since_seconds:{down}"));
-        }
-        let fixed = ["slave_priority:100", "slave_read_only:1", "replica_announced:1"];
-        lines.extend(fixed.map(str::to_owned));
-        lines
-    }
-
-    /// Adds what is told of it.
-    pub fn gather(&self, out: &mut Families) {
-        let state = &self.state;
-        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
-        let up = f64::from(u8::from(state.up.load(Ordering::Relaxed)));
-        out.gauge(
-            "ringwell_source_up",
-            "1 while the Redis that this node follows is followed.",
-            up,
-        );
-        out.gauge(
-            "ringwell_source_offset",
-            "The offset in its stream up to which all is here.",
-            value(&state.offset),
-        );
-        out.gauge("ringwell_source_keys", "Keys of its last full sync.", value(&state.keys));
-        let help = "How following began: full, or partial where it was.";
-        let family = out.family("ringwell_source_syncs_total", Kind::Counter, help);
-        family.sample(&[("kind", "full")], value(&state.full));
-        family.sample(&[("kind", "partial")], value(&state.partial));
-        out.counter(
-            "ringwell_source_commands_total",
-            "Commands of its stream.",
-            value(&state.commands),
-        );
-        let help = "Commands of its stream that are refused here; their keys are not equal.";
-        out.counter("ringwell_source_refused_total", help, value(&state.refused));
-    }
+/// The database that SELECT names.
+fn database(args: &[&[u8]]) -> Result<u8> {
+    let number = args.get(1).and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+    let known = number.filter(|db| *db < ringwell_storage::keyspace::DATABASES);
+    known.ok_or_else(|| "the source has more than 16 databases".to_owned())
 }
 
 /// The file of a full sync, which goes when nobody reads it any more, however that ends.
@@ -376,109 +349,6 @@ impl Drop for Spooled<'_> {
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// A connection to the source.
-struct Link {
-    stream: TcpStream,
-    input: Vec<u8>,
-}
-
-impl Link {
-    async fn read(&mut self) -> Result<()> {
-        self.input.reserve(READ);
-        match self.stream.read_buf(&mut self.input).await {
-            Ok(0) => Err("the source ended the connection".to_owned()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(text(error)),
-        }
-    }
-
-    async fn patient_read(&mut self) -> Result<()> {
-        tokio::time::timeout(PATIENCE, self.read()).await.map_err(|_| "the source is silent")?
-    }
-
-    async fn ask(&mut self, words: &[&str]) -> Result<String> {
-        self.stream.write_all(request(words).as_bytes()).await.map_err(text)?;
-        self.line().await
-    }
-
-    async fn expect_ok(&mut self, words: &[&str]) -> Result<()> {
-        match self.ask(words).await? {
-            answer if answer.starts_with('+') => Ok(()),
-            answer => {
-                Err(format!("the source says {answer:?} to {}", words.first().unwrap_or(&"")))
-            }
-        }
-    }
-
-    async fn report(&mut self, offset: u64) -> Result<()> {
-        let said = request(&["REPLCONF", "ACK", &offset.to_string()]);
-        self.stream.write_all(said.as_bytes()).await.map_err(text)
-    }
-
-    /// The next line that is not empty; empty ones only say that the source is there.
-    async fn line(&mut self) -> Result<String> {
-        loop {
-            if let Some(end) = memchr::memchr(b'\n', &self.input) {
-                let line: Vec<u8> = self.input.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if !line.is_empty() {
-                    return Ok(line);
-                }
-                continue;
-            }
-            if self.input.len() > MAX_LINE {
-                return Err("the source does not speak Redis's protocol".to_owned());
-            }
-            self.patient_read().await?;
-        }
-    }
-
-    /// Writes the RDB file that comes now, while the disk has room.
-    async fn spool(&mut self, path: &Path, store: &Store) -> Result<()> {
-        let head = self.line().await?;
-        let head = head.strip_prefix('$').ok_or_else(|| format!("the source says {head:?}"))?;
-        let mut file = tokio::fs::File::create(path).await.map_err(text)?;
-        if let Some(mark) = head.strip_prefix("EOF:") {
-            let mark = mark.as_bytes().to_vec();
-            loop {
-                // The source sends nothing behind the mark before it has heard of this node.
-                if self.input.ends_with(&mark) {
-                    self.input.truncate(self.input.len() - mark.len());
-                    file.write_all(&self.input).await.map_err(text)?;
-                    self.input.clear();
-                    break;
-                }
-                let sure = self.input.len().saturating_sub(mark.len());
-                file.write_all(self.input.get(..sure).unwrap_or_default()).await.map_err(text)?;
-                self.input.drain(..sure);
-                store.admits().map_err(text)?;
-                self.patient_read().await?;
-            }
-        } else {
-            let mut left: usize = head.parse().map_err(|_| format!("the source says {head:?}"))?;
-            while left > 0 {
-                if self.input.is_empty() {
-                    store.admits().map_err(text)?;
-                    self.patient_read().await?;
-                }
-                let part = left.min(self.input.len());
-                file.write_all(self.input.get(..part).unwrap_or_default()).await.map_err(text)?;
-                self.input.drain(..part);
-                left -= part;
-            }
-        }
-        file.flush().await.map_err(text)
-    }
-}
-
-fn request(words: &[&str]) -> String {
-    let mut out = format!("*{}\r\n", words.len());
-    for word in words {
-        out += &format!("${}\r\n{word}\r\n", word.len());
-    }
-    out
 }

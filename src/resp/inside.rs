@@ -25,7 +25,25 @@ impl Inside for Shared {
     }
 
     fn follow(&self, db: u8, args: &[&[u8]]) -> Called {
-        self.run(args, || self.execute_following(db, args))
+        self.run(args, || self.execute_following(None, db, args))
+    }
+
+    fn follow_all(&self, commands: &[(u8, Vec<&[u8]>)]) -> Vec<Called> {
+        // The lock guards no data, so a panic under it left nothing half done.
+        let _alone = self.exclusive.write();
+        let running = self.store().map(|store| store.transaction());
+        let called = commands.iter().map(|(db, args)| {
+            refuses(args).unwrap_or_else(|| {
+                let executed = self.execute_following(running.as_ref(), *db, args);
+                Called { reply: executed.reply, position: executed.position }
+            })
+        });
+        let called = called.collect();
+        drop(running);
+        if self.waiters.count() > 0 {
+            self.serve_waiters(None);
+        }
+        called
     }
 
     fn acknowledged(&self, position: WalPosition) -> BoxFuture<'static, Result<(), String>> {
@@ -62,11 +80,8 @@ impl Inside for Shared {
 impl Shared {
     /// Runs a data command beside those of clients.
     fn run(&self, args: &[&[u8]], execute: impl FnOnce() -> Executed) -> Called {
-        let name = args.first().copied().unwrap_or_default();
-        if find(name).is_none_or(|c| waits(c, args).is_some() || !c.takes(args.len())) {
-            let name = String::from_utf8_lossy(name);
-            let reply = Reply::Error(format!("ERR '{name}' cannot be called like this here"));
-            return Called { reply, position: None };
+        if let Some(refused) = refuses(args) {
+            return refused;
         }
         let executed = {
             // The lock guards no data, so a panic under it left nothing half done.
@@ -79,6 +94,17 @@ impl Shared {
         }
         Called { reply: executed.reply, position: executed.position }
     }
+}
+
+/// What is said of a command that waits, or is none.
+fn refuses(args: &[&[u8]]) -> Option<Called> {
+    let name = args.first().copied().unwrap_or_default();
+    if find(name).is_some_and(|c| waits(c, args).is_none() && c.takes(args.len())) {
+        return None;
+    }
+    let name = String::from_utf8_lossy(name);
+    let reply = Reply::Error(format!("ERR '{name}' cannot be called like this here"));
+    Some(Called { reply, position: None })
 }
 
 /// One ear at the hub.

@@ -327,10 +327,19 @@ impl Shared {
     }
 
     /// Runs a command of a Redis that this node follows.
-    pub(super) fn execute_following(&self, db: u8, args: &[&[u8]]) -> Executed {
+    pub(super) fn execute_following(
+        &self,
+        running: Option<&Transaction>,
+        db: u8,
+        args: &[&[u8]],
+    ) -> Executed {
         let Some(store) = self.store() else { return unchanged(Reply::Error(LOADING.into())) };
         let notifier = Notifier::new(&*self.keymap, &self.settings);
-        let executed = store.execute_following(&Request { db, args }, self.now(), &notifier);
+        let request = Request { db, args };
+        let executed = match running {
+            Some(running) => running.execute_following(&request, self.now(), &notifier),
+            None => store.execute_following(&request, self.now(), &notifier),
+        };
         self.told(None, args, &notifier, executed)
     }
 

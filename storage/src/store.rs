@@ -173,6 +173,16 @@ impl Transaction {
     ) -> Executed {
         self.store.execute_in(request, (now, now), extract, Some(&self.begun))
     }
+
+    /// Executes one command of another store, as [`Store::execute_following`].
+    pub fn execute_following(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        extract: &dyn Extract,
+    ) -> Executed {
+        self.store.execute_in(request, (0, now), extract, Some(&self.begun))
+    }
 }
 
 impl Drop for Transaction {

@@ -190,7 +190,7 @@ pub struct Server {
     pub dir: TempDir,
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -239,7 +239,8 @@ impl Server {
             let log = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
             let child = Command::new(&self.program)
                 .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-                .args(["--databases", "16", "--dir"])
+                // A full sync waits for no further replicas.
+                .args(["--databases", "16", "--repl-diskless-sync-delay", "0", "--dir"])
                 .arg(self.dir.path())
                 .args(&self.arguments)
                 .stdout(log)
@@ -507,7 +508,7 @@ fn two_replicas_end_equal_through_cuts_and_kills() {
     all_online(&node, 2);
     assert_eq!(fulls(&node), 2);
     let per_cut = ops / (cuts + 1);
-    let (mut sent, mut kills) = (0, 0);
+    let (mut sent, mut kills, mut freezes) = (0, 0, 0);
     for round in 0..=cuts {
         links.iter().for_each(|link| link.chaos.store(round % 3 * 15, Ordering::SeqCst));
         while sent < per_cut * (round + 1) {
@@ -517,11 +518,26 @@ fn two_replicas_end_equal_through_cuts_and_kills() {
             std::thread::sleep(Duration::from_millis(5));
         }
         links[(round % 2) as usize].cut();
-        if round % 5 == 3 {
-            kills += 1;
-            let which = (draw.below(2)) as usize;
-            servers[which].kill();
-            assert!(servers[which].run());
+        match round % 5 {
+            1 => {
+                // Frozen: it takes nothing and says nothing, and the node goes on.
+                freezes += 1;
+                let which = (draw.below(2)) as usize;
+                servers[which].signal("-STOP");
+                for _ in 0..5 {
+                    let pipeline = draw.pipeline(20);
+                    sent += pipeline.len() as u64;
+                    assert!(send_all(&mut client, &pipeline));
+                }
+                servers[which].signal("-CONT");
+            }
+            3 => {
+                kills += 1;
+                let which = (draw.below(2)) as usize;
+                servers[which].kill();
+                assert!(servers[which].run());
+            }
+            _ => {}
         }
     }
     links.iter().for_each(|link| link.chaos.store(0, Ordering::SeqCst));
@@ -529,7 +545,7 @@ fn two_replicas_end_equal_through_cuts_and_kills() {
     let cut: u64 = links.iter().map(|link| link.cuts.load(Ordering::SeqCst)).sum();
     // An RDB file that a cut ended is asked for anew; whoever had it all never does.
     println!(
-        "{sent} commands, {cut} cuts, {kills} kills: {} full, {} partial",
+        "{sent} commands, {cut} cuts, {kills} kills, {freezes} freezes: {} full, {} partial",
         fulls(&node),
         partials(&node)
     );

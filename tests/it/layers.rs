@@ -61,6 +61,16 @@ const RULES: &[Rule] = &[
         words: &["crate::http", "crate::resp", "ringwell_query"],
         except: &[],
     },
+    Rule {
+        folder: "src/compare",
+        words: &["crate::http", "crate::resp", "crate::mirror", "ringwell_query"],
+        except: &[],
+    },
+    Rule {
+        folder: "src/remote",
+        words: &["crate::http", "crate::resp", "crate::mirror", "ringwell_storage"],
+        except: &[],
+    },
     Rule { folder: "src/ingest", words: &["crate::http", "crate::resp"], except: &[] },
 ];
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::follow::{Draw, Link, Server, contents_of, number, send_all};
-use crate::node::{Node, Options};
+use crate::node::{Node, Options, command};
 use crate::oracle::Connection;
 
 const CURSOR: &str = "ringwell:mirror:{test}:cursor";
@@ -67,11 +67,11 @@ fn a_target_ends_equal_whatever_happens_to_it_and_to_the_link() {
     let Some(mut target) = Server::start(Path::new("redis-server"), &saved) else { return };
     let link = Link::to(&target.address());
     let dir = tempfile::tempdir().unwrap();
-    let mirror = format!("url = \"redis://{}\"\n", link.address);
+    let mirror = format!("url = \"redis://{}\"\nverify = 500\n", link.address);
     let mut node = node_with(dir.path(), &mirror).start();
     let mut client = TcpStream::connect(&node.redis).unwrap();
     let mut draw = Draw(number("RINGWELL_FIRST_SEED", 3));
-    let (mut sent, mut kills) = (0, 0);
+    let (mut sent, mut kills, mut freezes) = (0, 0, 0);
     for round in 0..cuts {
         link.chaos.store([0, 20, 60][round as usize % 3], std::sync::atomic::Ordering::SeqCst);
         while sent < ops / cuts * (round + 1) {
@@ -88,6 +88,17 @@ fn a_target_ends_equal_whatever_happens_to_it_and_to_the_link() {
                 assert!(target.run());
                 link.leads_to(&target.address());
             }
+            0 => {
+                // Frozen: it takes nothing and says nothing, and the node goes on.
+                freezes += 1;
+                target.signal("-STOP");
+                for _ in 0..5 {
+                    let pipeline = draw.pipeline(15);
+                    sent += pipeline.len() as u64;
+                    assert!(send_all(&mut client, &pipeline));
+                }
+                target.signal("-CONT");
+            }
             4 => {
                 node.kill();
                 node.restart();
@@ -99,8 +110,9 @@ fn a_target_ends_equal_whatever_happens_to_it_and_to_the_link() {
     link.chaos.store(0, std::sync::atomic::Ordering::SeqCst);
     ends_equal(&node, &target.address(), ("", ""));
     let cut = link.cuts.load(std::sync::atomic::Ordering::SeqCst);
-    println!("{sent} commands, {cut} cuts, {kills} kills: equal");
+    println!("{sent} commands, {cut} cuts, {kills} kills, {freezes} freezes: equal");
     assert_eq!(metric(&node, "ringwell_mirror_dead_commands_total"), 0.0);
+    assert_eq!(metric(&node, "ringwell_mirror_mismatched_keys_total"), 0.0);
 }
 
 /// A target that lost its newest keys says so by its cursor.
@@ -197,4 +209,210 @@ fn refusals_are_told_apart() {
     });
     assert!(node.log().contains("WRONGPASS"), "{}", node.log());
     assert!(!node.log().contains("sesame"));
+}
+
+fn verify(node: &Node) -> (bool, String) {
+    let url = format!("http://{}", node.http);
+    let output = command().args(["mirror", "verify", "--url", &url]).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// All keys of a target are compared with the node's, and what somebody else changed there is found and mended.
+#[test]
+fn what_differs_in_a_target_is_found_and_written_anew() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = format!("url = \"redis://{}\"\nverify = 0\n", target.address());
+    let mut node = node_with(dir.path(), &mirror).start();
+    let mut client = TcpStream::connect(&node.redis).unwrap();
+    let mut draw = Draw(17);
+    assert!(send_all(&mut client, &draw.pipeline(600)));
+    // While it is written to, nothing is taken for a difference.
+    let busy = std::thread::spawn(move || {
+        for _ in 0..60 {
+            assert!(send_all(&mut client, &draw.pipeline(30)));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let (equal, told) = verify(&node);
+    busy.join().unwrap();
+    let mut own = Connection::open(&node.redis);
+    for n in 0..400 {
+        own.call(&["RPUSH", &format!("list:{n}"), "a", "b"]);
+    }
+    own.call(&["SET", "expires", "x", "EX", "5000"]);
+    assert!(equal || told.contains(" 0 differ"), "{told}");
+    ends_equal(&node, &target.address(), ("", ""));
+    let (equal, told) = verify(&node);
+    assert!(equal && told.contains("all are equal"), "{told}");
+    assert_eq!(metric(&node, "ringwell_mirror_mismatched_keys_total"), 0.0);
+
+    let meddle = || {
+        let mut other = Connection::open(&target.address());
+        other.call(&["RPUSH", "list:1", "c"]);
+        other.call(&["DEL", "list:2"]);
+        other.call(&["SET", "stray", "x"]);
+        other.call(&["PERSIST", "expires"]);
+    };
+    meddle();
+    let (equal, told) = verify(&node);
+    assert!(!equal && told.contains("4 differ"), "{told}");
+    for line in [
+        "list:1: the target has another value",
+        "list:2: it is not in the target",
+        "stray: it is only in the target",
+        "expires: it expires at another time",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    ends_equal(&node, &target.address(), ("", ""));
+    assert_eq!(metric(&node, "ringwell_mirror_mismatched_keys_total"), 4.0);
+    let (equal, told) = verify(&node);
+    assert!(equal, "{told}");
+
+    // The comparison that always runs finds it too.
+    std::fs::write(
+        dir.path().join("ringwell.toml"),
+        format!(
+            "[[mirror.redis]]\nname = \"test\"\ngrace = \"1h\"\nurl = \"redis://{}\"\nverify = 200\n",
+            target.address()
+        ),
+    )
+    .unwrap();
+    node.kill();
+    node.restart();
+    ends_equal(&node, &target.address(), ("", ""));
+    meddle();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while metric(&node, "ringwell_mirror_mismatched_keys_total") < 4.0 {
+        assert!(Instant::now() < deadline, "not all is found: {}", node.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    ends_equal(&node, &target.address(), ("", ""));
+    assert_eq!(metric(&node, "ringwell_mirror_healed_keys_total"), 4.0);
+    assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 0.0);
+}
+
+fn told(node: &Node) -> serde_json::Value {
+    crate::node::data(&node.get("/api/v1/mirrors"))[0].take()
+}
+
+/// One key that the target refuses holds up no other, and is mended.
+#[test]
+fn a_key_that_is_refused_is_set_aside_and_written_whole() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let mut admin = Connection::open(&target.address());
+    admin.call(&["ACL", "SETUSER", "mirror", "on", ">secret", "+@all", "~*"]);
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = format!("url = \"redis://mirror:secret@{}\"\nverify = 0\n", target.address());
+    let node = node_with(dir.path(), &mirror).start();
+    let mut client = Connection::open(&node.redis);
+    client.call(&["RPUSH", "list", "a"]);
+    client.call(&["SET", "string", "a"]);
+    ends_equal(&node, &target.address(), ("", ""));
+    admin.call(&["SET", "list", "not a list"]);
+    for n in 0..50 {
+        client.call(&["RPUSH", "list", &n.to_string()]);
+        client.call(&["COPY", "list", "copy", "REPLACE"]);
+        client.call(&["APPEND", "string", "b"]);
+    }
+    ends_equal(&node, &target.address(), ("", ""));
+    node.wait_for("the key to be healed", |node| {
+        (metric(node, "ringwell_mirror_dead_keys") == 0.0).then_some(())
+    });
+    assert!(metric(&node, "ringwell_mirror_dead_commands_total") > 0.0);
+    assert!(metric(&node, "ringwell_mirror_healed_keys_total") > 0.0);
+    assert!(node.log().contains("WRONGTYPE"), "{}", node.log());
+
+    // What may not be written at all is named, until it may.
+    admin.call(&[
+        "ACL",
+        "SETUSER",
+        "mirror",
+        "resetkeys",
+        "~ringwell:*",
+        "~list",
+        "~string",
+        "~copy",
+    ]);
+    client.call(&["SET", "forbidden", "x"]);
+    client.call(&["RPUSH", "list", "still"]);
+    node.wait_for("the key to be named", |node| {
+        (metric(node, "ringwell_mirror_dead_keys") == 1.0
+            && metric(node, "ringwell_mirror_lag_bytes") == 0.0)
+            .then_some(())
+    });
+    let dead = &told(&node)["deadKeys"][0];
+    assert_eq!(dead["key"], "forbidden");
+    assert!(dead["error"].as_str().unwrap().contains("NOPERM"), "{dead}");
+    assert_eq!(metric(&node, "ringwell_mirror_stopped"), 0.0);
+    let there = format!("{:?}", admin.call(&["LINDEX", "list", "-1"]));
+    assert!(there.contains("still"), "{there}");
+    admin.call(&["ACL", "SETUSER", "mirror", "~*"]);
+    ends_equal(&node, &target.address(), ("", ""));
+    assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 1.0, "only at first");
+
+    // A target that takes hardly anything is somebody's to put right.
+    admin.call(&["ACL", "SETUSER", "mirror", "resetkeys", "~ringwell:*"]);
+    let many = (0..1500).map(|n| vec![b"SET".to_vec(), format!("many:{n}").into(), b"x".to_vec()]);
+    let mut client = TcpStream::connect(&node.redis).unwrap();
+    assert!(send_all(&mut client, &many.collect::<Vec<_>>()));
+    node.wait_for("the mirror to stop", |node| {
+        (metric(node, "ringwell_mirror_stopped") == 1.0).then_some(())
+    });
+    assert!(node.log().contains("refuses more than 1000 keys"), "{}", node.log());
+}
+
+/// What passes is waited for, on the same connection, and nothing is given up for it.
+#[test]
+fn a_target_that_cannot_now_is_asked_again() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let node = node_with(dir.path(), &format!("url = \"redis://{}\"\n", target.address())).start();
+    let mut client = TcpStream::connect(&node.redis).unwrap();
+    let mut draw = Draw(29);
+    let mut admin = Connection::open(&target.address());
+    let plain = |draw: &mut Draw| -> Vec<_> {
+        draw.pipeline(80).into_iter().filter(|c| c[0] == b"RPUSH" || c[0] == b"ZADD").collect()
+    };
+    assert!(send_all(&mut client, &plain(&mut draw)));
+    ends_equal(&node, &target.address(), ("", ""));
+    let rows: [(&str, &[&str], &[&str]); 2] = [
+        ("OOM", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+        ("READONLY", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+    ];
+    for (says, breaks, mends) in rows {
+        admin.call(breaks);
+        assert!(send_all(&mut client, &plain(&mut draw)));
+        node.wait_for("the refusal", |node| node.log().contains(says).then_some(()));
+        assert_eq!(metric(&node, "ringwell_mirror_stopped"), 0.0, "{says}");
+        admin.call(mends);
+        ends_equal(&node, &target.address(), ("", ""));
+    }
+    assert!(metric(&node, "ringwell_mirror_retries_total") > 0.0);
+    assert_eq!(metric(&node, "ringwell_mirror_dead_commands_total"), 0.0);
+    assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 1.0, "only at first");
+}
+
+/// Two nodes that write as the same mirror do not take the target from each other for ever.
+#[test]
+fn of_two_writers_with_one_name_the_first_stops_and_says_so() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = format!("url = \"redis://{}\"\n", target.address());
+    let first = node_with(dir.path(), &mirror).start();
+    Connection::open(&first.redis).call(&["SET", "of", "the first"]);
+    ends_equal(&first, &target.address(), ("", ""));
+    let second = node_with(dir.path(), &mirror).start();
+    Connection::open(&second.redis).call(&["SET", "of", "the second"]);
+    ends_equal(&second, &target.address(), ("", ""));
+    Connection::open(&first.redis).call(&["SET", "of", "the first again"]);
+    first.wait_for("the first to stop", |node| {
+        (metric(node, "ringwell_mirror_stopped") == 1.0).then_some(())
+    });
+    assert!(first.log().contains("another node writes as mirror"), "{}", first.log());
+    let there = format!("{:?}", Connection::open(&target.address()).call(&["GET", "of"]));
+    assert!(there.contains("the second"), "{there}");
+    ends_equal(&second, &target.address(), ("", ""));
 }

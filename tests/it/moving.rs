@@ -12,14 +12,14 @@ use crate::node::{Node, Options};
 use crate::oracle::{Connection, Reply};
 use crate::wire::now;
 
-fn metric(node: &Node, line: &str) -> f64 {
+pub fn metric(node: &Node, line: &str) -> f64 {
     let text = node.get("/metrics").text();
     let found = text.lines().find(|l| l.starts_with(line));
     found.and_then(|l| l.rsplit(' ').next()?.parse().ok()).unwrap_or(-1.0)
 }
 
 /// All keys of the first databases are the same, and when they expire.
-fn equal(node: &Node, source: &str) {
+pub fn equal(node: &Node, source: &str) {
     let all =
         |address: &str| (0..3).map(|db| contents_of(address, db, |at| at)).collect::<Vec<_>>();
     let deadline = Instant::now() + Duration::from_secs(40);
@@ -40,7 +40,7 @@ fn equal(node: &Node, source: &str) {
 }
 
 /// Lists as agents push them, a sample an element.
-fn push(client: &mut TcpStream, from: u64, count: u64) {
+pub fn push(client: &mut TcpStream, from: u64, count: u64) {
     let start = now() - 3_000_000;
     let commands: Vec<_> = (from..from + count)
         .map(|n| {
@@ -52,7 +52,7 @@ fn push(client: &mut TcpStream, from: u64, count: u64) {
     assert!(send_all(client, &commands));
 }
 
-fn samples(node: &Node) -> f64 {
+pub fn samples(node: &Node) -> f64 {
     count(node, "sum(count_over_time(queue_depth[2h]))")
 }
 
@@ -114,10 +114,9 @@ fn others_may_only_read(node: &Node) {
     assert_eq!(Connection::open(&node.redis).call(&["DBSIZE"]), size);
 }
 
-fn moves_in(program: &Path, arguments: &[&str]) {
-    let Some(mut source) = Server::start(program, arguments) else { return };
+/// Keys of every type and encoding.
+pub fn fill(source: &Server, draw: &mut Draw) {
     let mut client = TcpStream::connect(source.address()).unwrap();
-    let mut draw = Draw(21);
     // Small and large, so that every encoding is there.
     (0..5).for_each(|_| assert!(send_all(&mut client, &draw.pipeline(100))));
     let mut connection = Connection::open(&source.address());
@@ -133,6 +132,13 @@ fn moves_in(program: &Path, arguments: &[&str]) {
     connection.call(&["SADD", "small:set", "a", "b"]);
     connection.call(&["SADD", "small:ints", "1", "70000", "-5"]);
     connection.call(&["SET", "long", &"compressible ".repeat(500)]);
+}
+
+fn moves_in(program: &Path, arguments: &[&str]) {
+    let Some(mut source) = Server::start(program, arguments) else { return };
+    let mut client = TcpStream::connect(source.address()).unwrap();
+    let mut draw = Draw(21);
+    fill(&source, &mut draw);
     let mut pusher = TcpStream::connect(source.address()).unwrap();
     push(&mut pusher, 0, 300);
 
@@ -181,8 +187,58 @@ fn moves_in(program: &Path, arguments: &[&str]) {
     push(&mut client, 530, 20);
     equal(&node, &source.address());
     assert_eq!(samples(&node), 550.0);
+    // And back: the old Redis is its own again, and the node follows it with what is there.
+    connection.call(&["REPLICAOF", "NO", "ONE"]);
+    let mut client = TcpStream::connect(source.address()).unwrap();
+    assert!(node.stop().success());
+    let mut node = node.with(&format!("--replica-of=redis://{}", source.address()));
+    push(&mut client, 550, 10);
+    node.restart();
+    equal(&node, &source.address());
+    assert_eq!(samples(&node), 560.0);
     node.kill();
     source.kill();
+}
+
+/// What a source does in one transaction is seen here whole or not at all.
+#[test]
+fn transactions_of_a_source_are_whole() {
+    let Some(source) = Server::start(Path::new("redis-server"), &[]) else { return };
+    Connection::open(&source.address()).call(&["MSET", "a", "0", "b", "0"]);
+    let link = Link::to(&source.address());
+    let node = Options::default().arg(format!("--replica-of=redis://{}", link.address)).start();
+    node.wait_for("the link", |node| (metric(node, "ringwell_source_up") == 1.0).then_some(()));
+    let address = source.address();
+    let writer = std::thread::spawn(move || {
+        let mut client = TcpStream::connect(address).unwrap();
+        let words = |text: &str| text.split(' ').map(|w| w.as_bytes().to_vec()).collect();
+        for n in 0..300 {
+            // Long ones, so that their middle can be met.
+            let mut all: Vec<Vec<Vec<u8>>> = vec![words("MULTI"), words("INCRBY a 1")];
+            all.extend((0..40).map(|i| words(&format!("RPUSH filler:{} x", (n + i) % 50))));
+            all.extend([words("SELECT 1"), words("INCRBY there 1"), words("SELECT 0")]);
+            all.extend([words("DECRBY b 1"), words("EXEC")]);
+            assert!(send_all(&mut client, &all));
+        }
+    });
+    let mut reader = Connection::open(&node.redis);
+    let mut looks = 0;
+    while !writer.is_finished() {
+        let pair = format!("{:?}", reader.call(&["MGET", "a", "b"]));
+        let numbers: Vec<i64> = pair
+            .split(|c: char| !c.is_ascii_digit() && c != '-')
+            .filter_map(|text| text.parse().ok())
+            .collect();
+        assert!(numbers.len() == 2 && numbers[0] + numbers[1] == 0, "{pair}");
+        looks += 1;
+        if looks % 200 == 0 {
+            link.cut();
+        }
+    }
+    writer.join().unwrap();
+    println!("{looks} looks");
+    equal(&node, &source.address());
+    assert_eq!(metric(&node, "ringwell_source_refused_total"), 0.0);
 }
 
 /// The same node, following nobody.

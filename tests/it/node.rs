@@ -122,6 +122,12 @@ impl Node {
         self
     }
 
+    /// Adds an argument for the next start.
+    pub fn with(mut self, argument: &str) -> Node {
+        self.options.arguments.push(argument.to_owned());
+        self
+    }
+
     /// Starts it again on its directory, with new ports.
     pub fn restart(&mut self) {
         self.spawn();

@@ -27,9 +27,8 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::inside::{Heard, Inside};
 use crate::metrics::{Counter, Families, Kind};
+use crate::remote::Source;
 use crate::shutdown::Shutdown;
-
-pub use outside::Source;
 
 use writes::{Command, Meant, meaning};
 

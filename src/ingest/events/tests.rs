@@ -30,6 +30,10 @@ impl Inside for Keys {
         Called { reply: decision.reply, position: None }
     }
 
+    fn follow_all(&self, commands: &[(u8, Vec<&[u8]>)]) -> Vec<Called> {
+        commands.iter().map(|(db, args)| self.follow(*db, args)).collect()
+    }
+
     fn acknowledged(&self, _: WalPosition) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }

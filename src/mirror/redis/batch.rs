@@ -4,9 +4,11 @@
 //! between two moments at which database 0 is selected and no transaction is open is a unit, which a
 //! target gets whole.
 
+use std::collections::HashSet;
+
 use ringwell_storage::keyspace::glob_matches;
 
-use super::client::command;
+use crate::remote::client::command;
 use crate::replication::{MAX_STRING, next_command};
 
 /// Which keys a mirror has, and what they are called there.
@@ -38,13 +40,86 @@ impl Keys {
     }
 }
 
+/// Requests, encoded, each with the key it changes, as that is called here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Requests {
+    pub(super) bytes: Vec<u8>,
+    marks: Vec<Mark>,
+}
+
+/// What is known of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mark {
+    end: usize,
+    /// The key it changes.
+    key: Vec<u8>,
+    /// The key it copies.
+    from: Option<Vec<u8>>,
+}
+
+impl Requests {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// Appends one.
+    pub(super) fn push(&mut self, key: &[u8], words: &[&[u8]]) {
+        command(&mut self.bytes, words);
+        self.marks.push(Mark { end: self.bytes.len(), key: key.to_vec(), from: None });
+    }
+
+    /// Says of the last one which key it copies.
+    fn copies(&mut self, from: &[u8]) {
+        if let Some(last) = self.marks.last_mut() {
+            last.from = Some(from.to_vec());
+        }
+    }
+
+    /// Appends others.
+    pub(super) fn append(&mut self, others: Requests) {
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(&others.bytes);
+        let moved = others.marks.into_iter().map(|mark| Mark { end: before + mark.end, ..mark });
+        self.marks.extend(moved);
+    }
+
+    /// The key that one of them changes.
+    pub(super) fn key(&self, at: usize) -> Option<&[u8]> {
+        self.marks.get(at).map(|mark| mark.key.as_slice())
+    }
+
+    /// Adds to keys that are refused from a request on those that are copied from them then.
+    pub(super) fn spoils(&self, from: usize, refused: &mut HashSet<Vec<u8>>) {
+        for mark in self.marks.iter().skip(from) {
+            if mark.from.as_ref().is_some_and(|from| refused.contains(from)) {
+                refused.insert(mark.key.clone());
+            }
+        }
+    }
+
+    /// Takes those away that change one of these keys.
+    pub(super) fn leave_out(&mut self, keys: &HashSet<Vec<u8>>) {
+        let all = std::mem::take(self);
+        let mut start = 0;
+        for mark in all.marks {
+            let request = all.bytes.get(start..mark.end).unwrap_or_default();
+            start = mark.end;
+            if !keys.contains(&mark.key) {
+                self.bytes.extend_from_slice(request);
+                self.marks.push(Mark { end: self.bytes.len(), ..mark });
+            }
+        }
+    }
+}
+
 /// A unit as a target gets it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Unit {
-    /// Requests, encoded.
-    pub(super) requests: Vec<u8>,
-    /// How many they are.
-    pub(super) count: usize,
+    /// What it is sent.
+    pub(super) requests: Requests,
+    /// Keys that were copied from one that was set aside.
+    pub(super) spoilt: Vec<Vec<u8>>,
     /// The offset behind it.
     pub(super) end: u64,
     /// Whether commands cannot tell what happened: all keys have to be written anew.
@@ -53,19 +128,32 @@ pub(super) struct Unit {
 
 /// Cuts the stream into units.
 pub(super) struct Units<'k> {
-    keys: &'k Keys,
-    from_db: u8,
-    /// Milliseconds that keys expire later there.
-    grace: i64,
+    pub(super) filter: Filter<'k>,
     bytes: Vec<u8>,
     /// The offset of the first of `bytes`.
     offset: u64,
 }
 
+/// What of the stream is sent, and how.
+pub(super) struct Filter<'k> {
+    keys: &'k Keys,
+    from_db: u8,
+    /// Milliseconds that keys expire later there.
+    grace: i64,
+    /// Keys that are set aside, as they are called here: what happens to them is not sent.
+    pub(super) aside: HashSet<Vec<u8>>,
+}
+
 impl<'k> Units<'k> {
     /// Of a stream that is read from an offset on.
     pub(super) fn new(keys: &'k Keys, from_db: u8, grace: i64, offset: u64) -> Units<'k> {
-        Units { keys, from_db, grace, bytes: Vec::new(), offset }
+        let filter = Filter { keys, from_db, grace, aside: HashSet::new() };
+        Units { filter, bytes: Vec::new(), offset }
+    }
+
+    /// The offset at which the next unit begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The next bytes.
@@ -89,7 +177,7 @@ impl<'k> Units<'k> {
                         std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
                     db = number.ok_or("a database that is no number")?;
                 }
-                args => self.translate(args, db, &mut unit),
+                args => self.filter.translate(args, db, &mut unit),
             }
             if !open && db == 0 {
                 break;
@@ -100,9 +188,12 @@ impl<'k> Units<'k> {
         self.bytes.drain(..at);
         Ok(Some(unit))
     }
+}
 
-    fn translate(&self, args: &[&[u8]], db: u8, unit: &mut Unit) {
+impl Filter<'_> {
+    fn translate(&mut self, args: &[&[u8]], db: u8, unit: &mut Unit) {
         let ours = db == self.from_db;
+        let sent = |name: &[u8]| ours && self.keys.has(name) && !self.aside.contains(name);
         let number =
             |text: &[u8]| std::str::from_utf8(text).ok().and_then(|t| t.parse::<u8>().ok());
         match args {
@@ -117,40 +208,42 @@ impl<'k> Units<'k> {
                 let comes = number(to_db) == Some(self.from_db) && self.keys.has(to);
                 let known = ours && self.keys.has(key);
                 match (known, comes) {
+                    (true, true) if self.aside.contains(*key) => {
+                        self.aside.insert(to.to_vec());
+                        unit.spoilt.push(to.to_vec());
+                    }
                     (true, true) => {
-                        let (key, to) = (self.keys.there(key), self.keys.there(to));
-                        unit.push(&[b"COPY", &key, &to, b"REPLACE"]);
+                        let (from, there) = (self.keys.there(key), self.keys.there(to));
+                        // What is copied to a key that was set aside is sent with all of that key.
+                        if !self.aside.contains(*to) {
+                            unit.requests.push(to, &[b"COPY", &from, &there, b"REPLACE"]);
+                            unit.requests.copies(key);
+                        }
                     }
                     // The target has not what is copied.
                     (false, true) => unit.rebuild = true,
                     (_, false) => {}
                 }
             }
-            [b"PEXPIREAT", key, at] if ours && self.keys.has(key) => {
+            [b"PEXPIREAT", key, at] if sent(key) => {
                 let at = std::str::from_utf8(at).ok().and_then(|text| text.parse::<i64>().ok());
                 let at = at.unwrap_or(i64::MAX).saturating_add(self.grace).to_string();
-                unit.push(&[b"PEXPIREAT", &self.keys.there(key), at.as_bytes()]);
+                let there = self.keys.there(key);
+                unit.requests.push(key, &[b"PEXPIREAT", &there, at.as_bytes()]);
             }
-            [b"XGROUP", what, key, rest @ ..] if ours && self.keys.has(key) => {
-                let key = self.keys.there(key);
-                unit.push(&[&[&b"XGROUP"[..], what, &key], rest].concat());
+            [b"XGROUP", what, key, rest @ ..] if sent(key) => {
+                let there = self.keys.there(key);
+                unit.requests.push(key, &[&[&b"XGROUP"[..], what, &there], rest].concat());
             }
             [b"XGROUP", ..] => {}
-            [name, key, rest @ ..] if ours && self.keys.has(key) => {
-                let key = self.keys.there(key);
-                let mut words = vec![*name, &key];
+            [name, key, rest @ ..] if sent(key) => {
+                let there = self.keys.there(key);
+                let mut words = vec![*name, &there];
                 words.extend_from_slice(rest);
-                unit.push(&words);
+                unit.requests.push(key, &words);
             }
             _ => {}
         }
-    }
-}
-
-impl Unit {
-    fn push(&mut self, words: &[&[u8]]) {
-        command(&mut self.requests, words);
-        self.count += 1;
     }
 }
 
@@ -189,7 +282,7 @@ mod tests {
         let told = "PEXPIREAT a 5; SET a 1; SET ab 2; SET b 3; MULTI; DEL a1; DEL b; EXEC; SELECT 2; DEL a; SELECT 0; PING";
         let found = units(&keys, told);
         let sent: Vec<_> =
-            found.iter().map(|(unit, _)| (unit.requests.clone(), unit.count)).collect();
+            found.iter().map(|(u, _)| (u.requests.bytes.clone(), u.requests.len())).collect();
         assert_eq!(sent[0], (stream("PEXPIREAT p:a 1005"), 1));
         assert_eq!(sent[1], (stream("SET p:a 1"), 1));
         assert_eq!(sent[2], (vec![], 0));
@@ -218,6 +311,32 @@ mod tests {
             assert_eq!((found.len(), found[0].0.rebuild), (1, rebuilds), "{told}");
         }
         let copied = units(&keys, "COPY a a2 DB 0 REPLACE");
-        assert_eq!(copied[0].0.requests, stream("COPY a a2 REPLACE"));
+        assert_eq!(copied[0].0.requests.bytes, stream("COPY a a2 REPLACE"));
+    }
+
+    #[test]
+    fn keys_that_are_set_aside_are_left_out_and_spoil_their_copies() {
+        let keys = Keys::default();
+        let mut units = Units::new(&keys, 0, 0, 0);
+        units.filter.aside.insert(b"x".to_vec());
+        let told = "MULTI; SET x 1; SET y 2; COPY x z DB 0 REPLACE; SET z 3; COPY y x DB 0 REPLACE; PEXPIREAT x 5; EXEC";
+        units.put(&stream(told));
+        let unit = units.next().unwrap().unwrap();
+        assert_eq!(unit.requests.bytes, stream("SET y 2"));
+        assert_eq!(unit.spoilt, [b"z".to_vec()]);
+        let mut requests = Requests::default();
+        for key in [b"a", b"b", b"a", b"c"] {
+            requests.push(key, &[b"DEL", key]);
+        }
+        requests.leave_out(&HashSet::from([b"a".to_vec()]));
+        assert_eq!((requests.bytes.clone(), requests.len()), (stream("DEL b; DEL c"), 2));
+        assert_eq!((requests.key(1), requests.key(2)), (Some(&b"c"[..]), None));
+        requests.push(b"d", &[b"COPY", b"c", b"d"]);
+        requests.copies(b"c");
+        requests.push(b"e", &[b"COPY", b"d", b"e"]);
+        requests.copies(b"d");
+        let mut refused = HashSet::from([b"c".to_vec()]);
+        requests.spoils(1, &mut refused);
+        assert_eq!(refused, ["c", "d", "e"].map(|key| key.as_bytes().to_vec()).into());
     }
 }

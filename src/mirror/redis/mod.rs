@@ -7,10 +7,13 @@
 //! so a connection that hung and is late changes nothing. Where the log does not reach back to the cursor,
 //! or the target cannot be brought along by commands, all keys are written anew (`rebuild`).
 
+mod aside;
 mod batch;
-mod client;
+mod commit;
 mod cursor;
+mod heal;
 mod rebuild;
+mod verify;
 mod writer;
 
 use std::collections::VecDeque;
@@ -20,9 +23,12 @@ use std::time::Duration;
 
 use ringwell_storage::store::Store;
 
-use crate::ingest::events::Source;
 use crate::metrics::{Families, Kind};
-use client::Trouble;
+use crate::remote::Source;
+use crate::remote::client::Trouble;
+use aside::Aside;
+use cursor::Cursor;
+use verify::Verifying;
 
 pub use batch::Keys;
 
@@ -40,8 +46,6 @@ pub struct Options {
     pub name: String,
     /// Where it is, and what it is told first.
     pub target: Source,
-    /// The file that holds the password, read at every connection.
-    pub password_file: Option<std::path::PathBuf>,
     /// The database there.
     pub db: u8,
     /// The database here.
@@ -50,6 +54,8 @@ pub struct Options {
     pub keys: Keys,
     /// Keys that expire do so there so much later by themselves; the node deletes them in time.
     pub grace: Duration,
+    /// Keys that are compared a second, all the time; 0 compares none.
+    pub verify: u32,
 }
 
 /// A mirror, as it is.
@@ -70,6 +76,13 @@ struct State {
     rebuilds: AtomicU64,
     retries: AtomicU64,
     dead: AtomicU64,
+    aside: Aside,
+    healed: AtomicU64,
+    /// Whether all keys are being written anew.
+    rebuilding: AtomicBool,
+    /// The cursor of another writer, as it was seen last.
+    other: Mutex<Option<Cursor>>,
+    verifying: Verifying,
     stopped: AtomicBool,
     error: Mutex<String>,
     /// Offsets, and when the stream had them, in milliseconds since 1970.
@@ -88,6 +101,7 @@ impl Mirror {
             () = stop => {}
             () = self.mark() => {}
             () = self.push() => {}
+            () = self.verify() => {}
         }
     }
 
@@ -132,6 +146,35 @@ impl Mirror {
         self.state.error.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Whether this node may take the cursor: not from another writer that is at work.
+    fn takes_over(&self, found: &Cursor) -> Result<(), Trouble> {
+        let mut other = self.state.other.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*other {
+            // It has moved since the last look.
+            Some(seen) if seen != found && found.epoch >= seen.epoch => {
+                *other = Some(*found);
+                Err(self.other_writer())
+            }
+            _ => {
+                *other = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Another writer has taken the cursor.
+    fn sees_other(&self, found: &Cursor) -> Trouble {
+        *self.state.other.lock().unwrap_or_else(PoisonError::into_inner) = Some(*found);
+        self.other_writer()
+    }
+
+    fn other_writer(&self) -> Trouble {
+        let name = &self.options.name;
+        Trouble::Stop(format!(
+            "another node writes as mirror {name:?} to this target: give one of the two another name, or end it"
+        ))
+    }
+
     /// Notes once a second how far the stream is, so that lag can be told in seconds.
     async fn mark(&self) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -158,6 +201,45 @@ impl Mirror {
         let since = marks.iter().find(|(offset, _)| *offset > done).map(|(_, at)| *at);
         let seconds = since.map_or(0.0, |at| (crate::clock::now_ms() - at).max(0) as f64 / 1000.0);
         (offset.saturating_sub(done), seconds)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// How it is, for people.
+    pub fn told(&self) -> serde_json::Value {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (bytes, seconds) = self.lag();
+        let text = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+        let dead = self.state.aside.list().into_iter().map(|(key, why)| {
+            serde_json::json!({"key": text(&key), "error": why.error, "since": why.since})
+        });
+        let asked = self.asked();
+        let named = asked.named.iter();
+        let named = named.map(|(key, what)| serde_json::json!({"key": text(key), "what": what}));
+        serde_json::json!({
+            "name": self.options.name,
+            "target": format!("{:?}", self.options.target),
+            "up": self.state.up.load(Ordering::Relaxed),
+            "stopped": self.state.stopped.load(Ordering::Relaxed),
+            "error": *self.state.error.lock().unwrap_or_else(PoisonError::into_inner),
+            "lagBytes": bytes,
+            "lagSeconds": seconds,
+            "deadKeys": dead.collect::<Vec<_>>(),
+            "verifiedKeys": load(&self.state.verifying.verified),
+            "mismatchedKeys": load(&self.state.verifying.mismatched),
+            "verification": {
+                "running": asked.running,
+                "error": asked.error,
+                "compared": asked.compared,
+                "equal": asked.equal,
+                "different": asked.different,
+                "unsettled": asked.unsettled,
+                "named": named.collect::<Vec<_>>(),
+            },
+        })
     }
 
     /// Adds what is told of it.
@@ -191,11 +273,36 @@ impl Mirror {
                 "The offset in the stream up to which the target has all.",
                 self.state.done.load(Ordering::Relaxed) as f64,
             ),
+            (
+                "ringwell_mirror_dead_keys",
+                "Keys that are set aside, as the target refuses them.",
+                self.state.aside.len() as f64,
+            ),
         ] {
             out.family(name, Kind::Gauge, help).sample(&labels, value);
         }
         for (name, help, counter) in [
             ("ringwell_mirror_commands_total", "Commands the target took.", &self.state.commands),
+            (
+                "ringwell_mirror_healed_keys_total",
+                "Keys that were set aside and written whole since.",
+                &self.state.healed,
+            ),
+            (
+                "ringwell_mirror_verified_keys_total",
+                "Keys of the target that were compared with the node's.",
+                &self.state.verifying.verified,
+            ),
+            (
+                "ringwell_mirror_mismatched_keys_total",
+                "Keys that were compared and differ, though the target has all that was sent.",
+                &self.state.verifying.mismatched,
+            ),
+            (
+                "ringwell_mirror_verify_passes_total",
+                "Times that all keys were compared, one after the other.",
+                &self.state.verifying.passes,
+            ),
             ("ringwell_mirror_batches_total", "Transactions the target took.", &self.state.batches),
             (
                 "ringwell_mirror_rebuilds_total",
@@ -209,7 +316,7 @@ impl Mirror {
             ),
             (
                 "ringwell_mirror_dead_commands_total",
-                "Commands the target refused for good; their keys are no longer equal.",
+                "Commands the target refused for good; their keys are set aside and written whole.",
                 &self.state.dead,
             ),
         ] {

@@ -9,8 +9,10 @@ use ringwell_storage::feed::Feeder;
 use ringwell_storage::keyspace::{View, for_restore};
 use ringwell_storage::store::Ack;
 
-use super::client::{Reply, Trouble, command};
+use super::aside::MOST;
+use super::batch::Requests;
 use super::writer::Target;
+use crate::remote::client::{Trouble, beginning};
 
 /// Bytes of a batch, and keys.
 const BATCH: (usize, usize) = (1 << 20, 500);
@@ -18,7 +20,9 @@ const BATCH: (usize, usize) = (1 << 20, 500);
 pub(super) async fn run(target: &mut Target<'_>) -> Result<Feeder, Trouble> {
     let mirror = target.mirror;
     mirror.state.rebuilds.fetch_add(1, Ordering::Relaxed);
-    target.apply(&[], 0, None).await?;
+    mirror.state.rebuilding.store(true, Ordering::Relaxed);
+    target.apply(Requests::default(), None).await?;
+    mirror.state.aside.clear();
     let store = Arc::clone(&mirror.store);
     let frozen = tokio::task::spawn_blocking(move || {
         store.stream_view().map(|start| (start, store.log_end()))
@@ -34,75 +38,82 @@ pub(super) async fn run(target: &mut Target<'_>) -> Result<Feeder, Trouble> {
     );
     remove_others(target, &start.view).await?;
     write_all(target, &start.view).await?;
-    target.apply(&[], 0, Some((start.name, start.offset))).await?;
+    target.apply(Requests::default(), Some((start.name, start.offset))).await?;
     mirror.state.done.store(start.offset, Ordering::Relaxed);
+    mirror.state.rebuilding.store(false, Ordering::Relaxed);
     Ok(start.feeder)
 }
 
 /// Deletes keys there that are the mirror's and are not here.
 async fn remove_others(target: &mut Target<'_>, view: &View) -> Result<(), Trouble> {
     let options = &target.mirror.options;
-    let mut pattern: Vec<u8> = Vec::new();
-    for byte in options.keys.prefix.bytes() {
-        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\' | b'^') {
-            pattern.push(b'\\');
-        }
-        pattern.push(byte);
-    }
-    pattern.push(b'*');
+    let pattern = beginning(options.keys.prefix.as_bytes());
     let mut at = b"0".to_vec();
     loop {
-        let mut request = Vec::new();
-        command(&mut request, &[b"SCAN", &at, b"MATCH", &pattern, b"COUNT", b"1000"]);
-        let reply = target.client.call(&request, 1).await?.pop();
-        if let Some(trouble) = reply.as_ref().and_then(Reply::trouble) {
-            return Err(trouble);
-        }
-        let wrong = || Trouble::Link("the target's SCAN is none".to_owned());
-        let Some(Reply::Array(Some(parts))) = reply else { return Err(wrong()) };
-        let [Reply::Bulk(Some(next)), Reply::Array(Some(keys))] = parts.as_slice() else {
-            return Err(wrong());
-        };
-        let (mut requests, mut count) = (Vec::new(), 0);
-        for key in keys {
-            let Reply::Bulk(Some(key)) = key else { return Err(wrong()) };
-            let cursor = key.starts_with(b"ringwell:mirror:{");
-            let here = options.keys.here(key).filter(|_| !cursor);
-            if here.is_some_and(|here| view.entry(options.from_db, here).is_none()) {
-                command(&mut requests, &[b"DEL", key]);
-                count += 1;
+        let (keys, next) = target.client.scan(&at, &pattern, 1000).await?;
+        let mut requests = Requests::default();
+        for key in &keys {
+            let here = options.keys.here(key).filter(|_| !is_cursor(key));
+            if let Some(here) = here.filter(|here| view.entry(options.from_db, here).is_none()) {
+                requests.push(here, &[b"DEL", key]);
             }
         }
-        if count > 0 {
-            target.apply(&requests, count, None).await?;
+        if requests.len() > 0 {
+            target.apply(requests, None).await?;
         }
-        at.clone_from(next);
+        at = next;
         if at == b"0" {
             return Ok(());
         }
     }
 }
 
+/// Whether a key there is a mirror's own.
+pub(super) fn is_cursor(key: &[u8]) -> bool {
+    key.starts_with(b"ringwell:mirror:{")
+}
+
 async fn write_all(target: &mut Target<'_>, view: &View) -> Result<(), Trouble> {
-    let (options, grace) = (&target.mirror.options, target.grace());
-    let (mut requests, mut count) = (Vec::new(), 0);
+    let options = &target.mirror.options;
+    let mut requests = Requests::default();
     for key in view.names(options.from_db) {
-        let Some(entry) = view.entry(options.from_db, &key).filter(|_| options.keys.has(&key))
-        else {
+        if !options.keys.has(&key) || view.entry(options.from_db, &key).is_none() {
             continue;
-        };
-        let at = entry.expires.map_or(0, |at| at.saturating_add(grace).max(1)).to_string();
-        let there = options.keys.there(&key);
-        let value = for_restore(&entry.value);
-        command(&mut requests, &[b"RESTORE", &there, at.as_bytes(), &value, b"REPLACE", b"ABSTTL"]);
-        count += 1;
-        if requests.len() >= BATCH.0 || count >= BATCH.1 {
-            target.apply(&std::mem::take(&mut requests), count, None).await?;
-            count = 0;
+        }
+        write_whole(target, view, &key, &mut requests);
+        if requests.bytes.len() >= BATCH.0 || requests.len() >= BATCH.1 {
+            target.apply(std::mem::take(&mut requests), None).await?;
+            bounded(target)?;
         }
     }
-    if count > 0 {
-        target.apply(&requests, count, None).await?;
+    if requests.len() > 0 {
+        target.apply(requests, None).await?;
     }
-    Ok(())
+    bounded(target)
+}
+
+/// Writing all anew helps some keys, but not where the target takes hardly any.
+fn bounded(target: &Target<'_>) -> Result<(), Trouble> {
+    let aside = target.mirror.state.aside.list();
+    match aside.first().filter(|_| aside.len() > MOST) {
+        Some((key, why)) => Err(Trouble::Stop(format!(
+            "the target refuses more than {MOST} keys, {:?} with: {}",
+            String::from_utf8_lossy(key),
+            why.error
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Writes a key whole, as the view has it; deletes it there if the view has it not.
+pub(super) fn write_whole(target: &Target<'_>, view: &View, key: &[u8], requests: &mut Requests) {
+    let options = &target.mirror.options;
+    let there = options.keys.there(key);
+    let Some(entry) = view.entry(options.from_db, key) else {
+        requests.push(key, &[b"DEL", &there]);
+        return;
+    };
+    let at = entry.expires.map_or(0, |at| at.saturating_add(target.grace()).max(1)).to_string();
+    let value = for_restore(&entry.value);
+    requests.push(key, &[b"RESTORE", &there, at.as_bytes(), &value, b"REPLACE", b"ABSTTL"]);
 }

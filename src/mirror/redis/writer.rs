@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ringwell_storage::feed::{Feeder, Identity};
+use ringwell_storage::feed::Feeder;
 use ringwell_storage::store::Ack;
 
-use super::batch::Units;
-use super::client::{Client, Reply, Trouble, classify, command};
+use super::aside::MOST;
+use super::batch::{Requests, Units};
 use super::cursor::Cursor;
-use super::{Mirror, PAUSE, jitter, rebuild};
+use super::heal::Healing;
+use super::{Mirror, rebuild};
+use crate::remote::client::{Client, Reply, Trouble};
 
 /// Bytes and commands of a batch.
 const BATCH: (usize, usize) = (256 << 10, 1000);
@@ -20,8 +22,7 @@ const PIECE: usize = 256 << 10;
 const STEP: u64 = 64 << 10;
 /// What is not synced yet waits for others' syncs so long.
 const LAG: Duration = Duration::from_millis(100);
-/// Times that a target which cannot now is asked again on the same connection.
-const ASKED: u32 = 20;
+pub(super) const SPOILT: &str = "it was copied from a key that was set aside";
 
 /// Pushes until something goes wrong.
 pub(super) async fn session(mirror: &Mirror) -> Result<Infallible, Trouble> {
@@ -31,6 +32,7 @@ pub(super) async fn session(mirror: &Mirror) -> Result<Infallible, Trouble> {
     mirror.store.wait(position, Ack::Synced).await.map_err(own)?;
     let mut target = Target::take(mirror).await?;
     let mut going_on = target.goes_on();
+    mirror.state.rebuilding.store(going_on.is_none(), Ordering::Relaxed);
     mirror.well();
     loop {
         let feeder = match going_on.take() {
@@ -41,7 +43,7 @@ pub(super) async fn session(mirror: &Mirror) -> Result<Infallible, Trouble> {
     }
 }
 
-fn own(error: impl std::fmt::Display) -> Trouble {
+pub(super) fn own(error: impl std::fmt::Display) -> Trouble {
     Trouble::Link(format!("the node itself: {error}"))
 }
 
@@ -49,30 +51,31 @@ fn own(error: impl std::fmt::Display) -> Trouble {
 pub(super) struct Target<'m> {
     pub(super) mirror: &'m Mirror,
     pub(super) client: Client,
-    key: Vec<u8>,
-    cursor: Cursor,
+    pub(super) key: Vec<u8>,
+    pub(super) cursor: Cursor,
     /// What stands at the cursor's key.
-    text: Option<Vec<u8>>,
+    pub(super) text: Option<Vec<u8>>,
+    /// Keys that were set aside and are about to be written whole.
+    pub(super) healing: Option<Healing>,
 }
 
 impl<'m> Target<'m> {
     /// Connects, reads the cursor and puts this writer's epoch into it.
     async fn take(mirror: &'m Mirror) -> Result<Target<'m>, Trouble> {
-        let mut client = Client::connect(&mirror.options).await?;
-        let key = Cursor::key(&mirror.options.name);
-        let mut request = Vec::new();
-        command(&mut request, &[b"GET", &key]);
-        let text = match client.call(&request, 1).await?.pop() {
-            Some(Reply::Bulk(text)) => text,
-            Some(Reply::Error(text)) => return Err(classify(&text)),
+        let options = &mirror.options;
+        let mut client = Client::connect(&options.target, options.db).await?;
+        let key = Cursor::key(&options.name);
+        let text = match client.ask(&[b"GET", &key]).await? {
+            Reply::Bulk(text) => text,
             _ => return Err(Trouble::Link("the target's cursor is no string".to_owned())),
         };
         let cursor = text.as_deref().map(Cursor::read).unwrap_or_default();
-        let mut target = Target { mirror, client, key, cursor, text };
+        mirror.takes_over(&cursor)?;
+        let mut target = Target { mirror, client, key, cursor, text, healing: None };
         target.cursor.epoch = cursor.epoch.saturating_add(1);
         let place = cursor.place;
         // The time says when the target last had all, so it stays.
-        target.commit(&[], 0, place, cursor.moved).await?;
+        target.commit(&mut Requests::default(), place, cursor.moved).await?;
         Ok(target)
     }
 
@@ -108,8 +111,19 @@ impl<'m> Target<'m> {
     async fn follow(&mut self, mut feeder: Feeder) -> Result<(), Trouble> {
         let options = &self.mirror.options;
         let mut units = Units::new(&options.keys, options.from_db, self.grace(), feeder.offset());
+        units.filter.aside.extend(self.mirror.state.aside.names());
+        // What was to be written at an offset of before is none of this reading.
+        self.healing = None;
         let mut piece = Vec::new();
         loop {
+            if self.mirror.state.aside.len() > MOST {
+                tracing::warn!(
+                    mirror = options.name,
+                    "too many keys were set aside; all keys are written anew"
+                );
+                return Ok(());
+            }
+            self.plan_healing(&mut units).await?;
             let store = &self.mirror.store;
             let durable = store.synced();
             if feeder.position() >= durable {
@@ -142,39 +156,49 @@ impl<'m> Target<'m> {
 
     /// Sends all whole units; whether only a rebuild helps.
     async fn send(&mut self, units: &mut Units<'_>) -> Result<bool, Trouble> {
-        let (mut requests, mut count, mut end) = (Vec::new(), 0, None);
+        let (mut requests, mut end) = (Requests::default(), None);
         loop {
-            let unit = units.next().map_err(|what| own(format!("its stream has {what}")))?;
+            let healing = self.healing.as_ref().map(|healing| healing.offset);
+            let heals = healing.is_some_and(|offset| offset <= units.offset());
+            let unit = if heals {
+                None
+            } else {
+                units.next().map_err(|what| own(format!("its stream has {what}")))?
+            };
             let over = unit.is_none();
             if let Some(unit) = unit {
                 if unit.rebuild {
                     return Ok(true);
                 }
-                requests.extend_from_slice(&unit.requests);
-                count += unit.count;
+                for key in &unit.spoilt {
+                    self.mirror.state.aside.add(key, SPOILT);
+                }
+                requests.append(unit.requests);
                 end = Some(unit.end);
             }
-            let full = requests.len() >= BATCH.0 || count >= BATCH.1;
+            let full = requests.bytes.len() >= BATCH.0 || requests.len() >= BATCH.1;
             if !full && !over {
                 continue;
             }
             if let Some(end) = end.take() {
-                self.move_to(&std::mem::take(&mut requests), count, end).await?;
-                count = 0;
+                self.move_to(std::mem::take(&mut requests), end).await?;
+                units.filter.aside.extend(self.mirror.state.aside.names());
             }
-            if over {
+            if heals {
+                self.heal(units).await?;
+            } else if over {
                 return Ok(false);
             }
         }
     }
 
-    async fn move_to(&mut self, requests: &[u8], count: usize, end: u64) -> Result<(), Trouble> {
+    async fn move_to(&mut self, requests: Requests, end: u64) -> Result<(), Trouble> {
         let Some((_, offset)) = self.cursor.place else { return Ok(()) };
         let Some(name) = self.mirror.store.stream().map(|stream| stream.name) else {
             return Ok(());
         };
-        if count > 0 || end >= offset + STEP {
-            self.apply(requests, count, Some((name, end))).await?;
+        if requests.len() > 0 || end >= offset + STEP {
+            self.apply(requests, Some((name, end))).await?;
         }
         self.mirror.state.done.store(end, Ordering::Relaxed);
         Ok(())
@@ -189,99 +213,10 @@ impl<'m> Target<'m> {
         let done = self.mirror.state.done.load(Ordering::Relaxed);
         let name = self.mirror.store.stream().map(|stream| stream.name);
         match (name, self.cursor.place) {
-            (Some(name), Some(_)) => self.apply(&[], 0, Some((name, done))).await,
+            (Some(name), Some(_)) => {
+                self.apply(Requests::default(), Some((name, done))).await.map(drop)
+            }
             _ => Ok(()),
         }
-    }
-
-    /// Has the target do requests and move the cursor, all or nothing; asks again while it cannot now.
-    pub(super) async fn apply(
-        &mut self,
-        requests: &[u8],
-        count: usize,
-        place: Option<(Identity, u64)>,
-    ) -> Result<(), Trouble> {
-        let mut pause = PAUSE.0;
-        for _ in 0..ASKED {
-            let now = crate::clock::now_ms();
-            match self.commit(requests, count, place, now).await {
-                Err(trouble @ Trouble::Busy(_)) => {
-                    self.mirror.say(&trouble);
-                    self.mirror.state.retries.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(pause + jitter(pause)).await;
-                    pause = (pause * 2).min(PAUSE.1);
-                }
-                done => {
-                    if done.is_ok() {
-                        self.mirror.well();
-                    }
-                    return done;
-                }
-            }
-        }
-        Err(Trouble::Link("the target could not for a long time".to_owned()))
-    }
-
-    async fn commit(
-        &mut self,
-        requests: &[u8],
-        count: usize,
-        place: Option<(Identity, u64)>,
-        now: i64,
-    ) -> Result<(), Trouble> {
-        self.check().await?;
-        let next = Cursor { epoch: self.cursor.epoch, place, moved: now };
-        let text = next.text();
-        let mut all = Vec::with_capacity(requests.len() + 256);
-        command(&mut all, &[b"MULTI"]);
-        all.extend_from_slice(requests);
-        command(&mut all, &[b"SET", &self.key, &text]);
-        command(&mut all, &[b"EXEC"]);
-        let mut replies = self.client.call(&all, count + 3).await?;
-        let queued = replies.iter().take(count + 2).find_map(Reply::trouble);
-        match replies.pop() {
-            Some(Reply::Array(Some(done))) => self.look(&done, count),
-            Some(Reply::Array(None)) => {
-                return Err(Trouble::Link("the cursor was moved by somebody else".to_owned()));
-            }
-            Some(Reply::Error(text)) => return Err(queued.unwrap_or_else(|| classify(&text))),
-            _ => return Err(Trouble::Link("the target's EXEC is no array".to_owned())),
-        }
-        (self.cursor, self.text) = (next, Some(text));
-        let state = &self.mirror.state;
-        state.batches.fetch_add(1, Ordering::Relaxed);
-        state.commands.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Sees to it that the cursor is as this writer left it, and that EXEC fails if it is not any more.
-    async fn check(&mut self) -> Result<(), Trouble> {
-        let mut request = Vec::new();
-        command(&mut request, &[b"WATCH", &self.key]);
-        command(&mut request, &[b"GET", &self.key]);
-        let replies = self.client.call(&request, 2).await?;
-        if let Some(trouble) = replies.iter().find_map(Reply::trouble) {
-            return Err(trouble);
-        }
-        match replies.last() {
-            Some(Reply::Bulk(text)) if *text == self.text => Ok(()),
-            _ => Err(Trouble::Link("the cursor is not where it was left".to_owned())),
-        }
-    }
-
-    /// Counts what the target refused for good: a transaction is not rolled back.
-    fn look(&self, done: &[Reply], count: usize) {
-        let refused = done.iter().take(count).filter_map(|reply| match reply {
-            Reply::Error(text) => Some(text),
-            _ => None,
-        });
-        let mut dead = 0;
-        for text in refused {
-            if dead == 0 {
-                tracing::error!(mirror = self.mirror.options.name, error = %text, "the target refused a command: a key of it was changed by somebody else");
-            }
-            dead += 1;
-        }
-        self.mirror.state.dead.fetch_add(dead, Ordering::Relaxed);
     }
 }

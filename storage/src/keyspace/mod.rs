@@ -9,6 +9,7 @@
 mod apply;
 pub mod command;
 mod database;
+mod digest;
 mod effect;
 pub mod extract;
 pub mod feed;
@@ -30,6 +31,7 @@ mod view;
 mod wire;
 mod zset;
 
+pub use digest::digest;
 pub use effect::{DATABASES, Deliveries, Effect, Effects, IDENTITY, Ids, StreamEffect, Strings};
 pub use extract::{Derived, DerivedSample, Extract, Mark};
 pub use float::spell as spell_double;
@@ -37,7 +39,7 @@ pub use glob::matches as glob_matches;
 pub use list::{End, List};
 pub use map::{Map, Weight};
 pub use packed::Packed;
-pub use rdb::{RdbFileError, RdbKey, RdbReader, for_restore};
+pub use rdb::{RdbFileError, RdbKey, RdbRaw, RdbReader, for_restore, rdb_of};
 pub use request::{Decision, Looks, Reply, Request};
 pub use stream::{Stream, StreamId};
 pub use table::Bytes;
@@ -117,6 +119,18 @@ impl Keyspace {
     /// All keys of a database, in no order.
     pub fn entries(&self, db: u8) -> impl Iterator<Item = (&Bytes, &Entry)> {
         self.database(db).into_iter().flat_map(|database| database.keys.iter())
+    }
+
+    /// Shows at least `count` entries of a database from `cursor` on, as SCAN does; gives the cursor to go
+    /// on from, 0 at the end.
+    pub fn scan<'a>(
+        &'a self,
+        db: u8,
+        cursor: u64,
+        count: usize,
+        see: &mut dyn FnMut(&'a Bytes, &'a Entry),
+    ) -> u64 {
+        self.database(db).map_or(0, |database| database.keys.scan(cursor, count, see))
     }
 
     /// The keymap's mark for a key.

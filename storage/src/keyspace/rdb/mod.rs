@@ -10,7 +10,7 @@ mod packed;
 mod reader;
 mod stream;
 
-pub use reader::{RdbFileError, RdbKey, RdbReader};
+pub use reader::{RdbFileError, RdbKey, RdbRaw, RdbReader, rdb_of};
 pub(super) use stream::{put_stream, whole_stream};
 
 use std::borrow::Cow;
@@ -167,7 +167,11 @@ fn decode_within(bytes: &[u8], room: u64) -> Result<Value, RdbError> {
 fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
     match kind {
         STRING => Ok(Value::String(Bytes::from(&*reader.string()?))),
-        LIST => list_of(&reader.strings(1)?),
+        kind if is_list(kind) => {
+            let mut list = List::default();
+            each_element(kind, reader, &mut |element| list.push(End::Right, element))?;
+            Ok(Value::List(Arc::new(list)))
+        }
         SET => set_of(&reader.strings(1)?),
         HASH => hash_of(&reader.strings(2)?),
         ZSET | ZSET_TEXT => {
@@ -180,30 +184,12 @@ fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
             }
             Ok(Value::ZSet(Arc::new(zset)))
         }
-        LIST_ZIPLIST => list_of(&ziplist(&reader.string()?)?),
         SET_INTSET => set_of(&intset(&reader.string()?)?),
         SET_LISTPACK => set_of(&listpack(&reader.string()?)?),
         ZSET_ZIPLIST => zset_of(&ziplist(&reader.string()?)?),
         ZSET_LISTPACK => zset_of(&listpack(&reader.string()?)?),
         HASH_ZIPLIST => hash_of(&ziplist(&reader.string()?)?),
         HASH_LISTPACK => hash_of(&listpack(&reader.string()?)?),
-        LIST_OF_ZIPLISTS => {
-            let mut list = List::default();
-            for _ in 0..reader.length()? {
-                push_all(&mut list, &ziplist(&reader.string()?)?);
-            }
-            Ok(Value::List(Arc::new(list)))
-        }
-        LIST_OF_LISTPACKS => {
-            let mut list = List::default();
-            for _ in 0..reader.length()? {
-                match reader.length()? {
-                    PLAIN => push_all(&mut list, &[reader.string()?]),
-                    _ => push_all(&mut list, &listpack(&reader.string()?)?),
-                }
-            }
-            Ok(Value::List(Arc::new(list)))
-        }
         stream::OLD | stream::NEW => {
             Ok(Value::Stream(Arc::new(stream::read_stream(reader, kind)?)))
         }
@@ -211,14 +197,39 @@ fn value_of(kind: u8, reader: &mut Reader<'_>) -> Result<Value, RdbError> {
     }
 }
 
-fn push_all(list: &mut List, elements: &[Text<'_>]) {
-    elements.iter().for_each(|element| list.push(End::Right, element));
+fn is_list(kind: u8) -> bool {
+    matches!(kind, LIST | LIST_ZIPLIST | LIST_OF_ZIPLISTS | LIST_OF_LISTPACKS)
 }
 
-fn list_of(elements: &[Text<'_>]) -> Result<Value, RdbError> {
-    let mut list = List::default();
-    push_all(&mut list, elements);
-    Ok(Value::List(Arc::new(list)))
+/// Shows the elements of a list of any kind, in order.
+fn each_element(
+    kind: u8,
+    reader: &mut Reader<'_>,
+    see: &mut dyn FnMut(&[u8]),
+) -> Result<(), RdbError> {
+    let mut see_all = |elements: &[Text<'_>]| elements.iter().for_each(|element| see(element));
+    match kind {
+        LIST => {
+            for _ in 0..reader.length()? {
+                see_all(&[reader.string()?]);
+            }
+        }
+        LIST_ZIPLIST => see_all(&ziplist(&reader.string()?)?),
+        LIST_OF_ZIPLISTS => {
+            for _ in 0..reader.length()? {
+                see_all(&ziplist(&reader.string()?)?);
+            }
+        }
+        _ => {
+            for _ in 0..reader.length()? {
+                match reader.length()? {
+                    PLAIN => see_all(&[reader.string()?]),
+                    _ => see_all(&listpack(&reader.string()?)?),
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn set_of(members: &[Text<'_>]) -> Result<Value, RdbError> {
@@ -426,11 +437,16 @@ mod tests {
         let texts = |n: usize| (0..n).map(|i| vec![b'x'; i % 200]).collect::<Vec<_>>();
         let cow =
             |texts: &[Vec<u8>]| texts.iter().map(|t| Cow::Owned(t.clone())).collect::<Vec<_>>();
+        let list = |texts: &[Vec<u8>]| {
+            let mut list = List::default();
+            texts.iter().for_each(|text| list.push(End::Right, text));
+            Value::List(Arc::new(list))
+        };
         let numbers: Vec<Vec<u8>> = (0..20_000).map(|n| n.to_string().into_bytes()).collect();
         let values = [
             Value::String(Bytes::from(&b""[..])),
             Value::String(Bytes::from(&vec![b'y'; 70_000][..])),
-            list_of(&cow(&texts(300))).unwrap(),
+            list(&texts(300)),
             set_of(&cow(&numbers)).unwrap(),
             hash_of(&cow(&numbers)).unwrap(),
             zset_of(&cow(&numbers)).unwrap(),
@@ -438,6 +454,19 @@ mod tests {
         for value in values {
             let read = decode(&encode(&value)).unwrap();
             assert_eq!(contents(&read), contents(&value));
+            // And passed on as it stands it is the same.
+            let (key, dump) = (b"key".to_vec(), encode(&value));
+            let raw = RdbRaw::of_dump(3, key.clone(), Some(7), &dump).unwrap();
+            let file = rdb_of(&[raw.clone(), raw.clone()]);
+            let mut reader = RdbReader::new(file.as_slice()).unwrap();
+            for _ in 0..2 {
+                let read = reader.next_raw().unwrap().unwrap();
+                assert_eq!((read.db, &read.key, read.expires), (3, &key, Some(7)));
+                assert_eq!(read.digest().unwrap(), crate::keyspace::digest(&value));
+                assert_eq!(contents(&read.value().unwrap()), contents(&value));
+            }
+            assert!(reader.next_raw().unwrap().is_none());
+            assert_eq!(reader.at(), file.len() as u64);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
     MAX_STRING, RdbError, SET, SET_INTSET, SET_LISTPACK, STRING, ZSET, ZSET_LISTPACK, ZSET_TEXT,
     ZSET_ZIPLIST, crc64, stream,
 };
+use crate::keyspace::digest::{ListDigest, digest};
 use crate::keyspace::value::Value;
 
 const SLOT_INFO: u8 = 244;
@@ -65,18 +66,34 @@ pub struct RdbKey {
     pub value: Value,
 }
 
+/// A key of a file or of a Redis, its value in the bytes it came in: not looked at, but bounded.
+#[derive(Clone, Debug)]
+pub struct RdbRaw {
+    /// Of which database.
+    pub db: u64,
+    /// Its name.
+    pub key: Vec<u8>,
+    /// When it expires, in milliseconds since 1970.
+    pub expires: Option<i64>,
+    kind: u8,
+    body: Vec<u8>,
+}
+
 /// Walks a file.
 pub struct RdbReader<R> {
     read: R,
     checksum: u64,
     db: u64,
     version: u32,
+    at: u64,
+    /// Bytes that one key may have.
+    most: u64,
 }
 
 impl<R: Read> RdbReader<R> {
     /// Reads the head.
     pub fn new(read: R) -> Result<RdbReader<R>, RdbFileError> {
-        let mut reader = RdbReader { read, checksum: 0, db: 0, version: 0 };
+        let mut reader = RdbReader { read, checksum: 0, db: 0, version: 0, at: 0, most: u64::MAX };
         let head: [u8; 9] = reader.array()?;
         // `REDIS` and four digits, or `VALKEY` and three.
         let digits = head.strip_prefix(b"REDIS").or_else(|| head.strip_prefix(b"VALKEY"));
@@ -89,8 +106,24 @@ impl<R: Read> RdbReader<R> {
         }
     }
 
+    /// Refuses keys of more bytes.
+    pub fn with_keys_up_to(mut self, bytes: u64) -> RdbReader<R> {
+        self.most = bytes;
+        self
+    }
+
+    /// Bytes read so far; behind an error, where it was met.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
     /// The next key; `None` behind the last, and then the checksum held.
     pub fn next_key(&mut self) -> Result<Option<RdbKey>, RdbFileError> {
+        self.next_raw()?.map(RdbRaw::read).transpose()
+    }
+
+    /// The same with its value as it stands there.
+    pub fn next_raw(&mut self) -> Result<Option<RdbRaw>, RdbFileError> {
         let mut expires = None;
         loop {
             match self.byte()? {
@@ -142,23 +175,14 @@ impl<R: Read> RdbReader<R> {
         }
     }
 
-    fn key(&mut self, kind: u8, expires: Option<i64>) -> Result<RdbKey, RdbFileError> {
+    fn key(&mut self, kind: u8, expires: Option<i64>) -> Result<RdbRaw, RdbFileError> {
         let mut raw = Vec::new();
         self.copy_string(&mut raw)?;
         let text = super::Reader::new(&raw).string().map_err(|_| RdbFileError::Damaged("a key"))?;
         let key = text.into_owned();
         let mut body = Vec::new();
         let kind = self.copy_value(kind, &key, &mut body)?;
-        let mut reader = super::Reader::new(&body);
-        let damaged = |error| match error {
-            RdbError::Data(what) => RdbFileError::Damaged(what),
-            RdbError::Seal => RdbFileError::Damaged("a value"),
-        };
-        let value = super::value_of(kind, &mut reader).map_err(damaged)?;
-        if !reader.rest.is_empty() {
-            return Err(RdbFileError::Damaged("bytes are left over behind a value"));
-        }
-        Ok(RdbKey { db: self.db, key, expires, value })
+        Ok(RdbRaw { db: self.db, key, expires, kind, body })
     }
 
     /// Copies a value's bytes; gives the kind they then are of.
@@ -293,9 +317,13 @@ impl<R: Read> RdbReader<R> {
             return Err(RdbFileError::Damaged("a string that is too long"));
         }
         let before = out.len();
+        if (before as u64).saturating_add(count) > self.most {
+            return Err(RdbFileError::Damaged("a key of more bytes than are taken"));
+        }
         // Memory comes with the bytes, not with the claim.
         let got = (&mut self.read).take(count).read_to_end(out)?;
         self.checksum = crc64::on(self.checksum, out.get(before..).unwrap_or_default());
+        self.at += got as u64;
         if got as u64 == count { Ok(()) } else { Err(RdbFileError::Damaged("it ends too early")) }
     }
 
@@ -305,8 +333,112 @@ impl<R: Read> RdbReader<R> {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbFileError> {
         let mut array = [0; N];
-        self.read.read_exact(&mut array)?;
+        self.read.read_exact(&mut array).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => RdbFileError::Damaged("it ends too early"),
+            _ => error.into(),
+        })?;
         self.checksum = crc64::on(self.checksum, &array);
+        self.at += N as u64;
         Ok(array)
     }
+}
+
+impl RdbRaw {
+    /// What DUMP gave for a key, of a Redis or Valkey of any version that is read as a file.
+    pub fn of_dump(
+        db: u64,
+        key: Vec<u8>,
+        expires: Option<i64>,
+        dump: &[u8],
+    ) -> Result<RdbRaw, RdbFileError> {
+        let seal = RdbFileError::Damaged("the checksum of a dump");
+        let Some((sealed, checksum)) = dump.split_last_chunk::<8>() else { return Err(seal) };
+        let Some((body, version)) = sealed.split_last_chunk::<2>() else { return Err(seal) };
+        if crc64::of(sealed) != u64::from_le_bytes(*checksum) {
+            return Err(seal);
+        }
+        let version = u32::from(u16::from_le_bytes(*version));
+        // The plain kinds are those of much older versions.
+        if version > *VERSIONS[0].end() && !VERSIONS.iter().any(|known| known.contains(&version)) {
+            return Err(RdbFileError::Version(version));
+        }
+        let (kind, read) = body.split_first().ok_or(RdbFileError::Damaged("an empty dump"))?;
+        let mut reader = RdbReader { read, checksum: 0, db, version, at: 0, most: u64::MAX };
+        let mut body = Vec::with_capacity(read.len());
+        let kind = reader.copy_value(*kind, &key, &mut body)?;
+        match reader.read.is_empty() {
+            true => Ok(RdbRaw { db, key, expires, kind, body }),
+            false => Err(RdbFileError::Damaged("bytes are left over behind a dump")),
+        }
+    }
+
+    /// Bytes of key and value.
+    pub fn size(&self) -> usize {
+        self.key.len() + self.body.len()
+    }
+
+    /// Appends it as a file has it.
+    fn put(&self, out: &mut Vec<u8>) {
+        if let Some(at) = self.expires {
+            out.push(EXPIRES_MS);
+            out.extend_from_slice(&at.to_le_bytes());
+        }
+        out.push(self.kind);
+        super::put_string(out, &self.key);
+        out.extend_from_slice(&self.body);
+    }
+
+    /// Reads its value.
+    pub fn read(self) -> Result<RdbKey, RdbFileError> {
+        let value = self.value()?;
+        Ok(RdbKey { db: self.db, key: self.key, expires: self.expires, value })
+    }
+
+    /// The digest of its value. A list is not made for it: that costs much more than to read it.
+    pub fn digest(&self) -> Result<u64, RdbFileError> {
+        if !super::is_list(self.kind) {
+            return Ok(digest(&self.value()?));
+        }
+        let mut reader = super::Reader::new(&self.body);
+        let mut list = ListDigest::default();
+        let read = super::each_element(self.kind, &mut reader, &mut |element| list.add(element));
+        read.map_err(|_| RdbFileError::Damaged("a list"))?;
+        match reader.rest.is_empty() {
+            true => Ok(list.digest()),
+            false => Err(RdbFileError::Damaged("bytes are left over behind a value")),
+        }
+    }
+
+    /// Its value; all of it is checked.
+    pub fn value(&self) -> Result<Value, RdbFileError> {
+        let mut reader = super::Reader::new(&self.body);
+        let value = super::value_of(self.kind, &mut reader).map_err(|error| match error {
+            RdbError::Data(what) => RdbFileError::Damaged(what),
+            RdbError::Seal => RdbFileError::Damaged("a value"),
+        })?;
+        match reader.rest.is_empty() {
+            true => Ok(value),
+            false => Err(RdbFileError::Damaged("bytes are left over behind a value")),
+        }
+    }
+}
+
+/// A file of some keys, as a Redis writes one: for passing them on.
+pub fn rdb_of(keys: &[RdbRaw]) -> Vec<u8> {
+    let room = keys.iter().map(|key| key.size() + 32).sum::<usize>();
+    let mut out = Vec::with_capacity(room + 32);
+    // The newest version whose kinds are all read.
+    out.extend_from_slice(b"REDIS0012");
+    let mut db = None;
+    for key in keys {
+        if db.replace(key.db) != Some(key.db) {
+            out.push(SELECT);
+            super::put_length(&mut out, usize::try_from(key.db).unwrap_or(usize::MAX));
+        }
+        key.put(&mut out);
+    }
+    out.push(END);
+    let checksum = crc64::of(&out);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out
 }

@@ -1,15 +1,14 @@
-//! A connection to the target: requests in one write, replies in order.
+//! A connection to a Redis: requests in one write, replies in order.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
 
-use super::Options;
+use super::{Source, Stream};
 
-/// A target answers within this time, or the connection is given up.
+/// A server answers within this time, or the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Largest string taken from a target.
+/// Largest string taken from a server, where nothing else is said.
 const MAX_STRING: usize = 64 << 20;
 /// Deepest nesting and most parts of a reply.
 const MAX_DEPTH: u8 = 4;
@@ -17,7 +16,7 @@ const MAX_PARTS: usize = 1 << 22;
 
 /// Why something did not work, by what is to be done.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// The connection is of no use any more: connect anew and look where the target is.
     #[error("{0}")]
     Link(String),
@@ -37,24 +36,26 @@ impl From<std::io::Error> for Trouble {
 
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Line(String),
     Error(String),
     Integer(i64),
     Bulk(Option<Vec<u8>>),
+    /// A string of so many bytes, which are not kept.
+    TooLong(usize),
     Array(Option<Vec<Reply>>),
 }
 
 impl Reply {
     /// What an error means for the one who writes; everything else is no trouble.
-    pub(super) fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
         let Reply::Error(text) = self else { return None };
         Some(classify(text))
     }
 }
 
 /// What an error of the whole request means.
-pub(super) fn classify(text: &str) -> Trouble {
+pub(crate) fn classify(text: &str) -> Trouble {
     const BUSY: [&str; 9] = [
         "OOM",
         "LOADING",
@@ -80,36 +81,32 @@ pub(super) fn classify(text: &str) -> Trouble {
 }
 
 /// A connection.
-pub(super) struct Client {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Client {
+    stream: BufReader<Stream>,
+    patience: Duration,
+    longest: usize,
 }
 
 impl Client {
     /// Connects, says who it is, selects the database.
-    pub(super) async fn connect(options: &Options) -> Result<Client, Trouble> {
-        let target = &options.target;
-        let connecting = TcpStream::connect(&target.address);
-        let stream = tokio::time::timeout(PATIENCE, connecting).await;
-        let stream =
-            stream.map_err(|_| Trouble::Link("the target does not answer".to_owned()))??;
-        stream.set_nodelay(true)?;
-        let mut client = Client { stream: BufReader::new(stream) };
-        let mut auth: Vec<Vec<u8>> = target.auth.iter().map(|part| part.clone().into()).collect();
-        if let Some(path) = &options.password_file {
-            let password = tokio::fs::read_to_string(path).await;
-            let password = password.map_err(|error| {
-                Trouble::Stop(format!("cannot read {}: {error}", path.display()))
-            })?;
-            auth.pop();
-            auth.push(password.trim().into());
-        }
+    pub(crate) async fn connect(source: &Source, db: u8) -> Result<Client, Trouble> {
+        let stream = source.connect(PATIENCE).await.map_err(|error| match error.kind() {
+            // Certificates, and files of them.
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound => {
+                Trouble::Stop(error.to_string())
+            }
+            _ => error.into(),
+        })?;
+        let stream = BufReader::new(stream);
+        let mut client = Client { stream, patience: PATIENCE, longest: MAX_STRING };
+        let auth = source.login().await.map_err(|error| Trouble::Stop(error.to_string()))?;
         let mut requests = Vec::new();
         if !auth.is_empty() {
             let words: Vec<&[u8]> =
                 [&b"AUTH"[..]].into_iter().chain(auth.iter().map(Vec::as_slice)).collect();
             command(&mut requests, &words);
         }
-        command(&mut requests, &[b"SELECT", options.db.to_string().as_bytes()]);
+        command(&mut requests, &[b"SELECT", db.to_string().as_bytes()]);
         let count = 1 + usize::from(!auth.is_empty());
         for reply in client.call(&requests, count).await? {
             reply.trouble().map_or(Ok(()), Err)?;
@@ -117,12 +114,52 @@ impl Client {
         Ok(client)
     }
 
+    /// Takes longer strings, and waits longer for them.
+    pub(crate) fn with_room(mut self, longest: usize, patience: Duration) -> Client {
+        (self.longest, self.patience) = (longest, patience);
+        self
+    }
+
+    /// Sends one request and reads its reply; an error is one.
+    pub(crate) async fn ask(&mut self, words: &[&[u8]]) -> Result<Reply, Trouble> {
+        let mut request = Vec::new();
+        command(&mut request, words);
+        let reply = self.call(&request, 1).await?.pop();
+        let reply = reply.ok_or_else(|| Trouble::Link("no reply".to_owned()))?;
+        reply.trouble().map_or(Ok(reply), Err)
+    }
+
+    /// The names that SCAN finds from a cursor on, and where it goes on; `0` at the end.
+    pub(crate) async fn scan(
+        &mut self,
+        cursor: &[u8],
+        pattern: &[u8],
+        count: usize,
+    ) -> Result<(Vec<Vec<u8>>, Vec<u8>), Trouble> {
+        let count = count.to_string();
+        let words: [&[u8]; 6] = [b"SCAN", cursor, b"MATCH", pattern, b"COUNT", count.as_bytes()];
+        let wrong = || Trouble::Link("the server's SCAN is none".to_owned());
+        let Reply::Array(Some(parts)) = self.ask(&words).await? else { return Err(wrong()) };
+        let mut parts = parts.into_iter();
+        let (Some(Reply::Bulk(Some(next))), Some(Reply::Array(Some(keys)))) =
+            (parts.next(), parts.next())
+        else {
+            return Err(wrong());
+        };
+        let keys = keys.into_iter().map(|key| match key {
+            Reply::Bulk(Some(key)) => Ok(key),
+            _ => Err(wrong()),
+        });
+        Ok((keys.collect::<Result<_, _>>()?, next))
+    }
+
     /// Sends requests in one write and reads so many replies.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &mut self,
         requests: &[u8],
         count: usize,
     ) -> Result<Vec<Reply>, Trouble> {
+        let longest = self.longest;
         let work = async {
             // Replies are read while requests are still sent, or both sides could wait for ever.
             let (read, mut write) = tokio::io::split(&mut self.stream);
@@ -134,7 +171,7 @@ impl Client {
             let reading = async {
                 let mut replies = Vec::with_capacity(count.min(1024));
                 for _ in 0..count {
-                    replies.push(reply(&mut read, MAX_DEPTH).await?);
+                    replies.push(reply(&mut read, MAX_DEPTH, longest).await?);
                 }
                 Ok::<_, Trouble>(replies)
             };
@@ -142,12 +179,12 @@ impl Client {
             Ok(replies)
         };
         let late = |_| Trouble::Link("the target does not answer".to_owned());
-        tokio::time::timeout(PATIENCE, work).await.map_err(late)?
+        tokio::time::timeout(self.patience, work).await.map_err(late)?
     }
 }
 
 /// Appends a request.
-pub(super) fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
+pub(crate) fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
     out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
         out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
@@ -159,6 +196,7 @@ pub(super) fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
 async fn reply(
     read: &mut (impl tokio::io::AsyncBufRead + Unpin + Send),
     depth: u8,
+    longest: usize,
 ) -> Result<Reply, Trouble> {
     let wrong = || Trouble::Link("the target does not speak Redis's protocol".to_owned());
     let mut line = Vec::new();
@@ -176,20 +214,24 @@ async fn reply(
         b':' => Reply::Integer(number()?),
         b'$' => match usize::try_from(number()?) {
             Err(_) => Reply::Bulk(None),
-            Ok(length) if length <= MAX_STRING => {
+            Ok(length) if length <= longest => {
                 let mut bytes = vec![0; length + 2];
                 read.read_exact(&mut bytes).await?;
                 bytes.truncate(length);
                 Reply::Bulk(Some(bytes))
             }
-            Ok(_) => return Err(wrong()),
+            Ok(length) => {
+                let rest = &mut (&mut *read).take(length as u64 + 2);
+                tokio::io::copy(rest, &mut tokio::io::sink()).await?;
+                Reply::TooLong(length)
+            }
         },
         b'*' => match usize::try_from(number()?) {
             Err(_) => Reply::Array(None),
             Ok(count) if count <= MAX_PARTS && depth > 0 => {
                 let mut parts = Vec::new();
                 for _ in 0..count {
-                    parts.push(Box::pin(reply(read, depth - 1)).await?);
+                    parts.push(Box::pin(reply(read, depth - 1, longest)).await?);
                 }
                 Reply::Array(Some(parts))
             }
@@ -197,4 +239,17 @@ async fn reply(
         },
         _ => return Err(wrong()),
     })
+}
+
+/// A pattern, as SCAN takes them, of all that begins with this.
+pub(crate) fn beginning(prefix: &[u8]) -> Vec<u8> {
+    let mut pattern = Vec::with_capacity(prefix.len() + 1);
+    for byte in prefix {
+        if matches!(byte, b'*' | b'?' | b'[' | b']' | b'\\' | b'^') {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern.push(b'*');
+    pattern
 }

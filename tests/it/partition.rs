@@ -1,0 +1,192 @@
+//! A mirror's target behind a network that breaks: nothing of it is felt by those who write, memory stays bounded,
+//! and all is equal once it heals. Needs root and `ip`, for a network namespace.
+//! `RINGWELL_PARTITION_SECONDS=600` runs long: half of it without the network, half with it, by turns.
+
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::follow::{contents_of, number, send_all};
+use crate::moving::metric;
+use crate::node::{Node, Options};
+
+/// A network namespace, joined to this one by a pair of interfaces.
+struct Namespace {
+    name: String,
+    /// The first three numbers of its addresses.
+    net: String,
+}
+
+fn ip(line: &str) -> bool {
+    let done = Command::new("ip").args(line.split(' ')).output();
+    done.is_ok_and(|output| output.status.success())
+}
+
+impl Namespace {
+    fn new() -> Option<Namespace> {
+        let pid = std::process::id();
+        let name = format!("rw{pid}");
+        let net = format!("10.{}.{}", 200 + pid % 50, pid / 50 % 250);
+        if !ip(&format!("netns add {name}")) {
+            println!("skipped: no network namespace can be made here (it takes root and ip)");
+            return None;
+        }
+        let namespace = Namespace { name: name.clone(), net: net.clone() };
+        let made = ip(&format!("link add {name}a type veth peer name {name}b netns {name}"))
+            && ip(&format!("addr add {net}.1/24 dev {name}a"))
+            && ip(&format!("link set {name}a up"))
+            && ip(&format!("-n {name} addr add {net}.2/24 dev {name}b"))
+            && ip(&format!("-n {name} link set {name}b up"))
+            && ip(&format!("-n {name} link set lo up"));
+        if !made {
+            println!("skipped: no pair of interfaces can be made here");
+        }
+        made.then_some(namespace)
+    }
+
+    fn join(&self, together: bool) {
+        let state = if together { "up" } else { "down" };
+        assert!(ip(&format!("-n {0} link set {0}b {state}", self.name)));
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.name));
+    }
+}
+
+struct Inside(Child);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A Redis in the namespace.
+fn redis(namespace: &Namespace, dir: &std::path::Path) -> Option<Inside> {
+    let child = Command::new("ip")
+        .args(["netns", "exec", &namespace.name, "redis-server", "--port", "6379", "--save", ""])
+        .args(["--protected-mode", "no", "--bind", "0.0.0.0", "--dir"])
+        .arg(dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let inside = Inside(child.ok()?);
+    let address = format!("{}.2:6379", namespace.net).to_socket_addrs().unwrap().next().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+        if Instant::now() > deadline {
+            println!("skipped: redis-server does not start in a namespace");
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Some(inside)
+}
+
+/// Processor time of a node, in clock ticks.
+fn ticks(node: &Node) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap();
+    let behind = stat.rsplit(')').next().unwrap();
+    let fields: Vec<&str> = behind.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+fn memory_kib(node: &Node) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Pipelines of a hundred operations a second: many agents, and less than a target can take.
+const RATE: u32 = 50;
+
+/// Writes for so long; gives the operations, and the processor time of each in microseconds.
+fn write(node: &Node, client: &mut TcpStream, time: Duration, from: &mut u64) -> (u64, f64) {
+    let (before, began) = (ticks(node), Instant::now());
+    let start = *from;
+    while began.elapsed() < time {
+        let commands: Vec<Vec<Vec<u8>>> = (0..100)
+            .map(|_| {
+                *from += 1;
+                let (key, value) = (format!("q:{}", *from % 97), format!("value {from}"));
+                let words: &[&str] = match *from % 3 {
+                    0 => &["LPUSH", &key, &value],
+                    1 => &["LTRIM", &key, "0", "99"],
+                    _ => &["HSET", "h", &key, &value],
+                };
+                words.iter().map(|word| word.as_bytes().to_vec()).collect()
+            })
+            .collect();
+        assert!(send_all(client, &commands));
+        let sent = u32::try_from((*from - start) / 100).unwrap();
+        std::thread::sleep((sent * Duration::from_secs(1) / RATE).saturating_sub(began.elapsed()));
+    }
+    let done = *from - start;
+    (done, (ticks(node) - before) as f64 * 10_000.0 / done as f64)
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}
+
+#[test]
+fn a_broken_network_is_felt_by_nobody_who_writes() {
+    let seconds = number("RINGWELL_PARTITION_SECONDS", 6);
+    let Some(namespace) = Namespace::new() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_target) = redis(&namespace, dir.path()) else { return };
+    let address = format!("{}.2:6379", namespace.net);
+    let config = dir.path().join("ringwell.toml");
+    let mirror = format!("[[mirror.redis]]\nname = \"far\"\nurl = \"redis://{address}\"\n");
+    std::fs::write(&config, mirror).unwrap();
+    let node = Options::default().arg(format!("--config={}", config.display())).start();
+    let mut client = TcpStream::connect(&node.redis).unwrap();
+    let (mut written, rounds) = (0, 5);
+    let time = Duration::from_secs_f64(seconds as f64 / (2 * rounds) as f64);
+    write(&node, &mut client, time, &mut written);
+    let caught_up = |node: &Node| {
+        let (mut moved, mut least) = (Instant::now(), f64::MAX);
+        loop {
+            let lag = metric(node, "ringwell_mirror_lag_bytes");
+            if lag == 0.0 {
+                return;
+            }
+            if lag < least {
+                (moved, least) = (Instant::now(), lag);
+            }
+            let waited = moved.elapsed() < Duration::from_secs(120);
+            assert!(waited, "the target does not catch up: {}", node.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let (mut with, mut without, mut lag, mut grown) = (Vec::new(), Vec::new(), 0.0_f64, 0);
+    let base = memory_kib(&node);
+    for _ in 0..rounds {
+        caught_up(&node);
+        with.push(write(&node, &mut client, time, &mut written).1);
+        namespace.join(false);
+        without.push(write(&node, &mut client, time, &mut written).1);
+        lag = lag.max(metric(&node, "ringwell_mirror_lag_bytes"));
+        grown = grown.max(memory_kib(&node).saturating_sub(base));
+        namespace.join(true);
+    }
+    caught_up(&node);
+    let (with, without) = (median(with), median(without));
+    println!(
+        "{written} operations; CPU of one: {with:.2} us with the network, {without:.2} without (ratio {:.3}, median of {rounds}); at most {} KiB behind, {} KiB more memory",
+        without / with,
+        lag as u64 >> 10,
+        grown,
+    );
+    assert!(lag > 0.0);
+    assert!(grown < 96 << 10, "{grown} KiB more memory");
+    let wanted = contents_of(&node.redis, 0, |at| at);
+    let mut found = contents_of(&address, 0, |at| at);
+    found.retain(|key, _| !key.starts_with("ringwell:mirror:"));
+    assert_eq!(wanted, found);
+}
