@@ -94,7 +94,7 @@ async fn compare(source: &Source, node: &Source) -> anyhow::Result<Outcome> {
                     true => comparison.forward(cursor, PAGE, &mut outcome).await?,
                     false => comparison.backward(cursor, PAGE, &mut outcome).await?,
                 };
-                if cursor == 0 {
+                if cursor == 0 && !forward {
                     comparison.finish(&mut outcome).await?;
                 }
                 if db > 0 {
