@@ -103,7 +103,10 @@ impl ChunkStats {
         put_varint(out, self.count);
         let span = self.last - self.first;
         let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
-        let exponent = exponent_of([self.first, self.last, self.min, self.max].iter(), 0);
+        let four = [self.first, self.last, self.min, self.max];
+        // Of long fractions one may suit a power of ten and not the larger one that the next asks for.
+        let exponent = exponent_of(four.iter(), 0)
+            .filter(|e| four.iter().all(|number| integer_of(*number, *e).is_some()));
         let whole = |v: f64| exponent.and_then(|e| integer_of(v, e));
         let ascending = same(self.min, self.first) && same(self.max, self.last);
         let shape = [
@@ -186,4 +189,52 @@ fn lower(a: f64, b: f64) -> f64 {
 /// The same for the higher.
 fn higher(a: f64, b: f64) -> f64 {
     if b > a || a.is_nan() { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn assert_comes_back(values: &[f64]) {
+        let stats = ChunkStats::of(values);
+        let mut bytes = Vec::new();
+        stats.encode(&mut bytes);
+        let mut reader = Reader::new(&bytes);
+        let back = ChunkStats::decode(&mut reader).unwrap();
+        assert!(reader.is_empty(), "{values:?}");
+        let bits = |s: &ChunkStats| {
+            let floats = [s.min, s.max, s.first, s.last, s.increase, s.sum.0, s.sum.1];
+            (s.count, s.nans, floats.map(f64::to_bits))
+        };
+        assert_eq!(bits(&back), bits(&stats), "{values:?}");
+    }
+
+    #[test]
+    fn long_fractions_that_suit_different_powers_of_ten_come_back() {
+        // The first suits 10^15 and not the 10^16 of the others.
+        let values =
+            [0.421397261115773, 0.3983111942810168, 0.4341334132036239, 0.4302839144518738];
+        assert_comes_back(&values);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_values_their_statistics_come_back(
+            values in prop::collection::vec(
+                prop_oneof![
+                    0.1..0.9_f64,
+                    (14..17_i32, 0..9_000_000_000_000_000_i64)
+                        .prop_map(|(e, n)| n as f64 / 10_f64.powi(e)),
+                    (1..17_i32, any::<i32>()).prop_map(|(e, n)| f64::from(n) / 10_f64.powi(e)),
+                    any::<u64>().prop_map(f64::from_bits),
+                    (0..1000_i32).prop_map(f64::from),
+                ],
+                0..6,
+            )
+        ) {
+            assert_comes_back(&values);
+        }
+    }
 }
