@@ -61,6 +61,8 @@ pub fn run(what: &Mirror) -> anyhow::Result<()> {
         let mirror = all.as_array().into_iter().flatten().find(|m| name_of(m) == Some(&name));
         let found = mirror.and_then(|mirror| mirror.get("verification")).cloned();
         let found = found.with_context(|| format!("mirror {name:?} is gone"))?;
+        let began = count(&found, "begun") > 0;
+        ensure!(began, "the node was started anew and has not compared all: ask again");
         progress.show(count(&found, "compared"), None, "keys compared");
         if found.get("running") != Some(&Value::Bool(true)) {
             break found;

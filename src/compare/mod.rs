@@ -17,8 +17,8 @@ pub(crate) use remote::{Found, Remote};
 
 /// Expiries that differ by less are the same: some servers tell only how long it is until then.
 const SLACK: i64 = 2000;
-/// Differences that are remembered by name.
-const NAMED: usize = 100;
+/// Differences that are remembered by name: more than a page has, as a mirror writes those anew.
+const NAMED: usize = 2048;
 
 /// What a key holds, and when it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]

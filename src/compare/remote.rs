@@ -11,6 +11,10 @@ use crate::remote::client::{Client, Reply, Trouble, command};
 /// Which names there belong to a comparison, as they are called here.
 pub(crate) type Here = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
 
+/// Keys looked at with one call: so many at first, and then as many as make about so many bytes.
+const FIRST: usize = 8;
+const BYTES: usize = 4 << 20;
+
 /// One database of a server.
 pub(crate) struct Remote {
     pub(crate) client: Client,
@@ -21,6 +25,8 @@ pub(crate) struct Remote {
     pub(crate) here: Here,
     /// Whether it knows PEXPIRETIME, which Redis does since 7.0.
     tells_when: bool,
+    /// Keys that are looked at with one call.
+    at_once: usize,
 }
 
 /// What was found of a key.
@@ -42,10 +48,10 @@ impl Remote {
     /// Those that begin like this and are called something here.
     pub(crate) fn of(client: Client, prefix: Vec<u8>, here: Here) -> Remote {
         let pattern = crate::remote::client::beginning(&prefix);
-        Remote { client, prefix, pattern, here, tells_when: true }
+        Remote { client, prefix, pattern, here, tells_when: true, at_once: FIRST }
     }
 
-    /// Reads keys whole.
+    /// Reads keys whole: the first at least, and as many of the others as there is room for.
     pub(crate) async fn read(&mut self, db: u8, names: &[Vec<u8>]) -> Result<Vec<Found>, Trouble> {
         if names.is_empty() {
             return Ok(Vec::new());
@@ -67,8 +73,10 @@ impl Remote {
             return Box::pin(self.read(db, names)).await;
         }
         let now = if self.tells_when { 0 } else { clock::now_ms() };
-        let pairs = replies.chunks_exact(2).zip(names);
-        pairs.map(|(pair, name)| found(db, name, pair, now)).collect()
+        let crowded = |pair: &[Reply]| matches!(pair, [Reply::TooLong(_), _]);
+        let pairs = replies.chunks_exact(2).zip(names).enumerate();
+        let pairs = pairs.take_while(|(at, (pair, _))| *at == 0 || !crowded(pair));
+        pairs.map(|(_, (pair, name))| found(db, name, pair, now)).collect()
     }
 }
 
@@ -90,7 +98,7 @@ fn found(db: u8, name: &[u8], pair: &[Reply], now: i64) -> Result<Found, Trouble
         _ => return Err(Trouble::Link("the server's DUMP is none".to_owned())),
     };
     let expires = match when {
-        Reply::Integer(at) if *at >= 0 => Some(now + at),
+        Reply::Integer(at) if *at >= 0 => Some(now.saturating_add(*at)),
         Reply::Integer(-1) => None,
         // It went between the two.
         Reply::Integer(_) => return Ok(Found::Missing),
@@ -113,16 +121,25 @@ impl Side for Remote {
     }
 
     async fn look(&mut self, names: &[Vec<u8>]) -> Result<Vec<Look>, Trouble> {
-        let found = self.read(0, names).await?;
-        let looks = found.into_iter().map(|found| match found {
-            Found::Missing => Look::Missing,
-            Found::Refused(why) => Look::Unread(why),
-            Found::Key(raw) => match raw.digest() {
-                Ok(digest) => Look::Holds { digest, expires: raw.expires },
-                Err(error) => Look::Unread(error.to_string()),
-            },
-        });
-        Ok(looks.collect())
+        let mut looks = Vec::with_capacity(names.len());
+        while let Some(rest) = names.get(looks.len()..).filter(|rest| !rest.is_empty()) {
+            let names = rest.get(..self.at_once).unwrap_or(rest);
+            let found = self.read(0, names).await?;
+            let (count, mut bytes) = (found.len(), 1);
+            looks.extend(found.into_iter().map(|found| match found {
+                Found::Missing => Look::Missing,
+                Found::Refused(why) => Look::Unread(why),
+                Found::Key(raw) => {
+                    bytes += raw.size();
+                    match raw.digest() {
+                        Ok(digest) => Look::Holds { digest, expires: raw.expires },
+                        Err(error) => Look::Unread(error.to_string()),
+                    }
+                }
+            }));
+            self.at_once = (count * BYTES / bytes).clamp(1, super::AT_ONCE);
+        }
+        Ok(looks)
     }
 
     async fn has(&mut self, names: &[Vec<u8>]) -> Result<Vec<bool>, Trouble> {

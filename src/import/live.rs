@@ -1,7 +1,8 @@
 //! The keys of a running Redis into a node, by SCAN and DUMP: for one that cannot be followed, as managed ones.
 //!
 //! What is changed there meanwhile may or may not be seen, so the last import is made when nobody writes there any
-//! more, or `ringwell import status` says that all is equal. A link that breaks is made again, and the scan goes on.
+//! more, or `ringwell import status` says that all is equal. A link that breaks is made again, and the scan goes on;
+//! at another process it begins anew, for a cursor is worth something only where it is from.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::client::Peer;
 use crate::compare::{Found, Remote, Side as _};
 use crate::progress::Progress;
 use crate::remote::Source;
-use crate::remote::client::{Client, Reply, Trouble};
+use crate::remote::client::{Client, Reply, Trouble, command};
 
 /// Keys asked for with one SCAN.
 const PAGE: usize = 500;
@@ -114,15 +115,24 @@ pub(super) async fn databases(source: &Source) -> anyhow::Result<Vec<(u8, u64)>>
     Ok(found)
 }
 
+/// Where the scan of a database is.
+struct Scan {
+    remote: Option<Remote>,
+    /// The process that the cursor is from, as it calls itself.
+    process: Option<String>,
+    cursor: u64,
+    at_once: usize,
+}
+
 async fn read_database(source: &Source, db: u8, said: &SyncSender<Said>) -> anyhow::Result<()> {
-    let (mut cursor, mut at_once, mut failed) = (0, AT_ONCE, 0);
-    let mut remote = None;
+    let mut scan = Scan { remote: None, process: None, cursor: 0, at_once: AT_ONCE };
+    let mut failed = 0;
     loop {
-        match page(source, db, &mut remote, cursor, &mut at_once, said).await {
+        match page(source, db, &mut scan, said).await {
             Ok(None) => return Ok(()),
             Ok(Some(next)) => {
-                (cursor, failed) = (next, 0);
-                if cursor == 0 {
+                (scan.cursor, failed) = (next, 0);
+                if next == 0 {
                     return Ok(());
                 }
             }
@@ -131,33 +141,55 @@ async fn read_database(source: &Source, db: u8, said: &SyncSender<Said>) -> anyh
             Err(trouble) => {
                 failed += 1;
                 eprintln!("{trouble}; trying again");
-                remote = None;
                 tokio::time::sleep(Duration::from_secs(failed.into())).await;
             }
         }
     }
 }
 
+impl Scan {
+    /// Connects; begins anew where the cursor is from another process.
+    async fn connect(&mut self, source: &Source, db: u8) -> Result<Remote, Trouble> {
+        let mut remote = connect(source, db).await?;
+        let process = process(&mut remote).await?;
+        if self.cursor > 0 && (process.is_none() || process != self.process) {
+            eprintln!("this may be another server than before: database {db} is read anew");
+            self.cursor = 0;
+        }
+        self.process = process;
+        Ok(remote)
+    }
+}
+
+/// What the process at the other end calls itself; each hashes keys, and so orders a scan, in its own way.
+async fn process(remote: &mut Remote) -> Result<Option<String>, Trouble> {
+    let mut request = Vec::new();
+    command(&mut request, &[b"INFO", b"server"]);
+    let reply = remote.client.call(&request, 1).await?.pop();
+    let Some(Reply::Bulk(Some(text))) = reply else { return Ok(None) };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok(text.lines().find_map(|line| line.strip_prefix("run_id:")).map(|id| id.trim().to_owned()))
+}
+
 /// Reads the keys of one SCAN; gives where it goes on, `None` if nobody listens any more.
 async fn page(
     source: &Source,
     db: u8,
-    remote: &mut Option<Remote>,
-    cursor: u64,
-    at_once: &mut usize,
+    scan: &mut Scan,
     said: &SyncSender<Said>,
 ) -> Result<Option<u64>, Trouble> {
-    let remote = match remote {
+    let mut remote = match scan.remote.take() {
         Some(remote) => remote,
-        None => remote.insert(connect(source, db).await?),
+        None => scan.connect(source, db).await?,
     };
-    let (names, next) = remote.page(cursor, PAGE).await?;
+    let Scan { cursor, at_once, .. } = scan;
+    let (names, next) = remote.page(*cursor, PAGE).await?;
     let mut rest = names.as_slice();
     while !rest.is_empty() {
-        let (names, behind) = rest.split_at((*at_once).min(rest.len()));
-        rest = behind;
+        let names = rest.get(..*at_once).unwrap_or(rest);
         let found = remote.read(db, names).await?;
-        let mut bytes = 0;
+        let (count, mut bytes) = (found.len(), 0);
+        rest = rest.get(count..).unwrap_or_default();
         for (name, found) in names.iter().zip(found) {
             let what = match found {
                 Found::Missing => continue,
@@ -171,8 +203,9 @@ async fn page(
                 return Ok(None);
             }
         }
-        *at_once = (names.len() * BYTES / bytes.max(1)).clamp(1, PAGE);
+        *at_once = (count * BYTES / bytes.max(1)).clamp(1, PAGE);
     }
+    scan.remote = Some(remote);
     Ok(Some(next))
 }
 

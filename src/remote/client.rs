@@ -8,7 +8,7 @@ use super::{Source, Stream};
 
 /// A server answers within this time, or the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Largest string taken from a server, where nothing else is said.
+/// Bytes that the replies to one call may have, where nothing else is said.
 const MAX_STRING: usize = 64 << 20;
 /// Deepest nesting and most parts of a reply.
 const MAX_DEPTH: u8 = 4;
@@ -41,7 +41,7 @@ pub(crate) enum Reply {
     Error(String),
     Integer(i64),
     Bulk(Option<Vec<u8>>),
-    /// A string of so many bytes, which are not kept.
+    /// A string of so many bytes, which are not kept: there was no room beside what came before in the same call.
     TooLong(usize),
     Array(Option<Vec<Reply>>),
 }
@@ -159,7 +159,7 @@ impl Client {
         requests: &[u8],
         count: usize,
     ) -> Result<Vec<Reply>, Trouble> {
-        let longest = self.longest;
+        let mut room = self.longest;
         let work = async {
             // Replies are read while requests are still sent, or both sides could wait for ever.
             let (read, mut write) = tokio::io::split(&mut self.stream);
@@ -171,7 +171,7 @@ impl Client {
             let reading = async {
                 let mut replies = Vec::with_capacity(count.min(1024));
                 for _ in 0..count {
-                    replies.push(reply(&mut read, MAX_DEPTH, longest).await?);
+                    replies.push(reply(&mut read, MAX_DEPTH, &mut room).await?);
                 }
                 Ok::<_, Trouble>(replies)
             };
@@ -196,7 +196,7 @@ pub(crate) fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
 async fn reply(
     read: &mut (impl tokio::io::AsyncBufRead + Unpin + Send),
     depth: u8,
-    longest: usize,
+    room: &mut usize,
 ) -> Result<Reply, Trouble> {
     let wrong = || Trouble::Link("the target does not speak Redis's protocol".to_owned());
     let mut line = Vec::new();
@@ -205,6 +205,7 @@ async fn reply(
         return Err(Trouble::Link("the target ended the connection".to_owned()));
     }
     let text = line.strip_suffix(b"\r\n").ok_or_else(wrong)?;
+    *room = room.saturating_sub(text.len());
     let (kind, text) = text.split_first().ok_or_else(wrong)?;
     let text = String::from_utf8_lossy(text).into_owned();
     let number = || text.parse::<i64>().map_err(|_| wrong());
@@ -214,7 +215,8 @@ async fn reply(
         b':' => Reply::Integer(number()?),
         b'$' => match usize::try_from(number()?) {
             Err(_) => Reply::Bulk(None),
-            Ok(length) if length <= longest => {
+            Ok(length) if length <= *room => {
+                *room -= length;
                 let mut bytes = vec![0; length + 2];
                 read.read_exact(&mut bytes).await?;
                 bytes.truncate(length);
@@ -231,7 +233,10 @@ async fn reply(
             Ok(count) if count <= MAX_PARTS && depth > 0 => {
                 let mut parts = Vec::new();
                 for _ in 0..count {
-                    parts.push(Box::pin(reply(read, depth - 1, longest)).await?);
+                    // Lists of nothing within lists take memory too.
+                    let takes = if depth < MAX_DEPTH { size_of::<Reply>() } else { 0 };
+                    *room = room.checked_sub(takes).ok_or_else(wrong)?;
+                    parts.push(Box::pin(reply(read, depth - 1, room)).await?);
                 }
                 Reply::Array(Some(parts))
             }

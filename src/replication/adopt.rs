@@ -6,7 +6,9 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use ringwell_storage::keyspace::{Entry, List, RdbKey, Reply, Value, for_restore, spell_double};
+use ringwell_storage::keyspace::{
+    Entry, Keyspace, List, RdbKey, Reply, Value, for_restore, spell_double,
+};
 use ringwell_storage::model::WalPosition;
 use ringwell_storage::store::Store;
 
@@ -47,7 +49,9 @@ impl<'a> Adopting<'a> {
         let on = On { adopting: self, db, key: &key.key };
         let known = self.store.with_keyspace(|keyspace| keyspace.entry(db, &key.key).cloned());
         on.become_value(known.as_ref(), &key.value)?;
-        match (key.expires, known.and_then(|entry| entry.expires)) {
+        // Looked up again: what was made anew has lost when it expires.
+        let expires = |keyspace: &Keyspace| keyspace.entry(db, &key.key).and_then(|e| e.expires);
+        match (key.expires, self.store.with_keyspace(expires)) {
             (Some(at), before) if before != Some(at) => {
                 on.call(&[b"PEXPIREAT", &key.key, at.to_string().as_bytes()])?;
             }

@@ -48,7 +48,7 @@ struct Place {
     offset: u64,
     db: u8,
     heard: Instant,
-    /// Whether a transaction could be run in part only: nothing but a full sync makes that good.
+    /// Whether a transaction could be run in part only, or not at all: nothing but a full sync makes that good.
     lost: bool,
 }
 
@@ -248,6 +248,8 @@ impl Following {
         };
         within.bytes += length;
         if within.bytes > MAX_COMMAND {
+            // It would be as long again; a full sync has what it makes.
+            place.lost = true;
             return Err("a transaction of the source is too long".to_owned());
         }
         if is(b"select") {

@@ -107,6 +107,27 @@ fn keys_of_a_valkey_are_imported_once() {
     }
 }
 
+/// A key of which nothing is left expires when that of the source does.
+#[test]
+fn a_key_that_is_made_anew_keeps_when_it_expires() {
+    let Some(source) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let node = Node::start();
+    let (mut own, mut other) = (Connection::open(&node.redis), Connection::open(&source.address()));
+    for (connection, element) in [(&mut own, "a"), (&mut other, "b")] {
+        connection.call(&["RPUSH", "list", element]);
+        connection.call(&["XADD", "stream", "1-1", "f", element]);
+        for key in ["list", "stream"] {
+            connection.call(&["PEXPIREAT", key, "4000000000000"]);
+        }
+    }
+    let (done, told) = import(&node, &[&format!("redis://{}", source.address())]);
+    assert!(done && told.contains("2 new or changed"), "{told}");
+    for key in ["list", "stream"] {
+        let expires = own.call(&["PEXPIRETIME", key]);
+        assert_eq!(expires, Reply::Line(':', "4000000000000".to_owned()), "{key}");
+    }
+}
+
 /// A source that is written to and followed is equal all the same.
 #[test]
 fn a_source_in_use_is_compared() {

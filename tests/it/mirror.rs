@@ -271,6 +271,13 @@ fn what_differs_in_a_target_is_found_and_written_anew() {
     let (equal, told) = verify(&node);
     assert!(equal, "{told}");
 
+    // All are written anew, not only those that are told by name.
+    let mut other = Connection::open(&target.address());
+    (3..400).for_each(|n| drop(other.call(&["DEL", &format!("list:{n}")])));
+    let (equal, told) = verify(&node);
+    assert!(!equal && told.contains("397 differ"), "{told}");
+    ends_equal(&node, &target.address(), ("", ""));
+
     // The comparison that always runs finds it too.
     std::fs::write(
         dir.path().join("ringwell.toml"),

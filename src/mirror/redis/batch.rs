@@ -98,6 +98,16 @@ impl Requests {
         }
     }
 
+    /// Adds to keys whose requests are all left out those that are copied from them, at any place: what went
+    /// before the copy is left out too.
+    pub(super) fn spoils_all(&self, left_out: &mut HashSet<Vec<u8>>) {
+        let mut before = usize::MAX;
+        while before != left_out.len() {
+            before = left_out.len();
+            self.spoils(0, left_out);
+        }
+    }
+
     /// Takes those away that change one of these keys.
     pub(super) fn leave_out(&mut self, keys: &HashSet<Vec<u8>>) {
         let all = std::mem::take(self);
@@ -338,5 +348,23 @@ mod tests {
         let mut refused = HashSet::from([b"c".to_vec()]);
         requests.spoils(1, &mut refused);
         assert_eq!(refused, ["c", "d", "e"].map(|key| key.as_bytes().to_vec()).into());
+    }
+
+    #[test]
+    fn a_copy_of_what_is_left_out_is_left_out_wherever_it_stands() {
+        let mut requests = Requests::default();
+        for (from, to) in
+            [(None, "x"), (None, "y"), (Some("y"), "z"), (Some("x"), "y"), (None, "x")]
+        {
+            requests.push(to.as_bytes(), &[b"COPY", from.unwrap_or("").as_bytes(), to.as_bytes()]);
+            if let Some(from) = from {
+                requests.copies(from.as_bytes());
+            }
+        }
+        // Only the last one of x is not queued; then y lacks what is copied, and z what y had before.
+        let mut left_out = HashSet::from([b"x".to_vec()]);
+        requests.spoils_all(&mut left_out);
+        requests.leave_out(&left_out);
+        assert_eq!((left_out.len(), requests.len()), (3, 0));
     }
 }

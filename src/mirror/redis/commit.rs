@@ -120,16 +120,20 @@ impl Target<'_> {
                 _ => None,
             })
         };
-        let key = |at: Option<usize>| at.and_then(|at| Some((at, requests.key(at)?)));
+        let key = |at: Option<usize>| at.and_then(|at| requests.key(at));
         if errors().any(|(at, text)| key(at).is_none() || !is_of_one_key(text)) {
             return HashSet::new();
         }
         let mut keys = HashSet::new();
         for (at, text) in errors() {
-            if let Some((at, key)) = key(at) {
+            if let Some(key) = key(at) {
                 self.refuses(key, text);
-                keys.extend(self.spoilt(key, at, requests));
+                keys.insert(key.to_vec());
             }
+        }
+        requests.spoils_all(&mut keys);
+        for key in &keys {
+            self.mirror.state.aside.add(key, SPOILT);
         }
         keys
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use ringwell_storage::keyspace::View;
 
 use super::batch::{Requests, Units};
-use super::rebuild;
+use super::rebuild::{self, BATCH};
 use super::writer::{Target, own};
 use crate::remote::client::Trouble;
 
@@ -42,21 +42,28 @@ impl Target<'_> {
             // The view was taken within a transaction: another one.
             return Ok(());
         }
-        let mut requests = Requests::default();
-        for key in &healing.keys {
-            rebuild::write_whole(self, &healing.view, key, &mut requests);
-        }
         let place = self.mirror.store.stream().map(|stream| (stream.name, at));
-        let refused = self.apply(requests, place).await?;
         let state = &self.mirror.state;
-        for key in &healing.keys {
-            if refused.contains(key) {
-                state.aside.refused(key);
-                continue;
+        let mut keys = healing.keys.as_slice();
+        while !keys.is_empty() {
+            let (mut requests, mut count) = (Requests::default(), 0);
+            // A target takes only so much at a time, and the keys may be large.
+            while let Some(key) = keys.get(count).filter(|_| requests.bytes.len() < BATCH.0) {
+                rebuild::write_whole(self, &healing.view, key, &mut requests);
+                count += 1;
             }
-            state.aside.remove(key);
-            units.filter.aside.remove(key);
-            state.healed.fetch_add(1, Ordering::Relaxed);
+            let (written, rest) = keys.split_at(count);
+            keys = rest;
+            let refused = self.apply(requests, place).await?;
+            for key in written {
+                if refused.contains(key) {
+                    state.aside.refused(key);
+                    continue;
+                }
+                state.aside.remove(key);
+                units.filter.aside.remove(key);
+                state.healed.fetch_add(1, Ordering::Relaxed);
+            }
         }
         state.done.store(at, Ordering::Relaxed);
         Ok(())

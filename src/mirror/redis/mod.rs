@@ -231,6 +231,7 @@ impl Mirror {
             "verifiedKeys": load(&self.state.verifying.verified),
             "mismatchedKeys": load(&self.state.verifying.mismatched),
             "verification": {
+                "begun": asked.begun,
                 "running": asked.running,
                 "error": asked.error,
                 "compared": asked.compared,

@@ -15,7 +15,7 @@ use super::writer::Target;
 use crate::remote::client::{Trouble, beginning};
 
 /// Bytes of a batch, and keys.
-const BATCH: (usize, usize) = (1 << 20, 500);
+pub(super) const BATCH: (usize, usize) = (1 << 20, 500);
 
 pub(super) async fn run(target: &mut Target<'_>) -> Result<Feeder, Trouble> {
     let mirror = target.mirror;

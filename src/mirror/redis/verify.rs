@@ -33,6 +33,8 @@ pub(super) struct Verifying {
 /// A comparison of all keys.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
+    /// When it began, in milliseconds since 1970; 0 if none was asked for since the node was started.
+    pub begun: i64,
     /// Whether it goes on.
     pub running: bool,
     /// Why it ended early.
@@ -104,8 +106,9 @@ impl Mirror {
                 self.found(&outcome);
                 // A page may be larger than what was asked for.
                 let seconds = (outcome.compared as f64 / rate as f64).max(1.0);
-                let due = Duration::from_secs_f64(seconds);
-                tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+                let (due, took) = (Duration::from_secs_f64(seconds), began.elapsed());
+                // Large values take long: no more than half of the time is spent on them.
+                tokio::time::sleep(due.saturating_sub(took).max(took)).await;
                 if cursor == 0 {
                     break;
                 }
@@ -122,7 +125,7 @@ impl Mirror {
             if asked.running {
                 return;
             }
-            *asked = Asked { running: true, ..Asked::default() };
+            *asked = Asked { begun: crate::clock::now_ms(), running: true, ..Asked::default() };
         }
         let mirror = Arc::clone(self);
         tokio::spawn(async move {

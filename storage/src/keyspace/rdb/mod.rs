@@ -490,6 +490,11 @@ mod tests {
         let two = sealed(&[&[LIST, 2][..], &packed, &packed].concat());
         assert!(decode_within(&two, 120).is_ok());
         assert!(matches!(decode_within(&two, 119), Err(RdbError::Data(_))));
+        // So in a file.
+        let file = rdb_of(&[RdbRaw::of_dump(0, b"k".to_vec(), None, &two).unwrap()]);
+        let within = |room| RdbReader::new(&file[..]).unwrap().with_keys_up_to(room).next_key();
+        assert!(within(120).is_ok());
+        assert!(matches!(within(119), Err(RdbFileError::Damaged(_))));
         let claims_much = [LIST, 0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         assert!(matches!(decode(&sealed(&claims_much)), Err(RdbError::Data(_))));
         assert!(matches!(decode(&sealed(&[SET, 2, 1, b'a', 1, b'a'])), Err(RdbError::Data(_))));

@@ -77,6 +77,8 @@ pub struct RdbRaw {
     pub expires: Option<i64>,
     kind: u8,
     body: Vec<u8>,
+    /// Bytes that what is packed in it may become, all of it together.
+    room: u64,
 }
 
 /// Walks a file.
@@ -106,7 +108,7 @@ impl<R: Read> RdbReader<R> {
         }
     }
 
-    /// Refuses keys of more bytes.
+    /// Refuses keys of more bytes, as they stand there or unpacked.
     pub fn with_keys_up_to(mut self, bytes: u64) -> RdbReader<R> {
         self.most = bytes;
         self
@@ -178,11 +180,12 @@ impl<R: Read> RdbReader<R> {
     fn key(&mut self, kind: u8, expires: Option<i64>) -> Result<RdbRaw, RdbFileError> {
         let mut raw = Vec::new();
         self.copy_string(&mut raw)?;
-        let text = super::Reader::new(&raw).string().map_err(|_| RdbFileError::Damaged("a key"))?;
+        let mut name = super::Reader { rest: &raw, room: self.most };
+        let text = name.string().map_err(|_| RdbFileError::Damaged("a key"))?;
         let key = text.into_owned();
         let mut body = Vec::new();
         let kind = self.copy_value(kind, &key, &mut body)?;
-        Ok(RdbRaw { db: self.db, key, expires, kind, body })
+        Ok(RdbRaw { db: self.db, key, expires, kind, body, room: self.most })
     }
 
     /// Copies a value's bytes; gives the kind they then are of.
@@ -367,7 +370,7 @@ impl RdbRaw {
         let mut body = Vec::with_capacity(read.len());
         let kind = reader.copy_value(*kind, &key, &mut body)?;
         match reader.read.is_empty() {
-            true => Ok(RdbRaw { db, key, expires, kind, body }),
+            true => Ok(RdbRaw { db, key, expires, kind, body, room: u64::MAX }),
             false => Err(RdbFileError::Damaged("bytes are left over behind a dump")),
         }
     }
@@ -399,7 +402,7 @@ impl RdbRaw {
         if !super::is_list(self.kind) {
             return Ok(digest(&self.value()?));
         }
-        let mut reader = super::Reader::new(&self.body);
+        let mut reader = super::Reader { rest: &self.body, room: self.room };
         let mut list = ListDigest::default();
         let read = super::each_element(self.kind, &mut reader, &mut |element| list.add(element));
         read.map_err(|_| RdbFileError::Damaged("a list"))?;
@@ -411,7 +414,7 @@ impl RdbRaw {
 
     /// Its value; all of it is checked.
     pub fn value(&self) -> Result<Value, RdbFileError> {
-        let mut reader = super::Reader::new(&self.body);
+        let mut reader = super::Reader { rest: &self.body, room: self.room };
         let value = super::value_of(self.kind, &mut reader).map_err(|error| match error {
             RdbError::Data(what) => RdbFileError::Damaged(what),
             RdbError::Seal => RdbFileError::Damaged("a value"),
