@@ -1,7 +1,7 @@
 //! From a directory to a store: manifest, checkpoint, blocks, then the log. A directory that is being
 //! recovered is a [`Recovering`]; only [`Recovering::finish`] makes it usable.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use crate::block::{self, Block, BlockError, PageCache, Tombstone};
 use crate::checkpoint::{self, CheckpointError, Contents};
@@ -12,6 +12,11 @@ use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
 use crate::mutants::{Mutant, planted};
 use crate::wal::{Log, LogOptions, Logged, OpenLogError, Progress, Record, ShardBatch};
+
+/// Bytes of log that are handed on together; rows are some ten times as large in memory.
+const STRETCH: u64 = 128 << 10;
+/// Stretches that may wait to be applied.
+const READ_AHEAD: usize = 2;
 
 /// Why a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -107,22 +112,17 @@ impl Recovering {
         progress: &Progress,
     ) -> Result<(Recovering, Arc<Log>), OpenError> {
         let from = self.manifest.checkpoint.map_or(WalPosition(0), |c| c.position);
-        let mut failed = None;
+        let (disk, epoch) = (&self.disk, self.manifest.epoch);
         let (head, contents, tombstones) = (&self.head, &mut self.contents, &mut self.tombstones);
         let mut replaying: [Replaying; SHARDS] =
-            std::array::from_fn(|number| Replaying::begin(&self.head.lock(number)));
-        let mut visit = |record: Logged<Record>| {
-            if failed.is_none()
-                && let Err(error) = replay(head, &mut replaying, contents, tombstones, record)
-            {
-                failed = Some(error);
-            }
+            std::array::from_fn(|number| Replaying::begin(&head.lock(number)));
+        let read = |visit: &mut dyn FnMut(Logged<Record>)| {
+            Log::open(disk, options, from, epoch, progress, visit)
         };
-        let epoch = self.manifest.epoch;
-        let (log, found) = Log::open(&self.disk, options, from, epoch, progress, &mut visit)?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        let apply = |record| replay(head, &mut replaying, contents, tombstones, record);
+        let (opened, applied) = read_beside(read, apply);
+        let (log, found) = opened?;
+        applied?;
         if found.gaps > 0 {
             self.contents.keys.stream.forget();
         }
@@ -133,6 +133,34 @@ impl Recovering {
         self.report.lost_samples = found.lost_rows;
         Ok((self, Arc::new(log)))
     }
+}
+
+/// Lets another thread read records while this one applies those before, in their order. After one that
+/// cannot be applied none is, and the rest is read.
+fn read_beside<T: Send, E>(
+    read: impl FnOnce(&mut dyn FnMut(Logged<Record>)) -> T + Send,
+    apply: impl FnMut(Logged<Record>) -> Result<(), E>,
+) -> (T, Result<(), E>) {
+    let (sender, receiver) = mpsc::sync_channel(READ_AHEAD);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut some: Vec<Logged<Record>> = Vec::new();
+            let done = read(&mut |record| {
+                let first = some.first().unwrap_or(&record).position();
+                let full = record.position().0 - first.0 >= STRETCH;
+                if full {
+                    // Nobody takes it any more: something could not be applied.
+                    let _ = sender.send(std::mem::take(&mut some));
+                }
+                some.push(record);
+            });
+            let _ = sender.send(some);
+            done
+        });
+        let applied = receiver.into_iter().flatten().try_for_each(apply);
+        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (read, applied)
+    })
 }
 
 /// What replay remembers of a shard.
