@@ -102,14 +102,25 @@ mod planted {
     pub(crate) fn planted(mutant: Mutant) -> bool {
         PLANTED.get() == Some(mutant)
     }
+
+    /// Plants in the thread that calls the answer what is planted in this one.
+    pub(crate) fn carried() -> impl FnOnce() + Send {
+        let planted = PLANTED.get();
+        move || PLANTED.set(planted)
+    }
 }
 
 #[cfg(feature = "mutants")]
 pub use planted::plant;
 #[cfg(feature = "mutants")]
-pub(crate) use planted::planted;
+pub(crate) use planted::{carried, planted};
 
 #[cfg(not(feature = "mutants"))]
 pub(crate) const fn planted(_: Mutant) -> bool {
     false
+}
+
+#[cfg(not(feature = "mutants"))]
+pub(crate) const fn carried() -> impl FnOnce() + Send {
+    || {}
 }

@@ -10,7 +10,7 @@ use crate::head::{Head, Order, SHARDS, Shard};
 use crate::keyspace::Effects;
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::WalPosition;
-use crate::mutants::{Mutant, planted};
+use crate::mutants::{Mutant, carried, planted};
 use crate::wal::{Log, LogOptions, Logged, OpenLogError, Progress, Record, ShardBatch};
 
 /// Bytes of log that are handed on together; rows are some ten times as large in memory.
@@ -142,8 +142,10 @@ fn read_beside<T: Send, E>(
     apply: impl FnMut(Logged<Record>) -> Result<(), E>,
 ) -> (T, Result<(), E>) {
     let (sender, receiver) = mpsc::sync_channel(READ_AHEAD);
+    let plant = carried();
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
+            plant();
             let mut some: Vec<Logged<Record>> = Vec::new();
             let done = read(&mut |record| {
                 let first = some.first().unwrap_or(&record).position();
