@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::moving::metric;
 use crate::node::{Node, Options};
 use crate::wire::{HEADERS, body, now, series};
 
@@ -60,6 +61,10 @@ fn beyond_the_room_for_requests_senders_are_asked_to_come_again() {
         node.http
     );
     let holds_the_room = connect(&node, &head);
+    // A small request that comes first may leave the large one without room in time.
+    node.wait_for("the room is taken", |node| {
+        (metric(node, "ringwell_ingest_in_flight_bytes") == 65_536.0).then_some(())
+    });
     let request = body(vec![series(&[("__name__", "o")], &[(now(), 1.0)])]);
     let refused = node.wait_for("a refusal", |node| {
         let answer = node.post("/api/v1/write", &HEADERS, &request);
