@@ -3,13 +3,13 @@
 mod aggregates;
 mod times;
 
-pub(crate) use times::{Decoded, Times};
+pub(crate) use times::Times;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use crate::block::{Block, ChunkMeta, Masks, Tombstone};
+use crate::block::{Block, ChunkMeta, Masks, SeriesRef, Tombstone};
 use crate::head::{Captured, Head, HeadChunk, Open, SHARDS};
 use crate::model::{Labels, Matcher, Sample, SampleBuf, SeriesId, TimeRange, Timestamp};
 use crate::read::{Aggregate, Cursor, ReadError, Series, Snapshot, Stats, Summary};
@@ -64,10 +64,16 @@ impl StoreSnapshot {
             }
         }
         let tombstones = &self.generation.tombstones;
+        let none = Arc::new(Masks::default());
         for block in self.blocks(range) {
+            let mut walk = block.walk()?;
+            let hides = self.generation.hides_from(block);
             for number in block.select(matchers)? {
-                let Some(series) = block.series(number)? else { continue };
-                let masks = Masks::of(tombstones, block.meta(), &series.labels);
+                let Some(series) = walk.get(number)? else { continue };
+                let masks = match hides {
+                    true => Arc::new(Masks::of(tombstones, block.meta(), &series.labels)),
+                    false => Arc::clone(&none),
+                };
                 let inside = |c: &ChunkMeta| {
                     c.min_t <= range.end()
                         && range.start() <= c.max_t
@@ -77,7 +83,7 @@ impl StoreSnapshot {
                     found.push(Found {
                         labels: series.labels.clone(),
                         lookback: series.lookback,
-                        part: Part::Block(Arc::clone(block), number, Arc::new(masks)),
+                        part: Part::Block(Arc::clone(block), series, masks),
                     });
                 }
             }
@@ -94,7 +100,7 @@ struct Found {
 
 enum Part {
     Head { shard: usize, slot: u32, id: SeriesId },
-    Block(Arc<Block>, u32, Arc<Masks>),
+    Block(Arc<Block>, SeriesRef, Arc<Masks>),
 }
 
 impl Snapshot for StoreSnapshot {
@@ -174,7 +180,7 @@ struct StoreSeries {
     _generation: Arc<Generation>,
     times: Arc<Times>,
     in_head: Vec<(usize, u32, SeriesId)>,
-    in_blocks: Vec<(Arc<Block>, u32, Arc<Masks>)>,
+    in_blocks: Vec<(Arc<Block>, SeriesRef, Arc<Masks>)>,
     /// Of what was selected; taken at the first read, so that several reads agree.
     captured: OnceLock<Vec<Captured>>,
 }
@@ -198,7 +204,7 @@ impl StoreSeries {
         self.lookback = self.lookback.or(lookback);
         match part {
             Part::Head { shard, slot, id } => self.in_head.push((shard, slot, id)),
-            Part::Block(block, number, masks) => self.in_blocks.push((block, number, masks)),
+            Part::Block(block, entry, masks) => self.in_blocks.push((block, entry, masks)),
         }
     }
 
@@ -235,8 +241,8 @@ impl Series for StoreSeries {
 
     fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError> {
         let mut pieces = Vec::new();
-        for (block, number, masks) in &self.in_blocks {
-            block_pieces(block, *number, masks, &mut pieces)?;
+        for (block, entry, masks) in &self.in_blocks {
+            block_pieces(block, entry, masks, range, &mut pieces);
         }
         for captured in self.capture(range).iter() {
             pieces.reserve(captured.sealed.len() + 2);
@@ -261,23 +267,23 @@ impl Series for StoreSeries {
     }
 }
 
-/// The chunks of a block's series, less those that are hidden altogether.
+/// The chunks of a block's series in a range, less those that are hidden altogether.
 pub(crate) fn block_pieces(
     block: &Arc<Block>,
-    number: u32,
+    series: &SeriesRef,
     masks: &Arc<Masks>,
+    range: TimeRange,
     pieces: &mut Vec<Piece>,
-) -> Result<(), ReadError> {
+) {
     let rank = (0, block.meta().position);
-    let series = block.series(number)?;
-    for chunk in series.iter().flat_map(|s| &s.chunks) {
+    for chunk in &series.chunks {
         let (min_t, max_t) = (chunk.min_t, chunk.max_t);
-        if !masks.cover(min_t, max_t) {
+        let asked = min_t <= range.end() && range.start() <= max_t;
+        if asked && !masks.cover(min_t, max_t) {
             let source = Source::Block(Arc::clone(block), *chunk, Arc::clone(masks));
             pieces.push(Piece { min_t, max_t, rank, source });
         }
     }
-    Ok(())
 }
 
 /// A run of samples somewhere. Of equal timestamps the higher rank holds.
@@ -324,29 +330,42 @@ impl Source {
         }
     }
 
-    fn read(&self, times: &Times, out: &mut SampleBuf) -> Result<(), ReadError> {
+    fn read(
+        &self,
+        range: TimeRange,
+        times: &Times,
+        out: &mut SampleBuf,
+    ) -> Result<(), ReadError> {
         match self {
             Source::Block(block, chunk, masks) if masks.touch(chunk.min_t, chunk.max_t) => {
                 let mut all = SampleBuf::default();
-                block.read_chunk_sharing(chunk, times, &mut all)?;
+                block.read_chunk_in(chunk, range, times, &mut all)?;
                 all.iter().filter(|s| !masks.hide(s.t)).for_each(|s| out.push(s));
-                Ok(())
             }
-            Source::Block(block, chunk, _) => block.read_chunk_sharing(chunk, times, out),
-            Source::Sealed(chunk) => chunk.decode(out).map_err(|e| ReadError::Corrupt {
-                path: "head chunk in memory".to_owned(),
-                offset: e.offset as u64,
-                reason: e.what.to_owned(),
-            }),
-            Source::Side(samples) => {
-                out.append(samples, 0..samples.len());
-                Ok(())
+            Source::Block(block, chunk, _) => block.read_chunk_in(chunk, range, times, out)?,
+            Source::Sealed(chunk) => {
+                let decode = |out: &mut SampleBuf| {
+                    chunk.decode(out).map_err(|e| ReadError::Corrupt {
+                        path: "head chunk in memory".to_owned(),
+                        offset: e.offset as u64,
+                        reason: e.what.to_owned(),
+                    })
+                };
+                if range.contains(chunk.min_t) && range.contains(chunk.max_t) {
+                    return decode(out);
+                }
+                let mut all = SampleBuf::default();
+                decode(&mut all)?;
+                append_in(range, &all, out);
             }
+            Source::Side(samples) => append_in(range, samples, out),
             Source::Open(open) => {
-                open.decode(out);
-                Ok(())
+                let mut all = SampleBuf::default();
+                open.decode(&mut all);
+                append_in(range, &all, out);
             }
         }
+        Ok(())
     }
 }
 
@@ -375,11 +394,7 @@ impl Cursor for Pieces {
         self.bytes_read += first.source.byte_len();
         let mut end = first.max_t;
         if self.pieces.last().is_none_or(|next| next.min_t > end) {
-            if self.range.start() <= first.min_t && end <= self.range.end() {
-                first.source.read(&self.times, out)?;
-            } else {
-                cut(&first, self.range, &self.times, out)?;
-            }
+            first.source.read(self.range, &self.times, out)?;
             return Ok(true);
         }
         let mut run = vec![first];
@@ -414,19 +429,11 @@ impl Cursor for Pieces {
     }
 }
 
-/// What of a piece lies in the range.
-fn cut(
-    piece: &Piece,
-    range: TimeRange,
-    times: &Times,
-    out: &mut SampleBuf,
-) -> Result<(), ReadError> {
-    let mut all = SampleBuf::default();
-    piece.source.read(times, &mut all)?;
-    let from = all.t.partition_point(|t| *t < range.start());
-    let to = all.t.partition_point(|t| *t <= range.end());
-    out.append(&all, from..to);
-    Ok(())
+/// Appends those samples that lie in a range.
+fn append_in(range: TimeRange, samples: &SampleBuf, out: &mut SampleBuf) {
+    let from = samples.t.partition_point(|t| *t < range.start());
+    let to = samples.t.partition_point(|t| *t <= range.end());
+    out.append(samples, from..to);
 }
 
 fn merge(
@@ -438,9 +445,8 @@ fn merge(
     let mut samples: Vec<((u8, u64), Sample)> = Vec::new();
     for piece in run {
         let mut decoded = SampleBuf::default();
-        piece.source.read(times, &mut decoded)?;
-        let inside = decoded.iter().filter(|s| range.contains(s.t));
-        samples.extend(inside.map(|s| (piece.rank, s)));
+        piece.source.read(range, times, &mut decoded)?;
+        samples.extend(decoded.iter().map(|s| (piece.rank, s)));
     }
     if run.len() > 1 {
         samples.sort_by_key(|(rank, s)| (s.t, std::cmp::Reverse(*rank)));

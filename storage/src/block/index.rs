@@ -41,6 +41,7 @@ pub(super) struct Index {
 }
 
 /// A series, as long as someone looks at it.
+#[derive(Clone)]
 pub(crate) struct SeriesRef {
     page: Arc<Vec<SeriesEntry>>,
     place: usize,
@@ -51,6 +52,39 @@ impl Deref for SeriesRef {
 
     fn deref(&self) -> &SeriesEntry {
         &self.page[self.place]
+    }
+}
+
+/// The series of one walk, which keeps the page it is at.
+pub(crate) struct SeriesWalk<'a> {
+    index: &'a Index,
+    directory: Arc<Directory<()>>,
+    at: Option<(usize, Arc<Vec<SeriesEntry>>)>,
+}
+
+impl SeriesWalk<'_> {
+    /// A series by number; `None` past the last.
+    pub(crate) fn get(&mut self, number: u32) -> Result<Option<SeriesRef>, ReadError> {
+        if u64::from(number) >= self.index.series {
+            return Ok(None);
+        }
+        let missing =
+            || self.index.corrupt(self.index.footer[SERIES].offset, "a series is missing");
+        let place = number as usize % series::PAGE;
+        let number = number as usize / series::PAGE;
+        let page = match &self.at {
+            Some((at, page)) if *at == number => Arc::clone(page),
+            _ => {
+                let at = self.directory.pages.get(number).ok_or_else(missing)?;
+                let page = self.index.series_page(number, at)?;
+                self.at = Some((number, Arc::clone(&page)));
+                page
+            }
+        };
+        if place >= page.len() {
+            return Err(missing());
+        }
+        Ok(Some(SeriesRef { page, place }))
     }
 }
 
@@ -223,19 +257,22 @@ impl Index {
         })
     }
 
-    /// A series by number.
-    pub(super) fn series(&self, number: u32) -> Result<Option<SeriesRef>, ReadError> {
-        let place = number as usize % series::PAGE;
-        let number = number as usize / series::PAGE;
-        let directory = self.directory::<()>(SERIES)?;
-        let Some(at) = directory.pages.get(number) else { return Ok(None) };
-        let page = self.page(SERIES, (number, at), |bytes| {
+    /// To look series up, best in the order of their numbers.
+    pub(super) fn walk(&self) -> Result<SeriesWalk<'_>, ReadError> {
+        Ok(SeriesWalk { index: self, directory: self.directory::<()>(SERIES)?, at: None })
+    }
+
+    fn series_page(
+        &self,
+        number: usize,
+        at: &PageAt<()>,
+    ) -> Result<Arc<Vec<SeriesEntry>>, ReadError> {
+        self.page(SERIES, (number, at), |bytes| {
             let decoded = series::decode(bytes)?;
             let entries = self.resolve(decoded)?;
             let weight = entries.iter().map(SeriesEntry::weight).sum();
             Ok((entries, weight))
-        })?;
-        Ok((place < page.len()).then_some(SeriesRef { page, place }))
+        })
     }
 
     /// Puts texts and times in the place of their numbers.

@@ -15,6 +15,7 @@ mod tombstones;
 mod writer;
 
 pub use cache::{CacheStats, PageCache};
+pub(crate) use index::SeriesRef;
 pub(crate) use layout::ChunkMeta;
 pub use layout::Meta;
 pub use reader::{Block, BlockError};

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::cache::PageCache;
-use super::index::{Index, SeriesRef};
+use super::index::{Index, SeriesRef, SeriesWalk};
 use super::layout::{
     ChunkMeta, FOOTER, Footer, HEADER, Meta, Part, RollupMeta, decode_footer, header,
 };
 use super::{COLUMNS, META, PART_NAMES, POSTINGS, SERIES, SYMBOLS, TIMES, path_of};
-use crate::chunk::{ChunkStats, decode_values, stats_of};
+use crate::chunk::{ChunkStats, decode_stretch, decode_values, stats_of};
 use crate::compaction::rollup;
 use crate::disk::{Disk, DiskError, File};
 use crate::inspect::Encoded;
 use crate::model::{Matcher, SampleBuf, TimeRange};
 use crate::mutants::{Mutant, planted};
 use crate::read::{Aggregate, ReadError};
-use crate::snapshot::{Decoded, Times};
+use crate::snapshot::Times;
 use crate::wire::FormatError;
 
 /// Why a block is refused. The rest of the store serves without it.
@@ -140,12 +140,12 @@ impl Block {
 
     /// A series by number; `None` past the last.
     pub(crate) fn series(&self, number: u32) -> Result<Option<SeriesRef>, ReadError> {
-        if u64::from(number) >= self.meta.series {
-            return Ok(None);
-        }
-        let found = self.index.series(number)?;
-        let missing = || self.corrupt(self.index.footer[SERIES].offset, "a series is missing");
-        found.ok_or_else(missing).map(Some)
+        self.walk()?.get(number)
+    }
+
+    /// To look several series up, best in the order of their numbers.
+    pub(crate) fn walk(&self) -> Result<SeriesWalk<'_>, ReadError> {
+        self.index.walk()
     }
 
     /// All series, in the order of their labels.
@@ -256,21 +256,21 @@ impl Block {
         decode_values(&values, t.len(), out).map_err(|e| self.damaged(chunk, e.what))
     }
 
-    /// The same, its timestamps from what the query has decoded already, if they are there.
-    pub(crate) fn read_chunk_sharing(
+    /// The same of those in a range, their timestamps from what the query has decoded already, if they are
+    /// there.
+    pub(crate) fn read_chunk_in(
         &self,
         chunk: &ChunkMeta,
+        range: TimeRange,
         times: &Times,
         out: &mut SampleBuf,
     ) -> Result<(), ReadError> {
         let column = (self.meta.number, chunk.times, chunk.count);
-        let decoded = times.get(column, || {
-            let times = self.index.timestamps(chunk.times, |at| self.column(at))?;
-            Ok::<_, ReadError>(Decoded { times: times.as_slice().into() })
-        })?;
-        out.t.extend_from_slice(&decoded.times);
+        let t = times.get(column, || self.index.timestamps(chunk.times, |at| self.column(at)))?;
+        let from = t.partition_point(|t| *t < range.start());
+        let to = t.partition_point(|t| *t <= range.end());
         let values = self.values(chunk)?;
-        decode_values(&values, decoded.times.len(), out).map_err(|e| self.damaged(chunk, e.what))
+        decode_stretch(&values, &t, from..to, out).map_err(|e| self.damaged(chunk, e.what))
     }
 
     /// A chunk's statistics, if all its samples are floats and none ends the series.

@@ -126,6 +126,16 @@ pub(crate) fn decode(
 pub(crate) fn decode_each(
     reader: &mut Reader<'_>,
     n: usize,
+    take: impl FnMut(&[i64]),
+) -> Result<(), FormatError> {
+    decode_some(reader, (n, n), take)
+}
+
+/// The same of a column of `n` values for those before `wanted`, and maybe some more. Unless that is all
+/// of them, the reader does not come to the end of the column.
+pub(super) fn decode_some(
+    reader: &mut Reader<'_>,
+    (n, wanted): (usize, usize),
     mut take: impl FnMut(&[i64]),
 ) -> Result<(), FormatError> {
     if n > super::MAX_CHUNK_SAMPLES {
@@ -154,15 +164,16 @@ pub(crate) fn decode_each(
         take(&[sums.last]);
     }
     let mut left = n - order;
+    let last = n - wanted.min(n);
     if coded {
-        let mut values = Vec::with_capacity(left);
-        prefix::decode(reader, left, &mut values)?;
+        let mut values = Vec::new();
+        prefix::decode(reader, left.saturating_sub(last), &mut values)?;
         sums.up(&mut values);
         take(&values);
         return Ok(());
     }
     let mut block = [0; patched::BLOCK];
-    while left > 0 {
+    while left > last {
         let block = &mut block[..left.min(patched::BLOCK)];
         patched::decode_block(reader, block)?;
         sums.up(block);

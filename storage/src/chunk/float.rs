@@ -127,11 +127,21 @@ pub(super) fn decode(
     n: usize,
     out: &mut Vec<f64>,
 ) -> Result<(), FormatError> {
+    decode_some(reader, (n, n), out)
+}
+
+/// Appends those before `wanted` of a column of `n` values, and maybe some more. Unless that is all of them,
+/// the reader does not come to the end of the column.
+pub(super) fn decode_some(
+    reader: &mut Reader<'_>,
+    (n, wanted): (usize, usize),
+    out: &mut Vec<f64>,
+) -> Result<(), FormatError> {
     let tag = reader.u8()?;
     if tag == RUNS {
         return decode_runs(reader, n, out);
     }
-    decode_flat(tag, reader, n, out)
+    decode_flat(tag, reader, (n, wanted), out)
 }
 
 fn decode_runs(reader: &mut Reader<'_>, n: usize, out: &mut Vec<f64>) -> Result<(), FormatError> {
@@ -142,7 +152,7 @@ fn decode_runs(reader: &mut Reader<'_>, n: usize, out: &mut Vec<f64>) -> Result<
     let (mut lengths, mut firsts) = (Vec::new(), Vec::new());
     column::decode(reader, runs, &mut lengths)?;
     let tag = reader.u8()?;
-    decode_flat(tag, reader, runs, &mut firsts)?;
+    decode_flat(tag, reader, (runs, runs), &mut firsts)?;
     let end = out.len() + n;
     for (length, first) in lengths.into_iter().zip(firsts) {
         let room = end - out.len();
@@ -159,7 +169,7 @@ fn decode_runs(reader: &mut Reader<'_>, n: usize, out: &mut Vec<f64>) -> Result<
 fn decode_flat(
     tag: u8,
     reader: &mut Reader<'_>,
-    n: usize,
+    (n, wanted): (usize, usize),
     out: &mut Vec<f64>,
 ) -> Result<(), FormatError> {
     match tag {
@@ -175,10 +185,11 @@ fn decode_flat(
             let value = short(reader)?;
             out.resize(out.len() + n, value);
         }
-        DECIMAL => decode_decimal(reader, n, out)?,
+        DECIMAL => decode_decimal(reader, (n, wanted), out)?,
         BITS => {
             let float = |bits: &i64| f64::from_bits(ordered(*bits).cast_unsigned());
-            column::decode_each(reader, n, |bits| out.extend(bits.iter().map(float)))?;
+            let take = |bits: &[i64]| out.extend(bits.iter().map(float));
+            column::decode_some(reader, (n, wanted), take)?;
         }
         _ => return Err(reader.error("unknown float column")),
     }
@@ -187,7 +198,7 @@ fn decode_flat(
 
 fn decode_decimal(
     reader: &mut Reader<'_>,
-    n: usize,
+    (n, wanted): (usize, usize),
     out: &mut Vec<f64>,
 ) -> Result<(), FormatError> {
     let exponent = usize::from(reader.u8()?);
@@ -199,13 +210,17 @@ fn decode_decimal(
         exceptions.push((reader.varint()?, reader.f64()?));
     }
     let start = out.len();
-    column::decode_each(reader, n, |integers| match exponent {
+    column::decode_some(reader, (n, wanted), |integers| match exponent {
         0 => out.extend(integers.iter().map(|i| *i as f64)),
         _ => out.extend(integers.iter().map(|i| *i as f64 / power)),
     })?;
     for (index, value) in exceptions {
-        let slot = usize::try_from(index).ok().and_then(|i| out.get_mut(start..)?.get_mut(i));
-        *slot.ok_or_else(|| reader.error("exception past the column"))? = value;
+        let index = usize::try_from(index).ok().filter(|index| *index < n);
+        let index = index.ok_or_else(|| reader.error("exception past the column"))?;
+        // Of what was not wanted it may have none.
+        if let Some(slot) = out[start..].get_mut(index) {
+            *slot = value;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod prefix;
 mod stats;
 pub(crate) mod step;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use histogram::{get_histogram, put_histogram};
@@ -128,11 +129,7 @@ pub fn decode_values(bytes: &[u8], n: usize, out: &mut SampleBuf) -> Result<(), 
     let before = out.v.len();
     let mut reader = Reader::new(bytes);
     let flags = reader.u8()?;
-    if flags & EQUAL_STATS != 0 {
-        reader.varint()?;
-    } else if flags & HAS_STATS != 0 {
-        ChunkStats::decode(&mut reader)?;
-    }
+    skip_stats(flags, &mut reader)?;
     float::decode(&mut reader, n, &mut out.v)?;
     if flags & HAS_HISTOGRAMS != 0 {
         out.h.resize(before, None);
@@ -147,6 +144,45 @@ pub fn decode_values(bytes: &[u8], n: usize, out: &mut SampleBuf) -> Result<(), 
         out.start.resize(before + n, 0);
     }
     Ok(())
+}
+
+/// Decodes a stretch of a chunk whose timestamps are `t`, and appends it. What lies behind it is not decoded
+/// where the form allows that.
+pub(crate) fn decode_stretch(
+    bytes: &[u8],
+    t: &[Timestamp],
+    stretch: Range<usize>,
+    out: &mut SampleBuf,
+) -> Result<(), FormatError> {
+    let mut reader = Reader::new(bytes);
+    let flags = reader.u8()?;
+    if flags & (HAS_HISTOGRAMS | HAS_START) != 0 {
+        let mut all = SampleBuf { t: t.to_vec(), ..SampleBuf::default() };
+        decode_values(bytes, t.len(), &mut all)?;
+        out.append(&all, stretch);
+        return Ok(());
+    }
+    skip_stats(flags, &mut reader)?;
+    let start = out.v.len();
+    float::decode_some(&mut reader, (t.len(), stretch.end), &mut out.v)?;
+    out.v.truncate(start + stretch.end);
+    out.v.drain(start..start + stretch.start);
+    out.t.extend_from_slice(&t[stretch]);
+    if !out.h.is_empty() {
+        out.h.resize(out.t.len(), None);
+    }
+    if !out.start.is_empty() {
+        out.start.resize(out.t.len(), 0);
+    }
+    Ok(())
+}
+
+fn skip_stats(flags: u8, reader: &mut Reader<'_>) -> Result<(), FormatError> {
+    match flags & (HAS_STATS | EQUAL_STATS) {
+        0 => Ok(()),
+        HAS_STATS => ChunkStats::decode(reader).map(|_| ()),
+        _ => reader.varint().map(|_| ()),
+    }
 }
 
 /// The statistics of an encoded value column, if it has them.
@@ -185,12 +221,8 @@ pub(crate) fn decode_floats(
 /// Bytes of the statistics in an encoded value column; 0 if it has none or does not decode.
 pub(crate) fn stats_len(bytes: &[u8]) -> usize {
     let mut reader = Reader::new(bytes);
-    let read = match reader.u8() {
-        Ok(flags) if flags & EQUAL_STATS != 0 => reader.varint().map(|_| ()),
-        Ok(flags) if flags & HAS_STATS != 0 => ChunkStats::decode(&mut reader).map(|_| ()),
-        _ => return 0,
-    };
-    read.map_or(0, |()| reader.offset() - 1)
+    let passed = reader.u8().and_then(|flags| skip_stats(flags, &mut reader));
+    passed.map_or(0, |()| reader.offset() - 1)
 }
 
 /// How a value column is encoded, for people who look.
@@ -200,12 +232,7 @@ pub(crate) fn encoding_of(bytes: &[u8]) -> &'static str {
     if flags & HAS_HISTOGRAMS != 0 {
         return "histogram";
     }
-    let passed = match flags & (HAS_STATS | EQUAL_STATS) {
-        0 => Ok(()),
-        EQUAL_STATS => reader.varint().map(|_| ()),
-        _ => ChunkStats::decode(&mut reader).map(|_| ()),
-    };
-    if passed.is_err() {
+    if skip_stats(flags, &mut reader).is_err() {
         return "damaged";
     }
     reader.u8().map_or("damaged", float::name_of)
@@ -276,6 +303,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stretch_is_what_lies_there_of_the_whole() {
+        for shape in shapes() {
+            let samples = filled(&shape);
+            for effort in [Effort::Quick, Effort::Small, Effort::Smallest] {
+                let bytes = encode_values_with(&samples, effort);
+                for (from, to) in [(0, 0), (0, 1), (1, 2), (0, 130), (500, 530), (990, 1000)] {
+                    let (mut wanted, mut found) = (SampleBuf::default(), SampleBuf::default());
+                    wanted.push_float(-5, 2.5);
+                    found.push_float(-5, 2.5);
+                    wanted.append(&samples, from..to);
+                    decode_stretch(&bytes, &samples.t, from..to, &mut found).unwrap();
+                    assert_eq!(found.t, wanted.t);
+                    let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(bits(&found.v), bits(&wanted.v), "{effort:?} {from}..{to}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_form_comes_back_at_every_length() {
         for shape in shapes() {
             for n in [1, 2, 3, 5, 16, 64, 120, 128, 129, 257, 1000] {
@@ -294,6 +341,14 @@ mod tests {
                 "{stats:?} {:?}",
                 ChunkStats::of(&shape)
             );
+        }
+        for value in [0.1, -0.3, -0.0, 1e308, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            let values = [value; 1000];
+            let found = stats_of(&encode_values(&filled(&values))).unwrap().unwrap();
+            let (sum, wanted) = (found.sum.0 + found.sum.1, ChunkStats::of(&values));
+            let exact = wanted.sum.0 + wanted.sum.1;
+            assert!(sum == exact || (sum - exact).abs() < exact.abs() * 1e-15 || exact.is_nan());
+            assert!(same(&ChunkStats { sum: wanted.sum, ..found }, &wanted), "{found:?} {wanted:?}");
         }
         let stale = stats_of(&encode_values(&filled(&[f64::from_bits(STALE_NAN); 9])));
         assert_eq!(stale.unwrap().unwrap().count, 0);

@@ -173,10 +173,24 @@ impl ChunkStats {
         Ok(ChunkStats { count, nans, min, max, first, last, increase, sum: (sum, compensation) })
     }
 
-    /// Of `count` equal values, none a stale marker; the same as [`ChunkStats::of`] gives.
+    /// Of `count` equal values, none a stale marker. The sum is exact, which one after the other is too but for
+    /// its last bit.
     pub(super) fn of_equal(value: f64, count: u64) -> ChunkStats {
         let mut stats = ChunkStats::of(&[]);
-        (0..count).for_each(|_| stats.add(value));
+        if count == 0 {
+            return stats;
+        }
+        stats.add(value);
+        let times = count as f64;
+        // As sums begin with 0, none is -0.
+        let total = value * times + 0.0;
+        let lost = if total.is_finite() { value.mul_add(times, -total) } else { 0.0 };
+        stats.count = count;
+        stats.nans *= count;
+        stats.sum = (total, lost);
+        if count > 1 && !value.is_finite() {
+            stats.increase = f64::NAN;
+        }
         stats
     }
 }

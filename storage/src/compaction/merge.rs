@@ -76,7 +76,7 @@ impl Merge {
             };
             let mut masks = Masks::of(&self.tombstones, block.meta(), labels);
             horizon.into_iter().for_each(|h| masks.hide_before(h));
-            block_pieces(block, *next, &Arc::new(masks), &mut pieces)?;
+            block_pieces(block, &series, &Arc::new(masks), TimeRange::ALL, &mut pieces);
             lookback = lookback.or(series.lookback);
             *next += 1;
         }

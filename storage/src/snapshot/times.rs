@@ -14,11 +14,8 @@ const CAPACITY: usize = 1 << 20;
 /// Which column: the block's number, the column's, and how many timestamps it has.
 pub(crate) type Column = (u64, u64, u32);
 
-/// A decoded column.
-#[derive(Clone, Debug)]
-pub(crate) struct Decoded {
-    pub(crate) times: Arc<[Timestamp]>,
-}
+/// A decoded column, which the cache of pages may have too.
+type Decoded = Arc<Vec<Timestamp>>;
 
 /// What has been decoded so far; all is forgotten when it is too much.
 #[derive(Default)]
@@ -46,10 +43,10 @@ impl Times {
         }
         let decoded = decode()?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.timestamps + decoded.times.len() > CAPACITY {
+        if known.timestamps + decoded.len() > CAPACITY {
             *known = Known::default();
         }
-        known.timestamps += decoded.times.len();
+        known.timestamps += decoded.len();
         known.columns.insert(column, decoded.clone());
         Ok(decoded)
     }
