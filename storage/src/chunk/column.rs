@@ -165,22 +165,22 @@ pub(super) fn decode_some(
     }
     let mut left = n - order;
     let last = n - wanted.min(n);
-    if coded {
-        let mut values = Vec::new();
-        prefix::decode(reader, left.saturating_sub(last), &mut values)?;
-        sums.up(&mut values);
-        take(&values);
-        return Ok(());
-    }
+    let mut code = if coded { Some(prefix::Decoder::new(reader)?) } else { None };
     let mut block = [0; patched::BLOCK];
     while left > last {
         let block = &mut block[..left.min(patched::BLOCK)];
-        patched::decode_block(reader, block)?;
+        match &mut code {
+            Some(code) => code.fill(block),
+            None => patched::decode_block(reader, block)?,
+        }
         sums.up(block);
         take(block);
         left -= block.len();
     }
-    Ok(())
+    match code {
+        Some(code) if code.is_past_end() => Err(reader.error("a coded column ends too early")),
+        _ => Ok(()),
+    }
 }
 
 fn decompress(reader: &mut Reader<'_>, n: usize, out: &mut Vec<i64>) -> Result<(), FormatError> {

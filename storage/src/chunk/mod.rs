@@ -348,7 +348,10 @@ mod tests {
             let (sum, wanted) = (found.sum.0 + found.sum.1, ChunkStats::of(&values));
             let exact = wanted.sum.0 + wanted.sum.1;
             assert!(sum == exact || (sum - exact).abs() < exact.abs() * 1e-15 || exact.is_nan());
-            assert!(same(&ChunkStats { sum: wanted.sum, ..found }, &wanted), "{found:?} {wanted:?}");
+            assert!(
+                same(&ChunkStats { sum: wanted.sum, ..found }, &wanted),
+                "{found:?} {wanted:?}"
+            );
         }
         let stale = stats_of(&encode_values(&filled(&[f64::from_bits(STALE_NAN); 9])));
         assert_eq!(stale.unwrap().unwrap().count, 0);

@@ -69,36 +69,44 @@ impl Plan {
     }
 }
 
-/// Appends `n` decoded numbers.
-pub(super) fn decode(
-    reader: &mut Reader<'_>,
-    n: usize,
-    out: &mut Vec<i64>,
-) -> Result<(), FormatError> {
-    let zigzag = reader.u8()? & ZIGZAG != 0;
-    let base = reader.zigzag()?;
-    let lengths = get_lengths(reader)?;
-    let table = table_of(&lengths).ok_or_else(|| reader.error("not a prefix code"))?;
-    let mut bits = BitReader::new(reader.prefixed()?);
-    let start = out.len();
-    out.resize(start + n, 0);
-    let numbers = &mut out[start..];
-    let most = table.iter().map(|entry| u32::from(entry.length + entry.plain)).max().unwrap_or(1);
-    if most <= WHOLE_BITS {
-        // As many at a time as are sure to be whole in one word.
-        let groups = numbers.chunks_mut((WHOLE_BITS / most) as usize);
-        groups.for_each(|group| bits.numbers(&table, group));
-    } else {
-        numbers.iter_mut().for_each(|number| *number = bits.number(&table).cast_signed());
+/// Decodes a column, some numbers after the other.
+pub(super) struct Decoder<'a> {
+    base: i64,
+    zigzag: bool,
+    table: Table,
+    bits: BitReader<'a>,
+}
+
+impl<'a> Decoder<'a> {
+    /// Reads the code, and goes past the numbers.
+    pub(super) fn new(reader: &mut Reader<'a>) -> Result<Decoder<'a>, FormatError> {
+        let zigzag = reader.u8()? & ZIGZAG != 0;
+        let base = reader.zigzag()?;
+        let table = Table::of(&get_lengths(reader)?);
+        let table = table.ok_or_else(|| reader.error("not a prefix code"))?;
+        Ok(Decoder { base, zigzag, table, bits: BitReader::new(reader.prefixed()?) })
     }
-    for number in numbers {
-        let distance = if zigzag { unzigzag(number.cast_unsigned()) } else { *number };
-        *number = base.wrapping_add(distance);
+
+    /// The next numbers; past the last of them it is any.
+    pub(super) fn fill(&mut self, numbers: &mut [i64]) {
+        let (table, bits) = (&self.table, &mut self.bits);
+        if table.most <= WHOLE_BITS {
+            // As many at a time as are sure to be whole in one word.
+            let groups = numbers.chunks_mut((WHOLE_BITS / table.most) as usize);
+            groups.for_each(|group| bits.numbers(table, group));
+        } else {
+            numbers.iter_mut().for_each(|number| *number = bits.number(table).cast_signed());
+        }
+        if self.zigzag {
+            numbers.iter_mut().for_each(|number| *number = unzigzag(number.cast_unsigned()));
+        }
+        numbers.iter_mut().for_each(|number| *number = self.base.wrapping_add(*number));
     }
-    if bits.at > bits.bytes.len() * 8 {
-        return Err(reader.error("a coded column ends too early"));
+
+    /// Whether more was asked for than there is.
+    pub(super) fn is_past_end(&self) -> bool {
+        self.bits.at > self.bits.bytes.len() * 8
     }
-    Ok(())
 }
 
 fn distance(value: i64, base: i64, zigzag: bool) -> u64 {
@@ -126,7 +134,7 @@ fn class_of(number: u64) -> (usize, u32, u64) {
 }
 
 /// The least number of a class, and how many plain bits its numbers have.
-fn numbers_of(class: usize) -> (u64, u32) {
+const fn numbers_of(class: usize) -> (u64, u32) {
     let Some(above) = class.checked_sub(DIRECT as usize) else { return (class as u64, 0) };
     let octave = DIRECT_BITS + (above >> PARTS) as u32;
     let part = (above & ((1 << PARTS) - 1)) as u64;
@@ -196,40 +204,96 @@ fn codes_of(lengths: &[u8]) -> Vec<u64> {
     codes
 }
 
-/// What bits begin with.
+/// What some bits begin with: the class, and how many bits its code and its plain bits are together.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// The least number of the class.
-    start: u64,
-    /// Bits of its code.
-    length: u8,
-    /// Plain bits behind it.
-    plain: u8,
+    class: u8,
+    bits: u8,
 }
 
-/// An entry for all bits that the longest code may have; `None` if the lengths are those of no code.
-fn table_of(lengths: &[u8]) -> Option<Vec<Entry>> {
-    let room =
-        |length: &u8| if *length == 0 { 0 } else { 1_u64 << (MOST_BITS - u32::from(*length)) };
-    let used: u64 = lengths.iter().map(room).sum();
-    let alone = lengths.iter().filter(|length| **length > 0).count() == 1;
-    if used != 1 << MOST_BITS && !alone {
-        return None;
+/// An entry for all bits that the longest code may have. Entries are small, for the table of a chunk is
+/// made anew whenever a query wants something of it.
+struct Table {
+    entries: [Entry; 1 << MOST_BITS],
+    /// What of a word's bits is a place in it.
+    mask: usize,
+    /// Bits of the longest number.
+    most: u32,
+}
+
+impl Table {
+    /// `None` if the lengths are those of no code.
+    fn of(lengths: &[u8]) -> Option<Table> {
+        let mut counts = [0_u32; MOST_BITS as usize + 1];
+        lengths.iter().for_each(|length| counts[usize::from(*length)] += 1);
+        counts[0] = 0;
+        let used: u32 = (0..).zip(&counts).map(|(l, count)| count << (MOST_BITS - l)).sum();
+        if used != 1 << MOST_BITS && counts.iter().sum::<u32>() != 1 {
+            return None;
+        }
+        // Where in their order the codes of each length begin.
+        let (mut next, mut before) = ([0; MOST_BITS as usize + 1], 0);
+        for (next, count) in next.iter_mut().zip(&counts) {
+            *next = before;
+            before += *count as usize;
+        }
+        let mut order = [0_u8; CLASSES];
+        for (class, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+            let next = &mut next[usize::from(*length)];
+            order[*next] = class as u8;
+            *next += 1;
+        }
+        let entries = [Entry { class: 0, bits: 1 }; 1 << MOST_BITS];
+        let mut table = Table { entries, mask: 0, most: 1 };
+        table.fill(&counts, &order);
+        Some(table)
     }
-    let longest = lengths.iter().copied().max().unwrap_or(1);
-    let mut table = vec![Entry { start: 0, length: 1, plain: 0 }; 1 << longest];
-    for (class, (code, length)) in codes_of(lengths).iter().zip(lengths).enumerate() {
-        let length = *length;
-        if length > 0 {
-            let step = 1_usize << length;
-            let (start, plain) = numbers_of(class);
-            let entry = Entry { start, length, plain: plain as u8 };
-            let slots = table.iter_mut().skip(*code as usize).step_by(step);
-            slots.for_each(|slot| *slot = entry);
+
+    /// The table for codes of one more bit is that for those before, twice, and then theirs.
+    fn fill(&mut self, counts: &[u32], order: &[u8; CLASSES]) {
+        let mut order = order.iter();
+        let longest = counts.iter().rposition(|count| *count > 0).unwrap_or(1).max(1);
+        let mut code = 0_u64;
+        for (length, count) in (1..=longest).zip(counts.iter().skip(1)) {
+            let size = self.mask + 1;
+            self.entries.copy_within(..size, size);
+            self.mask = 2 * size - 1;
+            code <<= 1;
+            for class in order.by_ref().take(*count as usize) {
+                let bits = length as u8 + PLAIN[usize::from(*class)];
+                let place = code.reverse_bits() >> (64 - length);
+                self.entries[place as usize] = Entry { class: *class, bits };
+                self.most = self.most.max(u32::from(bits));
+                code += 1;
+            }
         }
     }
-    Some(table)
+
+    #[inline]
+    fn entry(&self, word: u64) -> Entry {
+        self.entries[word as usize & self.mask]
+    }
 }
+
+/// Plain bits of each class.
+static PLAIN: [u8; CLASSES] = {
+    let (mut plain, mut class) = ([0; CLASSES], 0);
+    while class < CLASSES {
+        plain[class] = numbers_of(class).1 as u8;
+        class += 1;
+    }
+    plain
+};
+
+/// The least number of each class.
+static STARTS: [u64; CLASSES] = {
+    let (mut starts, mut class) = ([0; CLASSES], 0);
+    while class < CLASSES {
+        starts[class] = numbers_of(class).0;
+        class += 1;
+    }
+    starts
+};
 
 /// Four bits each; after a 0 how many more of them follow.
 fn put_lengths(lengths: &[u8], out: &mut Vec<u8>) {
@@ -311,14 +375,13 @@ impl<'a> BitReader<'a> {
 
     /// The next numbers, all of which lie in [`WHOLE_BITS`] bits.
     #[inline]
-    fn numbers(&mut self, table: &[Entry], out: &mut [i64]) {
+    fn numbers(&mut self, table: &Table, out: &mut [i64]) {
         let (mut word, mut used) = (self.word(self.at), 0);
-        let mask = table.len() - 1;
         for number in out {
-            let Entry { start, length, plain } = table[word as usize & mask];
-            let low = word >> length & low_bits(u32::from(plain));
-            *number = start.wrapping_add(low).cast_signed();
-            let bits = length + plain;
+            let Entry { class, bits } = table.entry(word);
+            let plain = PLAIN[usize::from(class)];
+            let low = word >> (bits - plain) & low_bits(u32::from(plain));
+            *number = STARTS[usize::from(class)].wrapping_add(low).cast_signed();
             word >>= bits;
             used += usize::from(bits);
         }
@@ -326,13 +389,14 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next number, however long: a code, which says how many plain bits follow.
-    fn number(&mut self, table: &[Entry]) -> u64 {
-        let Entry { start, length, plain } = table[self.word(self.at) as usize & (table.len() - 1)];
-        self.at += usize::from(length);
+    fn number(&mut self, table: &Table) -> u64 {
+        let Entry { class, bits } = table.entry(self.word(self.at));
+        let plain = PLAIN[usize::from(class)];
+        self.at += usize::from(bits - plain);
         let low = self.word(self.at) & low_bits(WHOLE_BITS)
             | self.word(self.at + WHOLE_BITS as usize) << WHOLE_BITS;
         self.at += usize::from(plain);
-        start + (low & low_bits(u32::from(plain)))
+        STARTS[usize::from(class)] + (low & low_bits(u32::from(plain)))
     }
 
     /// The bits from a place on, [`WHOLE_BITS`] of them at least.
@@ -370,9 +434,11 @@ mod tests {
             assert!(values.is_empty());
             return 0;
         };
-        let mut back = Vec::new();
-        decode(&mut Reader::new(&bytes), values.len(), &mut back).unwrap();
+        let mut decoder = Decoder::new(&mut Reader::new(&bytes)).unwrap();
+        let mut back = vec![0; values.len()];
+        back.chunks_mut(100).for_each(|part| decoder.fill(part));
         assert_eq!(back, values);
+        assert!(!decoder.is_past_end());
         bytes.len()
     }
 
@@ -410,7 +476,9 @@ mod tests {
         fn damaged_bytes_never_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0_usize..2000
         ) {
-            let _ = decode(&mut Reader::new(&bytes), n, &mut Vec::new());
+            if let Ok(mut decoder) = Decoder::new(&mut Reader::new(&bytes)) {
+                decoder.fill(&mut vec![0; n]);
+            }
         }
     }
 }
