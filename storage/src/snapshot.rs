@@ -276,11 +276,12 @@ pub(crate) fn block_pieces(
     pieces: &mut Vec<Piece>,
 ) {
     let rank = (0, block.meta().position);
-    for chunk in &series.chunks {
+    for (place, chunk) in series.chunks.iter().enumerate() {
         let (min_t, max_t) = (chunk.min_t, chunk.max_t);
         let asked = min_t <= range.end() && range.start() <= max_t;
         if asked && !masks.cover(min_t, max_t) {
-            let source = Source::Block(Arc::clone(block), *chunk, Arc::clone(masks));
+            let (block, series, masks) = (Arc::clone(block), series.clone(), Arc::clone(masks));
+            let source = Source::Block(BlockChunk { block, series, place, masks });
             pieces.push(Piece { min_t, max_t, rank, source });
         }
     }
@@ -295,10 +296,40 @@ pub(crate) struct Piece {
 }
 
 enum Source {
-    Block(Arc<Block>, ChunkMeta, Arc<Masks>),
+    Block(BlockChunk),
     Sealed(Arc<HeadChunk>),
     Side(SampleBuf),
     Open(Arc<Open>),
+}
+
+/// A chunk of a block's series.
+struct BlockChunk {
+    block: Arc<Block>,
+    series: SeriesRef,
+    place: usize,
+    masks: Arc<Masks>,
+}
+
+impl BlockChunk {
+    fn meta(&self) -> &ChunkMeta {
+        &self.series.chunks[self.place]
+    }
+
+    /// Whether some of it may be deleted.
+    fn is_masked(&self) -> bool {
+        let ChunkMeta { min_t, max_t, .. } = *self.meta();
+        self.masks.touch(min_t, max_t)
+    }
+
+    fn read(&self, range: TimeRange, times: &Times, out: &mut SampleBuf) -> Result<(), ReadError> {
+        if !self.is_masked() {
+            return self.block.read_chunk_in(self.meta(), range, times, out);
+        }
+        let mut all = SampleBuf::default();
+        self.block.read_chunk_in(self.meta(), range, times, &mut all)?;
+        all.iter().filter(|s| !self.masks.hide(s.t)).for_each(|s| out.push(s));
+        Ok(())
+    }
 }
 
 impl Source {
@@ -306,7 +337,7 @@ impl Source {
     /// is deleted.
     fn may_have_stats(&self) -> bool {
         match self {
-            Source::Block(_, chunk, masks) => !masks.touch(chunk.min_t, chunk.max_t),
+            Source::Block(chunk) => !chunk.is_masked(),
             Source::Sealed(_) => true,
             Source::Side(_) | Source::Open(_) => false,
         }
@@ -314,7 +345,7 @@ impl Source {
 
     fn stats(&self) -> Result<Option<Stats>, ReadError> {
         match self {
-            Source::Block(block, chunk, _) => block.read_stats(chunk),
+            Source::Block(chunk) => chunk.block.stats(&chunk.series, chunk.place),
             Source::Sealed(chunk) => Ok(chunk.stats()),
             Source::Side(_) | Source::Open(_) => Ok(None),
         }
@@ -323,26 +354,16 @@ impl Source {
     /// Encoded bytes, timestamps that are shared left out.
     fn byte_len(&self) -> u64 {
         match self {
-            Source::Block(_, chunk, _) => u64::from(chunk.values.1),
+            Source::Block(chunk) => u64::from(chunk.meta().values.1),
             Source::Sealed(chunk) => chunk.values.len() as u64,
             Source::Side(samples) => 16 * samples.len() as u64,
             Source::Open(open) => open.bytes() as u64,
         }
     }
 
-    fn read(
-        &self,
-        range: TimeRange,
-        times: &Times,
-        out: &mut SampleBuf,
-    ) -> Result<(), ReadError> {
+    fn read(&self, range: TimeRange, times: &Times, out: &mut SampleBuf) -> Result<(), ReadError> {
         match self {
-            Source::Block(block, chunk, masks) if masks.touch(chunk.min_t, chunk.max_t) => {
-                let mut all = SampleBuf::default();
-                block.read_chunk_in(chunk, range, times, &mut all)?;
-                all.iter().filter(|s| !masks.hide(s.t)).for_each(|s| out.push(s));
-            }
-            Source::Block(block, chunk, _) => block.read_chunk_in(chunk, range, times, out)?,
+            Source::Block(chunk) => chunk.read(range, times, out)?,
             Source::Sealed(chunk) => {
                 let decode = |out: &mut SampleBuf| {
                     chunk.decode(out).map_err(|e| ReadError::Corrupt {

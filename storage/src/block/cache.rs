@@ -4,9 +4,10 @@
 //! and what was not asked for again by then is forgotten.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
 
 /// A page by block (a number no other opening of a block has), part and place.
 type Key = (u64, u8, u64);

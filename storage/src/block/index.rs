@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::cache::PageCache;
 use super::layout::{ChunkMeta, Footer, Part, SeriesEntry};
@@ -15,7 +15,7 @@ use super::series::{self, ChunkAt, Pairs, SeriesAt};
 use super::symbols::{self, SymbolPage};
 use super::times::{self, Times};
 use super::{BlockError, PART_NAMES, POSTINGS, SERIES, SYMBOLS, TIMES};
-use crate::chunk::decode_timestamps;
+use crate::chunk::{ChunkStats, decode_timestamps};
 use crate::disk::{DiskError, File};
 use crate::index::{Lists, Visit};
 use crate::model::{Labels, Timestamp};
@@ -28,6 +28,11 @@ const CHECK_BYTES: u64 = 256 << 10;
 const DIRECTORY: u64 = u64::MAX;
 /// In the cache: decoded timestamp columns.
 const DECODED: u8 = 0x80;
+/// In the cache: the statistics of a series' chunks.
+const STATS: u8 = 0x40;
+
+/// What is known of each chunk of a series; nothing until it is asked for.
+type SeriesStats = Vec<OnceLock<Option<ChunkStats>>>;
 
 /// The index of one block.
 pub(super) struct Index {
@@ -45,6 +50,8 @@ pub(super) struct Index {
 pub(crate) struct SeriesRef {
     page: Arc<Vec<SeriesEntry>>,
     place: usize,
+    /// Its number in the block.
+    pub(super) number: u32,
 }
 
 impl Deref for SeriesRef {
@@ -71,20 +78,20 @@ impl SeriesWalk<'_> {
         let missing =
             || self.index.corrupt(self.index.footer[SERIES].offset, "a series is missing");
         let place = number as usize % series::PAGE;
-        let number = number as usize / series::PAGE;
+        let page = number as usize / series::PAGE;
         let page = match &self.at {
-            Some((at, page)) if *at == number => Arc::clone(page),
+            Some((at, known)) if *at == page => Arc::clone(known),
             _ => {
-                let at = self.directory.pages.get(number).ok_or_else(missing)?;
-                let page = self.index.series_page(number, at)?;
-                self.at = Some((number, Arc::clone(&page)));
-                page
+                let at = self.directory.pages.get(page).ok_or_else(missing)?;
+                let read = self.index.series_page(page, at)?;
+                self.at = Some((page, Arc::clone(&read)));
+                read
             }
         };
         if place >= page.len() {
             return Err(missing());
         }
-        Ok(Some(SeriesRef { page, place }))
+        Ok(Some(SeriesRef { page, place, number }))
     }
 }
 
@@ -203,10 +210,16 @@ impl Index {
 
     /// Bytes of the file.
     pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>, ReadError> {
-        let io = |e: DiskError| ReadError::Io { path: self.path.clone(), reason: e.reason };
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        match self.file.read_at(&mut bytes, offset) {
-            Ok(got) if got == bytes.len() => Ok(bytes),
+        self.read_into(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same into memory that is there.
+    pub(super) fn read_into(&self, offset: u64, bytes: &mut [u8]) -> Result<(), ReadError> {
+        let io = |e: DiskError| ReadError::Io { path: self.path.clone(), reason: e.reason };
+        match self.file.read_at(bytes, offset) {
+            Ok(got) if got == bytes.len() => Ok(()),
             Ok(_) => Err(self.corrupt(offset, "file ends too early")),
             Err(e) if e.kind == ErrorKind::UnexpectedEof => {
                 Err(self.corrupt(offset, "file ends too early"))
@@ -343,6 +356,15 @@ impl Index {
                 .map_err(|e| self.corrupt(offset, e.what))?;
             let weight = decoded.len() * size_of::<Timestamp>();
             Ok((decoded, weight))
+        })
+    }
+
+    /// What is known of the chunks of a series.
+    pub(super) fn stats(&self, series: &SeriesRef) -> Result<Arc<SeriesStats>, ReadError> {
+        self.cache.get((self.id, STATS, u64::from(series.number)), || {
+            let stats: SeriesStats = series.chunks.iter().map(|_| OnceLock::new()).collect();
+            let weight = stats.len() * size_of::<OnceLock<Option<ChunkStats>>>();
+            Ok((stats, weight))
         })
     }
 

@@ -1,7 +1,8 @@
 //! Opens, checks and serves a block.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::cache::PageCache;
 use super::index::{Index, SeriesRef, SeriesWalk};
@@ -63,6 +64,14 @@ pub struct Block {
     meta: Meta,
     index: Index,
 }
+
+thread_local! {
+    /// Where encoded chunks are read to, one after the other.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A thread keeps no more of it.
+const MOST_SCRATCH: usize = 64 << 10;
 
 /// What the pages of a block that is opened by itself may take in memory.
 const OWN_CACHE: usize = 4 << 20;
@@ -252,8 +261,7 @@ impl Block {
     ) -> Result<(), ReadError> {
         let t = self.index.timestamps(chunk.times, |at| self.column(at))?;
         out.t.extend_from_slice(&t);
-        let values = self.values(chunk)?;
-        decode_values(&values, t.len(), out).map_err(|e| self.damaged(chunk, e.what))
+        self.with_values(chunk, |values| decode_values(values, t.len(), out))
     }
 
     /// The same of those in a range, their timestamps from what the query has decoded already, if they are
@@ -269,24 +277,47 @@ impl Block {
         let t = times.get(column, || self.index.timestamps(chunk.times, |at| self.column(at)))?;
         let from = t.partition_point(|t| *t < range.start());
         let to = t.partition_point(|t| *t <= range.end());
-        let values = self.values(chunk)?;
-        decode_stretch(&values, &t, from..to, out).map_err(|e| self.damaged(chunk, e.what))
+        self.with_values(chunk, |values| decode_stretch(values, &t, from..to, out))
     }
 
-    /// A chunk's statistics, if all its samples are floats and none ends the series.
-    pub(crate) fn read_stats(&self, chunk: &ChunkMeta) -> Result<Option<ChunkStats>, ReadError> {
-        let values = self.values(chunk)?;
-        let stats = stats_of(&values).map_err(|e| self.damaged(chunk, e.what))?;
-        Ok(stats.filter(|stats| stats.count == u64::from(chunk.count)))
-    }
-
-    /// The bytes of a chunk's values, checked.
-    fn values(&self, chunk: &ChunkMeta) -> Result<Vec<u8>, ReadError> {
-        let values = self.column(chunk.values)?;
-        if crc32c::crc32c(&values) != chunk.crc && !planted(Mutant::ServeUnchecked) {
-            return Err(self.damaged(chunk, "a chunk's checksum does not hold"));
+    /// Statistics of a series' chunk, if all its samples are floats and none ends the series.
+    pub(crate) fn stats(
+        &self,
+        series: &SeriesRef,
+        place: usize,
+    ) -> Result<Option<ChunkStats>, ReadError> {
+        let Some(chunk) = series.chunks.get(place) else { return Ok(None) };
+        let known = self.index.stats(series)?;
+        if let Some(stats) = known.get(place).and_then(OnceLock::get) {
+            return Ok(*stats);
         }
-        Ok(values)
+        let stats = self.with_values(chunk, stats_of)?;
+        let stats = stats.filter(|stats| stats.count == u64::from(chunk.count));
+        Ok(known.get(place).map_or(stats, |known| *known.get_or_init(|| stats)))
+    }
+
+    /// Decodes the bytes of a chunk's values, which are checked.
+    fn with_values<T>(
+        &self,
+        chunk: &ChunkMeta,
+        decode: impl FnOnce(&[u8]) -> Result<T, FormatError>,
+    ) -> Result<T, ReadError> {
+        let (start, length) = (self.place_of(chunk.values)?, chunk.values.1 as usize);
+        SCRATCH.with_borrow_mut(|scratch| {
+            if scratch.len() < length {
+                scratch.resize(length, 0);
+            }
+            let values = &mut scratch[..length];
+            self.index.read_into(start, values)?;
+            if crc32c::crc32c(values) != chunk.crc && !planted(Mutant::ServeUnchecked) {
+                return Err(self.damaged(chunk, "a chunk's checksum does not hold"));
+            }
+            let decoded = decode(values).map_err(|e| self.damaged(chunk, e.what));
+            if scratch.len() > MOST_SCRATCH {
+                *scratch = Vec::new();
+            }
+            decoded
+        })
     }
 
     fn damaged(&self, chunk: &ChunkMeta, reason: &str) -> ReadError {
@@ -294,12 +325,17 @@ impl Block {
     }
 
     fn column(&self, at: (u64, u32)) -> Result<Vec<u8>, ReadError> {
+        self.index.read(self.place_of(at)?, u64::from(at.1))
+    }
+
+    /// Where in the file a column is.
+    fn place_of(&self, at: (u64, u32)) -> Result<u64, ReadError> {
         let Part { offset, length, .. } = self.index.footer[COLUMNS];
         let end = at.0.checked_add(u64::from(at.1)).filter(|end| *end <= length);
         if end.is_none() {
             return Err(self.corrupt(offset, "a chunk points past the columns"));
         }
-        self.index.read(offset + at.0, u64::from(at.1))
+        Ok(offset + at.0)
     }
 
     fn corrupt(&self, offset: u64, reason: &str) -> ReadError {
