@@ -4,6 +4,7 @@ use std::fmt;
 
 use regex::Regex;
 
+use super::plain::Plain;
 use super::re2::translate;
 
 /// Largest compiled size of one matcher's expression.
@@ -48,8 +49,10 @@ pub struct MatcherError {
 #[derive(Clone, Debug)]
 enum Test {
     Literal,
-    /// The expression is a plain alternation: a lookup instead of a search.
+    /// The expression is a choice of texts: a lookup instead of a search.
     OneOf(Vec<String>),
+    /// It needs no search either.
+    Plain(Plain),
     Regex(Regex),
 }
 
@@ -93,6 +96,7 @@ impl Matcher {
         let hit = match &self.test {
             Test::Literal => self.value == value,
             Test::OneOf(values) => values.binary_search_by(|v| v.as_str().cmp(value)).is_ok(),
+            Test::Plain(plain) => plain.matches(value),
             Test::Regex(regex) => regex.is_match(value),
         };
         hit != matches!(self.op, MatchOp::NotEqual | MatchOp::NotRegex)
@@ -139,6 +143,11 @@ fn compile(label: &str, pattern: &str) -> Result<Test, MatcherError> {
     if let Some(values) = plain_alternation(pattern) {
         return Ok(Test::OneOf(values));
     }
+    match plain(pattern) {
+        Some(plain) if plain.is_choice() => return Ok(Test::OneOf(plain.starts)),
+        Some(plain) => return Ok(Test::Plain(plain)),
+        None => {}
+    }
     compile_regex(pattern).map(Test::Regex).map_err(|reason| MatcherError {
         label: label.to_owned(),
         pattern: pattern.to_owned(),
@@ -153,6 +162,12 @@ pub fn compile_regex(pattern: &str) -> Result<Regex, String> {
         .nest_limit(REGEX_NEST_LIMIT)
         .build()
         .map_err(|error| last_line(&error.to_string()))
+}
+
+/// An expression that needs no search; what is wrong with others is told where they are compiled.
+fn plain(pattern: &str) -> Option<Plain> {
+    let mut parser = regex_syntax::ParserBuilder::new().nest_limit(REGEX_NEST_LIMIT).build();
+    Plain::of(&parser.parse(&format!("(?s:{})", translate(pattern).ok()?)).ok()?)
 }
 
 /// `a|b|c` without any operator, sorted; `None` for everything else.

@@ -3,6 +3,7 @@
 mod histogram;
 mod label;
 mod matcher;
+mod plain;
 mod re2;
 mod sample;
 mod time;
