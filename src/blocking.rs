@@ -2,13 +2,26 @@
 //!
 //! A job that waits too long for its turn is refused, one whose asker is gone is told to stop:
 //! dropping the future of [`Pool::run`] raises the job's [`Cancel`].
+//!
+//! A job that was quick the last time runs where it is asked for: going to another thread and back takes
+//! as long as it does.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringwell_query::{Interrupt, Stop};
 use tokio::sync::Semaphore;
+
+/// A job is quick if it takes no longer.
+const QUICK: Duration = Duration::from_micros(300);
+/// A job that was quick may hold up the other tasks of its thread for so long.
+const IN_PLACE: Duration = Duration::from_millis(1);
+/// So many jobs are known to be quick; beyond, all are forgotten.
+const KNOWN: usize = 4096;
 
 /// A bounded pool of blocking jobs.
 #[derive(Debug)]
@@ -17,6 +30,7 @@ pub struct Pool {
     queue: Duration,
     running: Arc<AtomicUsize>,
     refused: AtomicU64,
+    quick: Mutex<HashSet<u64>>,
 }
 
 /// Why a job gave no result.
@@ -35,10 +49,24 @@ pub enum PoolError {
 pub struct Cancel {
     canceled: AtomicBool,
     deadline: Instant,
+    /// When it is to stop because it runs in place, and whether it did.
+    in_place: Option<(Instant, AtomicBool)>,
+}
+
+impl Cancel {
+    fn by(deadline: Instant) -> Cancel {
+        Cancel { canceled: AtomicBool::new(false), deadline, in_place: None }
+    }
 }
 
 impl Interrupt for Cancel {
     fn stop(&self) -> Option<Stop> {
+        if let Some((until, stopped)) = &self.in_place {
+            // It is over before its deadline, and nobody can cancel what runs in the asker's own thread.
+            let now = Instant::now() >= *until;
+            stopped.fetch_or(now, Ordering::Relaxed);
+            return now.then_some(Stop::Canceled);
+        }
         if self.canceled.load(Ordering::Relaxed) {
             Some(Stop::Canceled)
         } else if Instant::now() >= self.deadline {
@@ -57,6 +85,7 @@ impl Pool {
             queue,
             running: Arc::default(),
             refused: AtomicU64::new(0),
+            quick: Mutex::default(),
         }
     }
 
@@ -68,6 +97,61 @@ impl Pool {
     /// Jobs refused since the start.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Runs a job that may be told to stop and start anew. What has the same `key` takes about as long.
+    pub async fn run_again<T: Send + 'static>(
+        &self,
+        key: impl Hash,
+        timeout: Duration,
+        job: impl Fn(&Cancel) -> T + Send + Sync + 'static,
+    ) -> Result<T, PoolError> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let key = hasher.finish();
+        if self.known_quick().contains(&key)
+            && timeout > IN_PLACE
+            && let Some(done) = self.run_in_place(key, timeout, &job)
+        {
+            return done;
+        }
+        let timed = move |cancel: &Cancel| {
+            let started = Instant::now();
+            (job(cancel), started.elapsed())
+        };
+        let (done, took) = self.run(timeout, timed).await?;
+        if took <= QUICK {
+            let mut quick = self.known_quick();
+            if quick.len() >= KNOWN {
+                quick.clear();
+            }
+            quick.insert(key);
+        }
+        Ok(done)
+    }
+
+    /// `None` where all turns are taken, or it took longer than the other tasks can wait.
+    fn run_in_place<T>(
+        &self,
+        key: u64,
+        timeout: Duration,
+        job: impl Fn(&Cancel) -> T,
+    ) -> Option<Result<T, PoolError>> {
+        let _turn = self.turns.try_acquire().ok()?;
+        let _running = Running::start(&self.running);
+        let started = Instant::now();
+        let mut cancel = Cancel::by(started + timeout);
+        cancel.in_place = Some((started + IN_PLACE, AtomicBool::new(false)));
+        let done = catch_unwind(AssertUnwindSafe(|| job(&cancel)));
+        if started.elapsed() > IN_PLACE {
+            self.known_quick().remove(&key);
+        }
+        let stopped = cancel.in_place.is_some_and(|(_, stopped)| stopped.into_inner());
+        (!stopped).then(|| done.map_err(|_| PoolError::Panicked))
+    }
+
+    fn known_quick(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.quick.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a job that may take `timeout`, its wait included.
@@ -82,7 +166,7 @@ impl Pool {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(PoolError::Busy(self.running()));
         };
-        let cancel = Arc::new(Cancel { canceled: AtomicBool::new(false), deadline });
+        let cancel = Arc::new(Cancel::by(deadline));
         let _raised_on_drop = CancelOnDrop(Arc::clone(&cancel));
         let running = Running::start(&self.running);
         let work = tokio::task::spawn_blocking(move || {
@@ -175,5 +259,25 @@ mod tests {
         );
         assert_eq!(pool.run(LONG, |_| ()).await, Ok(()));
         assert_eq!(pool.running(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_quick_runs_in_place_until_it_is_not() {
+        let pool = Pool::new(1, LONG);
+        let here = std::thread::current().id();
+        let in_place = move |_: &Cancel| std::thread::current().id() == here;
+        assert_eq!(pool.run_again("job", LONG, in_place).await, Ok(false));
+        // A machine that stood still for a moment may have made it slow.
+        while !pool.run_again("job", LONG, in_place).await.unwrap() {}
+        assert_eq!(pool.run_again("other", LONG, in_place).await, Ok(false));
+
+        let grown = move |cancel: &Cancel| {
+            while in_place(cancel) && cancel.stop().is_none() {}
+            in_place(cancel)
+        };
+        assert_eq!(pool.run_again("job", LONG, grown).await, Ok(false));
+        let panics = |_: &Cancel| -> bool { panic!("on purpose") };
+        assert_eq!(pool.run_again("job", LONG, panics).await, Err(PoolError::Panicked));
+        assert_eq!((pool.running(), pool.turns.available_permits()), (0, 1));
     }
 }

@@ -12,13 +12,14 @@ use ringwell_storage::read::{Queryable, ReadError, Snapshot};
 use super::error::ApiError;
 use super::params::Params;
 use super::{Handles, State, json};
+use crate::blocking::Cancel;
 
 pub(super) async fn series(state: State, params: Params) -> Result<Response, ApiError> {
     let search = Search::of(&params)?;
     if search.selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let found = run(&state, &params, move |snapshot| {
+    let found = run(&state, &params, "series", move |snapshot| {
         let mut found: BTreeSet<Labels> = BTreeSet::new();
         let Some(range) = search.range else { return Ok(found) };
         for matchers in &search.selectors {
@@ -40,7 +41,7 @@ pub(super) async fn series(state: State, params: Params) -> Result<Response, Api
 
 pub(super) async fn names(state: State, params: Params) -> Result<Response, ApiError> {
     let search = Search::of(&params).map_err(bare)?;
-    let found = run(&state, &params, move |snapshot| {
+    let found = run(&state, &params, "names", move |snapshot| {
         search.union(|matchers, range| snapshot.label_names(matchers, range))
     })
     .await?;
@@ -58,7 +59,8 @@ pub(super) async fn values(
         return Err(ApiError::parameter("name", "invalid label name: \"\""));
     }
     let search = Search::of(&params).map_err(bare)?;
-    let found = run(&state, &params, move |snapshot| {
+    let kind = format!("values of {name}");
+    let found = run(&state, &params, &kind, move |snapshot| {
         search.union(|matchers, range| snapshot.label_values(&name, matchers, range))
     })
     .await?;
@@ -118,11 +120,14 @@ pub(super) fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
 async fn run<T: Send + 'static>(
     handles: &Arc<Handles>,
     params: &Params,
-    find: impl FnOnce(&dyn Snapshot) -> Result<T, ReadError> + Send + 'static,
+    kind: &str,
+    find: impl Fn(&dyn Snapshot) -> Result<T, ReadError> + Send + Sync + 'static,
 ) -> Result<T, ApiError> {
     let store = Arc::clone(&handles.store);
     let timeout = params.timeout(handles.config.limits.query_time)?;
-    Ok(handles.pool.run(timeout, move |_| find(store.snapshot().as_ref())).await??)
+    let job = move |_: &Cancel| find(store.snapshot().as_ref());
+    let selectors: Vec<&str> = params.all("match[]").collect();
+    Ok(handles.pool.run_again((kind, selectors), timeout, job).await??)
 }
 
 fn limited<T>(found: BTreeSet<T>, limit: usize) -> (Vec<T>, Vec<String>) {
