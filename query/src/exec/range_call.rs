@@ -66,15 +66,21 @@ impl Windows {
         let (mut lo, mut hi) = (0, 0);
         steps.iter().enumerate().map(move |(step, t)| {
             let (from, to) = self.ends(t);
-            while times.get(lo).is_some_and(|s| *s <= from) {
-                lo += 1;
-            }
-            hi = hi.max(lo);
-            while times.get(hi).is_some_and(|s| *s <= to) {
-                hi += 1;
-            }
+            lo = first_after(times, lo, from);
+            hi = first_after(times, hi.max(lo), to);
             Bounds { step, t, from, to, lo, hi }
         })
+    }
+}
+
+/// The place of the first sample after a time, from a place on. Most windows move by few samples.
+fn first_after(times: &[i64], place: usize, t: i64) -> usize {
+    const FEW: usize = 8;
+    let rest = times.get(place..).unwrap_or_default();
+    let near = rest.iter().take(FEW).take_while(|s| **s <= t).count();
+    match rest.get(near..) {
+        Some(far) if near == FEW => place + near + far.partition_point(|s| *s <= t),
+        _ => place + near,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::QueryError;
 use crate::value::{Cell, Row, Steps, weight_of};
 
 /// Samples that are read between two looks at the budget.
-const CHARGE: usize = 1024;
+pub(super) const CHARGE: usize = 1024;
 
 /// Samples in order of time. `h` and `start` are empty or as long as `t`.
 #[derive(Clone, Debug, Default)]
