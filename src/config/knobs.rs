@@ -171,7 +171,7 @@ pub const KNOBS: &[Knob] = &[
     knob("limits.disk_reserve", Kind::Bytes, "16MiB", None,
         "Size of the file `RESERVE`, given up when the disk is full all the same, so that deletes, retention and the stop find room; made again once there is room. 0 = none."),
     knob("limits.index_cache", Kind::Bytes, "32MiB", None,
-        "Memory for the indexes of blocks, whatever their number: names, series and postings are read from the disk page by page, and pages in use are kept."),
+        "Memory for the indexes of blocks, whatever their number: names, series, postings and what is known of chunks are read from the disk page by page, and pages in use are kept."),
     knob("limits.query_time", Kind::Duration, "2m", None,
         "Longest run of one query."),
     knob("limits.query_samples", Kind::Count, "50000000", None,

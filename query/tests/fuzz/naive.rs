@@ -533,9 +533,11 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
+/// Of the distances from the first, so that equal values differ by nothing, however large.
 fn variance(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / values.len() as f64
+    let distances: Vec<f64> = values.iter().map(|v| v - values[0]).collect();
+    let mean = mean(&distances);
+    distances.iter().map(|d| (d - mean) * (d - mean)).sum::<f64>() / values.len() as f64
 }
 
 /// A NaN only where there is nothing else.
