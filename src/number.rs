@@ -38,18 +38,8 @@ fn push_decimal(out: &mut String, value: f64) {
     }
 }
 
-fn push_digits(out: &mut String, mut number: u64) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+fn push_digits(out: &mut String, number: u64) {
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// `1e-07`: at least two digits of exponent, always a sign.

@@ -14,9 +14,13 @@ const MAX_NOTES: usize = 10;
 
 /// A success: `data` is JSON already.
 pub(super) fn success(data: &str, warnings: &[String], infos: &[String]) -> Response {
-    let mut out = String::with_capacity(data.len() + 64);
-    out.push_str("{\"status\":\"success\",\"data\":");
-    out.push_str(data);
+    successful(|out| out.push_str(data), warnings, infos)
+}
+
+/// A success, its data written in place.
+fn successful(data: impl FnOnce(&mut String), warnings: &[String], infos: &[String]) -> Response {
+    let mut out = String::from("{\"status\":\"success\",\"data\":");
+    data(&mut out);
     push_notes(&mut out, "warnings", "warning", warnings);
     push_notes(&mut out, "infos", "info", infos);
     out.push('}');
@@ -39,39 +43,56 @@ fn push_notes(out: &mut String, key: &str, word: &str, notes: &[String]) {
     out.push(']');
 }
 
-/// The `data` of a query's answer; `stats` is JSON to put beside it.
-pub(super) fn answer(answer: &Answer, stats: Option<&str>) -> String {
+/// A query's answer; `stats` is JSON to put beside it.
+pub(super) fn answered(answer: &Answer, stats: Option<&str>) -> Response {
+    let data = |out: &mut String| push_answer(out, answer, stats);
+    successful(data, &answer.warnings, &answer.infos)
+}
+
+/// The `data` of a query's answer.
+pub(super) fn answer(answer: &Answer) -> String {
     let mut out = String::new();
-    let (name, count) = match &answer.value {
-        AnswerValue::Scalar { .. } => ("scalar", 1),
-        AnswerValue::String { .. } => ("string", 1),
-        AnswerValue::Vector(samples) => ("vector", samples.len()),
-        AnswerValue::Matrix(series) => ("matrix", series.len() * 8),
+    push_answer(&mut out, answer, None);
+    out
+}
+
+fn push_answer(out: &mut String, answer: &Answer, stats: Option<&str>) {
+    /// About what labels take, and a sample with its time.
+    const LABELS: usize = 100;
+    const SAMPLE: usize = 32;
+    let (name, size) = match &answer.value {
+        AnswerValue::Scalar { .. } => ("scalar", SAMPLE),
+        AnswerValue::String { .. } => ("string", SAMPLE),
+        AnswerValue::Vector(samples) => ("vector", samples.len() * (LABELS + SAMPLE)),
+        AnswerValue::Matrix(series) => {
+            let points: usize = series.iter().map(|series| series.floats.len()).sum();
+            ("matrix", series.len() * LABELS + points * SAMPLE)
+        }
     };
-    out.reserve(count * 100 + 64);
+    out.reserve(size + 128);
     let _ = write!(out, "{{\"resultType\":\"{name}\",\"result\":[");
     match &answer.value {
         AnswerValue::Scalar { t, v } => {
-            push_short_time(&mut out, *t);
+            push_short_time(out, *t);
             out.push_str(",\"");
-            push_value(&mut out, *v);
+            push_value(out, *v);
             out.push('"');
         }
         AnswerValue::String { t, s } => {
-            push_short_time(&mut out, *t);
+            push_short_time(out, *t);
             out.push(',');
-            push_string(&mut out, s);
+            push_string(out, s);
         }
         AnswerValue::Vector(samples) => {
             for (i, sample) in samples.iter().enumerate() {
-                separate(&mut out, i);
-                push_vector_sample(&mut out, sample);
+                separate(out, i);
+                push_vector_sample(out, sample);
             }
         }
         AnswerValue::Matrix(series) => {
             for (i, series) in series.iter().enumerate() {
-                separate(&mut out, i);
-                push_matrix_series(&mut out, series);
+                separate(out, i);
+                push_matrix_series(out, series);
             }
         }
     }
@@ -81,7 +102,6 @@ pub(super) fn answer(answer: &Answer, stats: Option<&str>) -> String {
         out.push_str(stats);
     }
     out.push('}');
-    out
 }
 
 fn push_vector_sample(out: &mut String, sample: &VectorSample) {
@@ -245,16 +265,13 @@ mod tests {
     }
 
     fn text(value: AnswerValue) -> String {
-        answer(
-            &Answer {
-                value,
-                warnings: vec![],
-                infos: vec![],
-                stats: Default::default(),
-                operators: vec![],
-            },
-            None,
-        )
+        answer(&Answer {
+            value,
+            warnings: vec![],
+            infos: vec![],
+            stats: Default::default(),
+            operators: vec![],
+        })
     }
 
     fn histogram() -> Arc<Histogram> {

@@ -188,7 +188,7 @@ async fn repeat(
         };
         let frame = match query::run(&handles, asked).await {
             Ok(answer) => {
-                let data = answers::answer(&answer, None);
+                let data = answers::answer(&answer);
                 let mut frame = format!("{{\"id\":{id},\"seq\":{seq},\"t\":");
                 crate::number::push_time(&mut frame, now);
                 frame.push_str(",\"data\":");

@@ -44,7 +44,7 @@ pub(super) async fn panel(state: State, params: Params) -> Result<Response, ApiE
             series.histograms = reduced(&series.histograms, start, end, width, size);
         }
     }
-    Ok(json::success(&json::answer(&answer, None), &answer.warnings, &answer.infos))
+    Ok(json::answered(&answer, None))
 }
 
 fn count(histogram: &ringwell_storage::model::Histogram) -> f64 {

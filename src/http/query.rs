@@ -80,7 +80,7 @@ impl Ask for Asker {
             };
             let answer = answer.map_err(|error| error.message)?;
             let notes = [answer.warnings.as_slice(), &answer.infos].concat();
-            Ok(inside::Asked { data: json::answer(&answer, None), notes })
+            Ok(inside::Asked { data: json::answer(&answer), notes })
         })
     }
 }
@@ -90,8 +90,7 @@ async fn respond(handles: &Arc<Handles>, params: Params, when: When) -> Result<R
     let started = Instant::now();
     let answer = answered(handles, &params, when).await?;
     let stats = wants_stats.then(|| stats(&answer, started.elapsed().as_secs_f64()));
-    let data = json::answer(&answer, stats.as_deref());
-    Ok(json::success(&data, &answer.warnings, &answer.infos))
+    Ok(json::answered(&answer, stats.as_deref()))
 }
 
 /// Runs a query as its parameters say.
