@@ -28,14 +28,14 @@ const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// Answers are mostly numbers, so they are not formatted by the general machinery.
 fn push_decimal(out: &mut String, value: f64) {
+    if !(1e-5..1e16).contains(&value.abs()) {
+        // There ryu writes an exponent. Writing to a String cannot fail.
+        let _ = write!(out, "{value}");
+        return;
+    }
     let mut buffer = ryu::Buffer::new();
     let text = buffer.format_finite(value);
-    if text.contains('e') {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{value}");
-    } else {
-        out.push_str(text.strip_suffix(".0").unwrap_or(text));
-    }
+    out.push_str(text.strip_suffix(".0").unwrap_or(text));
 }
 
 fn push_digits(out: &mut String, number: u64) {
@@ -89,6 +89,11 @@ mod tests {
             (1e21, "1e+21"),
             (-1.5e300, "-1.5e+300"),
             (1e-6, "0.000001"),
+            (9.99e-6, "0.00000999"),
+            (1e-5, "0.00001"),
+            (9.5e15 + 0.5, "9500000000000000"),
+            (-1e16, "-10000000000000000"),
+            (12_345_678_901_234_567_890.0, "12345678901234567000"),
             (1e-7, "1e-07"),
             (5e-324, "5e-324"),
             (f64::NAN, "NaN"),

@@ -59,7 +59,7 @@ pub(super) fn answer(answer: &Answer) -> String {
 fn push_answer(out: &mut String, answer: &Answer, stats: Option<&str>) {
     /// About what labels take, and a sample with its time.
     const LABELS: usize = 100;
-    const SAMPLE: usize = 32;
+    const SAMPLE: usize = 40;
     let (name, size) = match &answer.value {
         AnswerValue::Scalar { .. } => ("scalar", SAMPLE),
         AnswerValue::String { .. } => ("string", SAMPLE),

@@ -133,7 +133,7 @@ fn sample(row: &Row, t: i64) -> Option<VectorSample> {
 }
 
 fn matrix_series(row: &Row, steps: Steps) -> MatrixSeries {
-    let mut floats = Vec::new();
+    let mut floats = Vec::with_capacity(row.column.filled());
     let mut histograms: Vec<(i64, Arc<Histogram>)> = Vec::new();
     for (i, t) in steps.iter().enumerate() {
         match row.column.get(i) {
