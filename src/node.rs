@@ -185,9 +185,8 @@ fn maintenance(
             if let Err(error) = store.hold(clock::now_ms(), keymap.as_ref()) {
                 tracing::warn!(%error, "held state could not be written");
             }
-            maintain(&store, due, &end);
+            crate::memory::in_passing("maintenance", || maintain(&store, due, &end));
             ingest.buffers.trim();
-            crate::memory::give_back();
         }
     }
 }

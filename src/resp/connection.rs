@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -314,7 +315,7 @@ impl Connection {
         {
             if !store.is_written(position) {
                 // Who else has something to say says it now, so that one write is for all.
-                tokio::task::yield_now().await;
+                let_others_go().await;
             }
             if let Err(error) = store.wait(position, shared.options.ack).await {
                 // The replies promise what is not so: the connection ends instead of sending them.
@@ -342,6 +343,20 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Lets every connection go that has something to do. Unlike tokio's own way it does not ask the system first
+/// who else has: that is a call for each round of requests.
+async fn let_others_go() {
+    let mut gone = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut gone, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Reads what arrives; without a buffer only waits for it.

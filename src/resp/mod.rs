@@ -51,6 +51,9 @@ use crate::opening::Opening;
 const GRACE: Duration = Duration::from_secs(5);
 /// How often keys that have expired are deleted.
 const EXPIRY: Duration = Duration::from_millis(100);
+/// Steps of connections before the system is asked what else has arrived; a step answers what one of them sent
+/// in a piece. Many, so that what arrived together is answered and written together.
+const EVENTS: u32 = 256;
 /// How long accepting pauses when the system has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -94,7 +97,8 @@ impl Face {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
         let listener = listener.into_std()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().event_interval(EVENTS).build()?;
         let (done, ended) = oneshot::channel();
         std::thread::Builder::new().name("redis".to_owned()).spawn(move || {
             let served = runtime.block_on(async {

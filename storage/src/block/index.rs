@@ -147,6 +147,13 @@ impl Drop for Index {
 }
 
 impl Index {
+    /// Keeps its pages in another cache.
+    pub(super) fn share(&mut self, cache: &Arc<PageCache>) {
+        self.cache.leave(self.id);
+        self.id = cache.enter();
+        self.cache = Arc::clone(cache);
+    }
+
     pub(super) fn new(
         path: String,
         file: Arc<dyn File>,

@@ -82,6 +82,11 @@ impl Block {
         Block::open_with(disk, number, &Arc::new(PageCache::new(OWN_CACHE)))
     }
 
+    /// From now on its pages are kept with those of other blocks.
+    pub(crate) fn share(&mut self, cache: &Arc<PageCache>) {
+        self.index.share(cache);
+    }
+
     /// The same with a cache that other blocks use too.
     pub(crate) fn open_with(
         disk: &dyn Disk,

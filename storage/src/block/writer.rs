@@ -179,12 +179,15 @@ impl BlockWriter {
 
     /// Writes the index, syncs, renames, syncs the directory, opens and verifies.
     pub(crate) fn publish(self) -> Result<Block, BlockError> {
-        let block = self.finish()?;
+        let cache = Arc::clone(&self.cache);
+        let mut block = self.finish()?;
         block.verify()?;
+        block.share(&cache);
         Ok(block)
     }
 
-    /// The same without verifying the chunks, which the caller does.
+    /// The same without verifying the chunks, which the caller does. Until the block shares a cache it has its
+    /// own: what is verified is looked at once.
     pub(crate) fn finish(mut self) -> Result<Block, BlockError> {
         let number = self.meta.number;
         let columns = self.end() - HEADER as u64;
@@ -208,7 +211,7 @@ impl BlockWriter {
         }
         self.disk.rename(&aside_of(number), &path_of(number))?;
         self.disk.sync_dir(DIR)?;
-        Block::open_with(&*self.disk, number, &self.cache)
+        Block::open(&*self.disk, number)
     }
 
     /// Symbols, series and postings.

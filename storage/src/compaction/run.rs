@@ -74,7 +74,10 @@ pub(crate) fn step(
             Ok(Step::More)
         }
         Ok(Advanced::Done(block)) => {
-            let block = block.map(|block| (*block, Vec::new()));
+            let block = block.map(|mut block| {
+                block.share(&store.pages);
+                (*block, Vec::new())
+            });
             publish(store, state, block.into_iter().collect(), &sources, false)?;
             store.counters.merges.fetch_add(1, Ordering::Relaxed);
             Ok(Step::Merged)

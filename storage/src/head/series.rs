@@ -23,6 +23,9 @@ const SIDE_CAPACITY: usize = 128;
 /// A series that a key's elements feed has its ring this much longer: it gets many samples at once and few are
 /// asked for, so fewer and larger chunks are better.
 const EVENTS_RING: usize = 2;
+/// Its runs are joined while they have no more samples than this, about those of a chunk in a block. Runs of a
+/// few hundred bytes would stand between names and the like that stay for long, and leave holes there.
+const EVENTS_RUN: u32 = 960;
 
 /// A series with samples not yet in a block.
 #[derive(Debug)]
@@ -79,6 +82,20 @@ impl Sealed {
             chunks.reserve_exact(1 + chunks.len() / 4);
         }
         chunks.push(Arc::new(chunk));
+    }
+
+    /// The last two.
+    fn last_two(&self) -> Option<(&Arc<HeadChunk>, &Arc<HeadChunk>)> {
+        let [.., before, last] = &**self else { return None };
+        Some((before, last))
+    }
+
+    /// Puts one in the place of the last two.
+    fn join(&mut self, joined: HeadChunk) {
+        if let Some(chunks) = &mut self.0 {
+            chunks.truncate(chunks.len().saturating_sub(2));
+        }
+        self.push(joined);
     }
 
     /// Lets go those that are not to be kept.
@@ -357,6 +374,26 @@ impl MemSeries {
         let chunk = shared.sealer.seal_ring(&self.ring, &shared.blocks);
         self.sealed.push(chunk);
         self.ring.clear(&mut shared.blocks);
+        if self.lookback().is_some() {
+            while let Some(joined) = self.joined(shared) {
+                self.sealed.join(joined);
+            }
+        }
+    }
+
+    /// The last two runs as one, if they are as long, follow each other and are nobody else's.
+    fn joined(&self, shared: &mut Shared) -> Option<HeadChunk> {
+        let (a, b) = self.sealed.last_two()?;
+        let range = |t: Timestamp| t.div_euclid(shared.shape.span);
+        let follows = a.max_t < b.min_t && range(a.min_t) == range(b.max_t);
+        let short = a.count <= b.count && a.count.saturating_add(b.count) <= EVENTS_RUN;
+        let held = [a, b].iter().any(|chunk| Arc::strong_count(chunk) > 1);
+        if !follows || !short || held {
+            return None;
+        }
+        let mut samples = SampleBuf::default();
+        a.decode(&mut samples).and_then(|()| b.decode(&mut samples)).ok()?;
+        Some(shared.sealer.seal(&samples))
     }
 
     fn seal_side(&mut self, shared: &mut Shared) {
@@ -378,6 +415,29 @@ impl MemSeries {
 mod tests {
     use super::*;
     use crate::chunk::step::NO_FORM;
+
+    #[test]
+    fn runs_of_events_are_joined_unless_somebody_holds_them() {
+        let shape = Shape { ring: 60, span: 10_000_000 };
+        let (sealer, blocks) = (Sealer::default(), Blocks::default());
+        let mut shared = Shared { shape, sealer, blocks };
+        let labels = Labels::from_pairs([("a", "b")]).unwrap();
+        let mut series = MemSeries::new(SeriesId(1), labels, Some(1));
+        let counts = |series: &MemSeries| series.sealed.iter().map(|c| c.count).collect::<Vec<_>>();
+        let mut held = None;
+        for i in 0..3_000 {
+            series.push_float((i * 1000, i as f64), NO_FORM, &mut shared);
+            if i == 1_200 {
+                assert_eq!(counts(&series), [960, 240]);
+                held = series.sealed.last().cloned();
+            }
+        }
+        assert_eq!(counts(&series), [960, 240, 960, 480, 240]);
+        let mut samples = SampleBuf::default();
+        series.sealed.iter().for_each(|c| c.decode(&mut samples).unwrap());
+        assert!((0..2_880).map(|i| (i * 1000, i as f64)).eq(samples.t.into_iter().zip(samples.v)));
+        drop(held);
+    }
 
     #[test]
     fn late_samples_make_no_ring_longer_than_it_may_be() {

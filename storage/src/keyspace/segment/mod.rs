@@ -93,6 +93,8 @@ struct Sorted<'a> {
     /// For each shape, for each of its fields, the texts.
     fields: Vec<Vec<Vec<&'a [u8]>>>,
     order: Vec<i64>,
+    /// The shape of what has no other; no element is found to be of it.
+    whole: Option<usize>,
 }
 
 impl<'a> Sorted<'a> {
@@ -114,8 +116,10 @@ impl<'a> Sorted<'a> {
 
     /// The number of an element's shape, and where its fields are; `last` is tried first.
     fn shape_of(&mut self, element: &[u8], last: usize, ranges: &mut Vec<Range<usize>>) -> usize {
+        let others = (0..self.shapes.len()).filter(|n| *n != last);
+        let mut tried = std::iter::once(last).chain(others).filter(|n| Some(*n) != self.whole);
         let known = |n: &usize| self.shapes.get(*n).is_some_and(|s| s.fields(element, ranges));
-        if let Some(known) = std::iter::once(last).chain(0..self.shapes.len()).find(known) {
+        if let Some(known) = tried.find(known) {
             return known;
         }
         if self.shapes.len() < MAX_SHAPES
@@ -126,8 +130,13 @@ impl<'a> Sorted<'a> {
         }
         ranges.clear();
         ranges.push(0..element.len());
-        let whole = Shape::whole();
-        self.shapes.iter().position(|shape| *shape == whole).unwrap_or_else(|| self.add(whole))
+        match self.whole {
+            Some(whole) => whole,
+            None => {
+                let whole = self.add(Shape::whole());
+                *self.whole.insert(whole)
+            }
+        }
     }
 
     fn add(&mut self, shape: Shape) -> usize {
