@@ -511,6 +511,14 @@ fn conversations_equal_redis_s() {
         ],
         &["psubscribe x*", "reset", "get x", "pubsub numpat"],
         &["multi", "subscribe a", "ping", "exec"],
+        // A node of its own, which nobody tells to follow.
+        &[
+            "replicaof no one",
+            "SLAVEOF NO ONE",
+            "replicaof no",
+            "slaveof host x",
+            "replicaof h 70000",
+        ],
         // What ends a connection.
         &["ping", "quit", "ping"],
         &["POST / HTTP/1.1", "Host: localhost", "ping"],
