@@ -131,7 +131,7 @@ fn take_all(
             let later = error.contains("MISCONF") || error.contains("LOADING");
             (if later { Kind::Unavailable } else { Kind::Execution }, error)
         };
-        if key.expires.is_some_and(|at| at <= clock::now_ms()) {
+        if key.expires.is_some_and(|at| at < clock::now_ms()) {
             taken.expired += 1;
         } else if keeps && adopting.has(&key).map_err(wrong)? {
             taken.kept += 1;

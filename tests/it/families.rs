@@ -223,6 +223,20 @@ const TIMES: &[&str] = &["TTL", "EXPIRETIME"];
 
 fn command(draw: &mut Draw) -> Vec<Vec<u8>> {
     let template = draw.one(TEMPLATES);
+    filled(draw, template)
+}
+
+/// A command of any family that does not wait.
+pub fn command_at_once(draw: &mut Draw) -> Vec<Vec<u8>> {
+    loop {
+        let template = draw.one(TEMPLATES);
+        if !template.contains("0.01") {
+            return filled(draw, template);
+        }
+    }
+}
+
+fn filled(draw: &mut Draw, template: &str) -> Vec<Vec<u8>> {
     let mut out: Vec<Vec<u8>> = template.split(' ').map(|word| fill(draw, word)).collect();
     // Without its count what draws at random would, and the servers part.
     let random = template.contains("RAND") || template.starts_with("SPOP");
@@ -234,7 +248,7 @@ fn command(draw: &mut Draw) -> Vec<Vec<u8>> {
     out
 }
 
-fn fill(draw: &mut Draw, word: &str) -> Vec<u8> {
+pub fn fill(draw: &mut Draw, word: &str) -> Vec<u8> {
     let key = |draw: &mut Draw, kind: &str| format!("{kind}{}", draw.below(4)).into_bytes();
     let drawn = match word {
         // Now and then a key of another family.
@@ -342,10 +356,7 @@ fn fill(draw: &mut Draw, word: &str) -> Vec<u8> {
 /// What two servers may rightly answer differently is made the same.
 fn normal(command: &[Vec<u8>], reply: Reply) -> Reply {
     let name = String::from_utf8_lossy(&command[0]).to_uppercase();
-    let reply = unsigned(reply);
-    if UNORDERED.contains(&name.as_str()) {
-        return sorted(reply);
-    }
+    let reply = timeless(command, reply);
     match &reply {
         Reply::Line(':', number) if TIMES.contains(&name.as_str()) => {
             let number: i64 = number.parse().unwrap();
@@ -354,6 +365,13 @@ fn normal(command: &[Vec<u8>], reply: Reply) -> Reply {
         }
         _ => reply,
     }
+}
+
+/// The same for two servers that see the same clock.
+pub fn timeless(command: &[Vec<u8>], reply: Reply) -> Reply {
+    let name = String::from_utf8_lossy(&command[0]).to_uppercase();
+    let reply = unsigned(reply);
+    if UNORDERED.contains(&name.as_str()) { sorted(reply) } else { reply }
 }
 
 /// Whether a zero keeps its sign is a matter of how Redis keeps the sorted set.

@@ -30,6 +30,7 @@ mod lifecycle;
 mod live;
 mod mcp;
 mod mirror;
+mod moved_clock;
 mod moving;
 mod node;
 mod oracle;

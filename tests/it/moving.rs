@@ -97,6 +97,17 @@ fn says_whom_it_follows(node: &Node, source: &str) {
         Reply::Bulk("$connected".to_owned()),
     ];
     assert_eq!(role[..4], wanted);
+    // REPLICAOF confirms it, and changes nothing.
+    let mut connection = Connection::open(&node.redis);
+    let confirmed = Reply::Line('+', "OK Already connected to specified master".to_owned());
+    assert_eq!(connection.call(&["REPLICAOF", host, port]), confirmed);
+    for other in [["NO", "ONE"], [host, "1"]] {
+        let refused = connection.call(&["SLAVEOF", other[0], other[1]]);
+        assert!(
+            matches!(&refused, Reply::Line('-', text) if text.contains("replica_of")),
+            "{refused:?}"
+        );
+    }
 }
 
 /// Nobody but the source changes keys, whatever the door.

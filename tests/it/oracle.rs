@@ -130,6 +130,11 @@ pub struct Redis {
 impl Redis {
     /// Starts Debian's redis-server; `None` if it is not installed.
     pub fn start() -> Option<Redis> {
+        Redis::start_with(&[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn start_with(variables: &[(&str, String)]) -> Option<Redis> {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..5 {
             // A free port may be taken by someone else before redis-server has it.
@@ -138,6 +143,7 @@ impl Redis {
             let child = Command::new("redis-server")
                 .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1", "--dir"])
                 .arg(dir.path())
+                .envs(variables.iter().map(|(name, value)| (name, value)))
                 .stdout(Stdio::null())
                 .spawn();
             let Ok(mut child) = child else {
@@ -511,6 +517,14 @@ fn conversations_equal_redis_s() {
         ],
         &["psubscribe x*", "reset", "get x", "pubsub numpat"],
         &["multi", "subscribe a", "ping", "exec"],
+        // A node of its own, which nobody tells to follow.
+        &[
+            "replicaof no one",
+            "SLAVEOF NO ONE",
+            "replicaof no",
+            "slaveof host x",
+            "replicaof h 70000",
+        ],
         // What ends a connection.
         &["ping", "quit", "ping"],
         &["POST / HTTP/1.1", "Host: localhost", "ping"],

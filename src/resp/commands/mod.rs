@@ -111,6 +111,8 @@ pub static SESSION_COMMANDS: &[SessionCommand] = &{
         plain("latency", -2, server::latency, "What takes how long."),
         plain("monitor", 1, server::monitor, "Shows every command."),
         plain("role", 1, replication::role, "Says who follows whom."),
+        plain("replicaof", 3, replication::replicaof, "Confirms whom this node follows."),
+        plain("slaveof", 3, replication::replicaof, "Confirms whom this node follows."),
         plain("replconf", -1, replication::replconf, "Hears what a replica is like."),
         plain("psync", -3, replication::psync, "Feeds a replica."),
         plain("sync", 1, replication::sync, "Feeds a replica of old."),

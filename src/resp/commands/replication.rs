@@ -1,4 +1,4 @@
-//! REPLCONF PSYNC SYNC ROLE WAIT: replicas of this node.
+//! REPLCONF PSYNC SYNC ROLE WAIT: replicas of this node; REPLICAOF: whom it follows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +6,9 @@ use std::time::Duration;
 use ringwell_storage::keyspace::Reply;
 use tokio::sync::oneshot;
 
-use super::{arg, count, error, integer, text};
+use super::{arg, count, error, integer, is, text};
 use crate::replication::Wanted;
+use crate::resp::parse::number;
 use crate::resp::session::{Blocked, Session};
 use crate::resp::waiting::Woken;
 
@@ -32,6 +33,31 @@ pub(super) fn psync(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> O
 pub(super) fn sync(session: &mut Session, _: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
     session.follows = Some(Wanted::AllUnnamed);
     None
+}
+
+/// `REPLICAOF host port | NO ONE`: whom a node follows is said at its start, so this can only be confirmed.
+pub(super) fn replicaof(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
+    let (host, port) = (arg(args, 1), arg(args, 2));
+    let upstream = session.shared.primary.upstream();
+    if is(host, "no") && is(port, "one") {
+        return Some(match upstream {
+            None => Reply::OK,
+            Some(_) => error(
+                "ERR this node follows the Redis of its setting replica_of until it is started without it",
+            ),
+        });
+    }
+    let Some(port) = number(port).and_then(|port| u16::try_from(port).ok()) else {
+        return Some(error("ERR Invalid master port"));
+    };
+    Some(match upstream.map(|upstream| upstream.role()) {
+        Some((name, known, ..)) if known == port && is(host, name) => {
+            Reply::Simple("OK Already connected to specified master")
+        }
+        _ => error(
+            "ERR a node follows the Redis of its setting replica_of, not one that REPLICAOF names",
+        ),
+    })
 }
 
 /// `ROLE`

@@ -102,7 +102,7 @@ impl Keyspace {
         let mut effects = Effects::default();
         let mut left = limit;
         for (db, database) in (0..).zip(&self.databases) {
-            let due = database.expiries.iter().take_while(|(at, _)| *at <= now);
+            let due = database.expiries.iter().take_while(|(at, _)| *at < now);
             for (_, key) in due.take(left) {
                 effects.delete(db, key);
                 left -= 1;

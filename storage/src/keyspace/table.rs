@@ -1,12 +1,18 @@
 //! A hash table whose pages are shared with views: linear hashing over copy-on-write pages.
 //!
+//! The pages stand in blocks, which are shared too: a freeze counts blocks, of which there are few.
+//!
 //! Page `i` holds the keys whose low hash bits say `i`. The table grows by splitting one page at a
 //! time, so no insert ever pays for all, and a write after a freeze copies one page. Scanning walks
 //! the hash space in bit-reversed order: splitting or joining pages only divides or joins intervals
 //! of that order, so a scan that runs while the table changes shows every key that stays.
 
+mod pages;
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+
+use pages::{Page, Pages, Slot};
 
 /// An immutable byte string, shared between the table, views and indexes.
 pub type Bytes = Arc<[u8]>;
@@ -15,31 +21,19 @@ pub type Bytes = Arc<[u8]>;
 const GROW_AT: usize = 8;
 const SHRINK_AT: usize = 2;
 
-/// A map from byte strings to `V`. A clone costs a reference count a page.
+/// A map from byte strings to `V`. A clone costs a reference count a block of pages.
 #[derive(Clone, Debug)]
 pub(super) struct Table<V> {
-    pages: Vec<Arc<Page<V>>>,
+    pages: Pages<V>,
     len: usize,
     /// Drawn at random, so that nobody outside can choose keys that share a page.
     seed: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Page<V> {
-    slots: Vec<Slot<V>>,
-}
-
-#[derive(Clone, Debug)]
-struct Slot<V> {
-    hash: u64,
-    key: Bytes,
-    value: V,
-}
-
 impl<V: Clone> Table<V> {
     pub(super) fn new() -> Table<V> {
         let seed = RandomState::new().hash_one(0_u8);
-        Table { pages: vec![Arc::new(Page { slots: Vec::new() })], len: 0, seed }
+        Table { pages: Pages::one(), len: 0, seed }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -59,9 +53,8 @@ impl<V: Clone> Table<V> {
     pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut V> {
         let hash = self.hash(key);
         let index = page_of(hash, self.pages.len());
-        let page = self.pages.get_mut(index)?;
-        let at = page.position(hash, key)?;
-        Arc::make_mut(page).slots.get_mut(at).map(|slot| &mut slot.value)
+        let at = self.pages.get(index)?.position(hash, key)?;
+        self.pages.get_mut(index)?.slots.get_mut(at).map(|slot| &mut slot.value)
     }
 
     /// Sets a value and gives back the old one.
@@ -72,7 +65,7 @@ impl<V: Clone> Table<V> {
         let hash = self.hash(key);
         let index = page_of(hash, self.pages.len());
         if let Some(page) = self.pages.get_mut(index) {
-            Arc::make_mut(page).slots.push(Slot { hash, key: Arc::from(key), value });
+            page.slots.push(Slot { hash, key: Arc::from(key), value });
             self.len += 1;
         }
         if self.len > self.pages.len() * GROW_AT {
@@ -84,9 +77,8 @@ impl<V: Clone> Table<V> {
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<V> {
         let hash = self.hash(key);
         let index = page_of(hash, self.pages.len());
-        let page = self.pages.get_mut(index)?;
-        let at = page.position(hash, key)?;
-        let slot = Arc::make_mut(page).slots.swap_remove(at);
+        let at = self.pages.get(index)?.position(hash, key)?;
+        let slot = self.pages.get_mut(index)?.slots.swap_remove(at);
         self.len -= 1;
         if self.pages.len() > 1 && self.len < self.pages.len() * SHRINK_AT {
             self.join();
@@ -110,7 +102,7 @@ impl<V: Clone> Table<V> {
         let mut seen = 0;
         loop {
             let index = page_of(at.reverse_bits(), self.pages.len());
-            for slot in self.pages.get(index).iter().flat_map(|page| &page.slots) {
+            for slot in self.pages.get(index).into_iter().flat_map(|page| &page.slots) {
                 if slot.hash.reverse_bits() >= at {
                     see(&slot.key, &slot.value);
                     seen += 1;
@@ -126,8 +118,9 @@ impl<V: Clone> Table<V> {
     /// Some key, chosen by `random`; `None` when there are none.
     pub(super) fn pick(&self, random: u64) -> Option<(&Bytes, &V)> {
         let start = page_of(random, self.pages.len());
-        let (before, from) = self.pages.split_at_checked(start)?;
-        let page = from.iter().chain(before).find(|page| !page.slots.is_empty())?;
+        let around = (start..self.pages.len()).chain(0..start);
+        let mut pages = around.filter_map(|index| self.pages.get(index));
+        let page = pages.find(|page| !page.slots.is_empty())?;
         let at = (random >> 32) as usize % page.slots.len();
         page.slots.get(at).map(|slot| (&slot.key, &slot.value))
     }
@@ -163,10 +156,10 @@ impl<V: Clone> Table<V> {
         let new = self.pages.len();
         let buddy = new - (new + 1).next_power_of_two() / 2;
         let Some(page) = self.pages.get_mut(buddy) else { return };
-        let slots = std::mem::take(&mut Arc::make_mut(page).slots);
+        let slots = std::mem::take(&mut page.slots);
         let (moved, kept) = slots.into_iter().partition(|s| page_of(s.hash, new + 1) == new);
-        *page = Arc::new(Page { slots: kept });
-        self.pages.push(Arc::new(Page { slots: moved }));
+        *page = Page { slots: kept };
+        self.pages.push(Page { slots: moved });
     }
 
     /// Takes the last page away: its keys go back to the page it was split from.
@@ -175,15 +168,8 @@ impl<V: Clone> Table<V> {
         let left = self.pages.len();
         let buddy = left - (left + 1).next_power_of_two() / 2;
         if let Some(page) = self.pages.get_mut(buddy) {
-            let slots = Arc::unwrap_or_clone(last).slots;
-            Arc::make_mut(page).slots.extend(slots);
+            page.slots.extend(last.slots);
         }
-    }
-}
-
-impl<V> Page<V> {
-    fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.hash == hash && *slot.key == *key)
     }
 }
 

@@ -55,9 +55,9 @@ impl Entry {
         Entry { value, expires: None, used: Used::at(used) }
     }
 
-    /// Whether the key is gone at `now`, though not yet deleted.
+    /// Whether the key is gone at `now`, though not yet deleted. In the very millisecond of its end it is still there.
     pub fn expired(&self, now: i64) -> bool {
-        self.expires.is_some_and(|at| at <= now)
+        self.expires.is_some_and(|at| at < now)
     }
 
     /// Whether nothing has touched a key between two looks at it. Both looks must be kept: what is
