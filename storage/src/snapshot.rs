@@ -83,7 +83,7 @@ impl StoreSnapshot {
                     found.push(Found {
                         labels: series.labels.clone(),
                         lookback: series.lookback,
-                        part: Part::Block(Arc::clone(block), series, masks),
+                        part: Part::Block(Arc::clone(block), number, masks),
                     });
                 }
             }
@@ -99,8 +99,13 @@ struct Found {
 }
 
 enum Part {
-    Head { shard: usize, slot: u32, id: SeriesId },
-    Block(Arc<Block>, SeriesRef, Arc<Masks>),
+    Head {
+        shard: usize,
+        slot: u32,
+        id: SeriesId,
+    },
+    /// By number, for a series that is looked at keeps its whole page of the index in memory.
+    Block(Arc<Block>, u32, Arc<Masks>),
 }
 
 impl Snapshot for StoreSnapshot {
@@ -180,7 +185,7 @@ struct StoreSeries {
     _generation: Arc<Generation>,
     times: Arc<Times>,
     in_head: Vec<(usize, u32, SeriesId)>,
-    in_blocks: Vec<(Arc<Block>, SeriesRef, Arc<Masks>)>,
+    in_blocks: Vec<(Arc<Block>, u32, Arc<Masks>)>,
     /// Of what was selected; taken at the first read, so that several reads agree.
     captured: OnceLock<Vec<Captured>>,
 }
@@ -204,7 +209,7 @@ impl StoreSeries {
         self.lookback = self.lookback.or(lookback);
         match part {
             Part::Head { shard, slot, id } => self.in_head.push((shard, slot, id)),
-            Part::Block(block, entry, masks) => self.in_blocks.push((block, entry, masks)),
+            Part::Block(block, number, masks) => self.in_blocks.push((block, number, masks)),
         }
     }
 
@@ -241,8 +246,10 @@ impl Series for StoreSeries {
 
     fn cursor(&self, range: TimeRange) -> Result<Box<dyn Cursor>, ReadError> {
         let mut pieces = Vec::new();
-        for (block, entry, masks) in &self.in_blocks {
-            block_pieces(block, entry, masks, range, &mut pieces);
+        for (block, number, masks) in &self.in_blocks {
+            if let Some(series) = block.series(*number)? {
+                block_pieces(block, &series, masks, range, &mut pieces);
+            }
         }
         for captured in self.capture(range).iter() {
             pieces.reserve(captured.sealed.len() + 2);

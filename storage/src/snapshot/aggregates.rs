@@ -54,7 +54,8 @@ fn sources(
     let mut all: Vec<TimeRange> = Vec::new();
     let mut raw: Vec<TimeRange> = Vec::new();
     let mut rolled = Vec::new();
-    for (block, entry, masks) in &series.in_blocks {
+    for (block, number, masks) in &series.in_blocks {
+        let Some(entry) = block.series(*number)? else { continue };
         let ends = entry.chunks.iter().map(|c| (c.min_t, c.max_t));
         let Some((min_t, max_t)) = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
             continue;
