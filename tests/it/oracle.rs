@@ -516,6 +516,20 @@ fn conversations_equal_redis_s() {
             "punsubscribe",
         ],
         &["psubscribe x*", "reset", "get x", "pubsub numpat"],
+        // Whole scores past what a float spells in digits are integers while the set is small.
+        &[
+            "zadd zs 3377873669365921792 a -4611686018427387904 b 47e17 c 1e17 d 99e15 e 2.5 f 1e300 g",
+            "zscan zs 0 match a",
+            "zscan zs 0 match b",
+            "zscan zs 0 match c",
+            "zscan zs 0 match d",
+            "zscan zs 0 match e",
+            "zscan zs 0 match g",
+            "zrange zs 0 -1 withscores",
+            "zadd zs 1 a-member-that-is-longer-than-the-sixty-four-bytes-that-a-small-set-may-hold",
+            "zscan zs 0 match a",
+            "del zs",
+        ],
         &["multi", "subscribe a", "ping", "exec"],
         // A node of its own, which nobody tells to follow.
         &[

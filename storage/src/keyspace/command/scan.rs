@@ -78,9 +78,18 @@ pub(super) fn sscan(cx: &mut Context<'_>) -> Outcome {
 pub(super) fn zscan(cx: &mut Context<'_>) -> Outcome {
     let cursor = cursor(cx.arg(2)).ok_or(Refusal::Cursor)?;
     let zset = cx.zset(cx.arg(1))?;
-    inside(cx, cursor, zset.map(|zset| zset.scores()), |score, found| {
-        found.push(float::spell(*score).as_bytes());
+    let scores = zset.map(|zset| zset.scores());
+    let packed = scores.is_some_and(|scores| scores.fits_listpack());
+    inside(cx, cursor, scores, |score, found| match long(*score) {
+        Some(long) if packed => found.push(long.to_string().as_bytes()),
+        _ => found.push(float::spell(*score).as_bytes()),
     })
+}
+
+/// A score that Redis keeps as an integer while a set is small, where ZSCAN shows it so and floats do not.
+fn long(score: f64) -> Option<i64> {
+    const MOST: f64 = (i64::MAX / 2) as f64;
+    ((1e17..=MOST).contains(&score.abs()) && score.fract() == 0.0).then_some(score as i64)
 }
 
 fn inside<V: Weight>(
