@@ -1,7 +1,5 @@
 //! Spells replies in RESP2 and RESP3.
 
-use std::io::Write as _;
-
 use ringwell_storage::keyspace::{Reply, spell_double as double};
 
 /// Which spelling a connection asked for.
@@ -103,8 +101,23 @@ fn head(kind: u8, value: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(&[kind, b'0' + digit, b'\r', b'\n']);
         return;
     }
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{}{value}\r\n", char::from(kind));
+    // By hand: every element of a range has one, and formatting costs more than the digits.
+    // A kind, a sign, nineteen digits, and the end of the line.
+    let mut text = [b'\n'; 1 + 1 + 19 + 2];
+    text[21] = b'\r';
+    let (mut at, mut left) = (text.len() - 2, value.unsigned_abs());
+    while left > 0 {
+        at -= 1;
+        text[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    if value < 0 {
+        at -= 1;
+        text[at] = b'-';
+    }
+    at -= 1;
+    text[at] = kind;
+    out.extend_from_slice(&text[at..]);
 }
 
 #[cfg(test)]
@@ -119,6 +132,8 @@ mod tests {
             (Reply::Error("ERR x".into()), "-ERR x\r\n", "-ERR x\r\n"),
             (Reply::Integer(-12), ":-12\r\n", ":-12\r\n"),
             (Reply::Integer(7), ":7\r\n", ":7\r\n"),
+            (Reply::Integer(10), ":10\r\n", ":10\r\n"),
+            (Reply::Integer(i64::MIN), ":-9223372036854775808\r\n", ":-9223372036854775808\r\n"),
             (text(""), "$0\r\n\r\n", "$0\r\n\r\n"),
             (Reply::Null, "$-1\r\n", "_\r\n"),
             (Reply::NullArray, "*-1\r\n", "_\r\n"),

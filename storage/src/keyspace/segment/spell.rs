@@ -89,6 +89,18 @@ pub(super) enum Speller {
 
 /// Appends a finite double in its fewest digits.
 pub(super) fn put_float(out: &mut Vec<u8>, value: f64, speller: Speller) {
+    if value != 0.0 && !(1e-4..1e16).contains(&value.abs()) {
+        return put_far_float(out, value, speller);
+    }
+    // Where both write a number without an exponent, so does this, as Python does.
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value).as_bytes();
+    let whole = text.strip_suffix(b".0").filter(|_| speller == Speller::JavaScript);
+    out.extend_from_slice(whole.unwrap_or(text));
+}
+
+/// The same for any double, more slowly.
+fn put_far_float(out: &mut Vec<u8>, value: f64, speller: Speller) {
     // The standard library gives the fewest digits that read back, as both of them do.
     let mut buffer = [0_u8; 32];
     let mut room = &mut buffer[..];
@@ -204,8 +216,11 @@ impl TimeWriter {
         let two = |n: i64| [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
         let ([h, i], [m, j], [s, k]) =
             (two(second / 3_600), two(second / 60 % 60), two(second % 60));
-        out.extend_from_slice(&date);
-        out.extend_from_slice(&[form.between, h, i, b':', m, j, b':', s, k]);
+        let mut text = [0; 19];
+        let (front, back) = text.split_at_mut(date.len());
+        front.copy_from_slice(&date);
+        back.copy_from_slice(&[form.between, h, i, b':', m, j, b':', s, k]);
+        out.extend_from_slice(&text);
         if form.digits > 0 {
             out.push(b'.');
             put_padded(out, fraction, usize::from(form.digits));
@@ -355,6 +370,25 @@ mod tests {
             for speller in [Speller::Python, Speller::JavaScript] {
                 let spelled = text(|out| put_float(out, value, speller));
                 prop_assert_eq!(spelled.parse::<f64>().unwrap().to_bits(), bits);
+            }
+        }
+
+        #[test]
+        fn doubles_near_one_are_spelled_the_fast_way_as_the_slow(
+            digits in 1_u64..100_000_000_000_000_000, decimals in 0_i32..25, noise in any::<bool>()
+        ) {
+            // Of few digits, and of all there are.
+            let value = digits as f64 / 10_f64.powi(decimals) * if noise { 1.1 } else { 1.0 };
+            for speller in [Speller::Python, Speller::JavaScript] {
+                let slow = text(|out| put_far_float(out, value, speller));
+                let fast = text(|out| put_float(out, value, speller));
+                // Of two that are as short and as near one takes the one and one the other.
+                let last = fast.len().min(slow.len()) - 1;
+                prop_assert!(
+                    fast.len() == slow.len() && (fast == slow || fast[..last] == slow[..last]),
+                    "{} {}", fast, slow
+                );
+                prop_assert_eq!(fast.parse::<f64>().unwrap().to_bits(), value.to_bits());
             }
         }
 
