@@ -58,6 +58,7 @@ tests['the dialogs shut nobody out'] = async ({ browser, node }) => {
   await page.getByRole('option').nth(4).waitFor()
   assert.deepEqual(await violations(page), [])
   await page.keyboard.press('Escape')
+  await page.getByRole('option').first().waitFor({ state: 'hidden' })
   await page.keyboard.press('?')
   await page.getByRole('heading', { name: 'Keys' }).waitFor()
   assert.deepEqual(await violations(page), [])
