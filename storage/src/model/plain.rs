@@ -5,6 +5,8 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 /// So many texts are still tried one after the other.
 const MOST: usize = 64;
+/// And so many bytes, for a long text behind a choice is multiplied.
+const MOST_BYTES: usize = 16 << 10;
 
 /// What an expression for whole values comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +139,9 @@ fn texts(hir: &Hir) -> Option<Vec<String>> {
 }
 
 fn product(before: &[String], after: &[String]) -> Option<Vec<String>> {
-    if before.len() * after.len() > MOST {
+    let bytes = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+    let size = bytes(before) * after.len() + bytes(after) * before.len();
+    if before.len() * after.len() > MOST || size > MOST_BYTES {
         return None;
     }
     let pairs = before.iter().flat_map(|a| after.iter().map(move |b| format!("{a}{b}")));
@@ -170,6 +174,9 @@ mod tests {
         for pattern in ["a+", ".*a", "[a-z]+", r"\ba", "[^a]", "(?i)abcdefg", "(?-s:.)", "a^b"] {
             assert_eq!(plain(pattern), None, "{pattern}");
         }
+        let (short, long) = ("y".repeat(100), "y".repeat(1_000));
+        assert!(plain(&format!("[a-z]{short}")).is_some());
+        assert_eq!(plain(&format!("[a-z]{long}")), None, "26 kB of texts");
     }
 
     proptest! {
