@@ -13,11 +13,12 @@ pub(crate) fn in_passing(name: &str, work: impl FnOnce() + Send) {
             drop(std::hint::black_box(Vec::<u8>::with_capacity(1)));
             work();
         });
-        // Where no thread can be made there are other worries; it is tried again.
-        if let Ok(thread) = thread
-            && let Err(panic) = thread.join()
-        {
-            std::panic::resume_unwind(panic);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => {
+                tracing::warn!(%error, "no thread could be made for {name}; it is tried again")
+            }
         }
     });
 }

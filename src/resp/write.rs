@@ -101,23 +101,10 @@ fn head(kind: u8, value: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(&[kind, b'0' + digit, b'\r', b'\n']);
         return;
     }
-    // By hand: every element of a range has one, and formatting costs more than the digits.
-    // A kind, a sign, nineteen digits, and the end of the line.
-    let mut text = [b'\n'; 1 + 1 + 19 + 2];
-    text[21] = b'\r';
-    let (mut at, mut left) = (text.len() - 2, value.unsigned_abs());
-    while left > 0 {
-        at -= 1;
-        text[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-    }
-    if value < 0 {
-        at -= 1;
-        text[at] = b'-';
-    }
-    at -= 1;
-    text[at] = kind;
-    out.extend_from_slice(&text[at..]);
+    // Every element of a range has one, and formatting costs more than the digits.
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
