@@ -1,14 +1,14 @@
 //! Background work, one due step after the other, with now handed in: retention, cutting ranges of
 //! the head into blocks, checkpoints. merging blocks. [`plan_cut`] decides and is pure; [`run`] does.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
 use crate::append::AppendError;
 use crate::block::{Block, BlockError, BlockWriter, Range, path_of};
 use crate::catalog::{self, Update};
-use crate::checkpoint;
+use crate::checkpoint::{self, CheckpointError};
 use crate::compaction::{self, Compaction, Step, expired};
 use crate::disk::DiskError;
 use crate::head::{HeadChunk, MemSeries, SHARDS};
@@ -54,6 +54,9 @@ pub enum MaintainError {
     /// A chunk of the head does not decode.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A checkpoint cannot be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The log cannot be synced.
     #[error(transparent)]
     Log(AppendError),
@@ -63,9 +66,9 @@ impl MaintainError {
     /// Whether there was no room on the disk.
     pub fn is_full(&self) -> bool {
         match self {
-            MaintainError::Disk(error) | MaintainError::Block(BlockError::Disk(error)) => {
-                error.is_full()
-            }
+            MaintainError::Disk(error)
+            | MaintainError::Block(BlockError::Disk(error))
+            | MaintainError::Checkpoint(CheckpointError::Disk(error)) => error.is_full(),
             _ => false,
         }
     }
@@ -149,11 +152,20 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     let dropped = expired(&compaction::weigh(&store.generation()), age, bytes, now);
     let due = due_ranges(store, &mut state, now);
     let position = store.log.end();
+    let grown = position.0.saturating_sub(state.checkpointed) >= store.options.checkpoint_bytes;
     let mut cut = Vec::new();
     for start in due.into_iter().take(CUTS_PER_RUN) {
-        cut.extend(cut_range(store, &mut state, start, position)?);
+        match cut_range(store, &mut state, start, position) {
+            Ok(block) => cut.extend(block),
+            Err(error) => {
+                // A range that cannot be cut stays in the head, but the log must not grow for ever by it.
+                if grown {
+                    publish(store, &mut state, cut, &dropped, true)?;
+                }
+                return Err(error);
+            }
+        }
     }
-    let grown = position.0.saturating_sub(state.checkpointed) >= store.options.checkpoint_bytes;
     if cut.is_empty() && dropped.is_empty() && !grown {
         return merge_some(store, &mut state, now);
     }
@@ -315,16 +327,17 @@ pub(crate) fn publish(
     manifest.tombstones = next.tombstones.clone();
     let mut written = None;
     if checkpoint {
-        written = Some(write_checkpoint(store, state, &moved)?);
-        manifest.checkpoint = written.map(|(live, _)| live);
+        let checkpoint = write_checkpoint(store, state, &moved)?;
+        manifest.checkpoint = Some(checkpoint.live);
+        written = Some(checkpoint);
     }
     // What the manifest refers to must be on the disk before it.
     if !planted(Mutant::ManifestBeforeLog) {
         store.log.sync().map_err(MaintainError::Log)?;
     }
     let old = state.manifest.checkpoint;
-    if let Some((live, _)) = written {
-        plant_early_removals(store, live, old)?;
+    if let Some(written) = &written {
+        plant_early_removals(store, written.live, old)?;
     }
     manifest.store(&*store.disk)?;
     state.manifest = manifest;
@@ -335,12 +348,15 @@ pub(crate) fn publish(
     for number in dropped {
         store.disk.remove(&path_of(*number))?;
     }
-    if let Some((live, bytes)) = written {
+    if let Some(Written { live, bytes, referred }) = written {
         state.checkpointed = live.position.0;
         store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         store.counters.checkpoint_bytes.store(bytes, Ordering::Relaxed);
         if let Some(old) = old.filter(|_| !planted(Mutant::CheckpointRemovedEarly)) {
             store.disk.remove(&checkpoint::path_of(old.number))?;
+        }
+        if let Some(files) = store.head.files() {
+            files.checkpointed(referred)?;
         }
         trim_log(store, live.position)?;
         drop_idle_series(store, live.position);
@@ -375,13 +391,21 @@ fn plant_early_removals(
     Ok(())
 }
 
+/// A checkpoint that is to become live.
+struct Written {
+    live: Checkpointed,
+    bytes: u64,
+    /// Files of chunks it refers to.
+    referred: BTreeSet<u64>,
+}
+
 /// Replay begins at the lowest position any part of the checkpoint is in up to; parts taken later
 /// carry their own.
 fn write_checkpoint(
     store: &Store,
     state: &Maintenance,
     moving: &[SeriesChunks],
-) -> Result<(Checkpointed, u64), MaintainError> {
+) -> Result<Written, MaintainError> {
     let position = store.log.end();
     let number = state.manifest.checkpoint.map_or(1, |c| c.number + 1);
     let (view, applied, stream) = {
@@ -401,8 +425,13 @@ fn write_checkpoint(
         metadata: lock(&store.metadata).encode(),
         stream,
     };
-    let bytes = checkpoint::write(disk, number, &store.head, (view, applied), &beside, &in_blocks)?;
-    Ok((Checkpointed { number, position }, bytes))
+    let keys = (view, applied);
+    let (bytes, referred) =
+        checkpoint::write(disk, number, &store.head, keys, &beside, &in_blocks)?;
+    if let Some(files) = store.head.files() {
+        files.sync()?;
+    }
+    Ok(Written { live: Checkpointed { number, position }, bytes, referred })
 }
 
 /// Changes what readers see from now on.
@@ -425,6 +454,7 @@ fn replace_generation(store: &Store, state: &mut Maintenance, next: Generation) 
 
 /// Takes chunks out of the head that a block has and no reader of the time before needs.
 fn forget_moved(store: &Store, state: &mut Maintenance) {
+    let before = state.moved.len();
     state.moved.retain(|moved| {
         if moved.before.iter().any(|old| old.strong_count() > 0) {
             return true;
@@ -434,6 +464,12 @@ fn forget_moved(store: &Store, state: &mut Maintenance) {
         }
         false
     });
+    if state.moved.len() < before
+        && let Some(files) = store.head.files()
+    {
+        // What cannot be removed now is nobody's, and the next start removes it.
+        let _ = files.sweep();
+    }
 }
 
 fn drop_idle_series(store: &Store, before: WalPosition) {

@@ -24,7 +24,8 @@ use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Identity;
 use crate::head::{
-    Admitting, Aliases, Hash, Head, Limits, Pending, SHARDS, Shard, Spelling, Target, Window,
+    Admitting, Aliases, ChunkFiles, Hash, Head, Limits, Pending, SHARDS, Shard, Spelling, Target,
+    Window,
 };
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, IDENTITY, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
@@ -280,7 +281,9 @@ impl Store {
         options: Options,
         now: Timestamp,
     ) -> Result<Store, OpenError> {
-        let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
+        let files = Arc::new(ChunkFiles::new(Arc::clone(&disk)));
+        let (ring, span) = (options.ring_samples.max(1), options.block_span.max(1));
+        let head = Head::with_files(ring, span, Some(files));
         let pages = Arc::new(PageCache::new(options.index_cache_bytes));
         let mut recovering = Recovering::begin(disk, &pages, head)?;
         recovering.contents.exemplars.resize(options.exemplars);

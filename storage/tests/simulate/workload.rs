@@ -48,7 +48,7 @@ impl Extract for Elements {
             let (t, v) = text.split_once(':').unwrap();
             out.samples.push(DerivedSample {
                 labels: labels("events"),
-                lookback: None,
+                lookback: Some(SPAN),
                 t: t.parse().unwrap(),
                 value: v.parse().unwrap(),
                 duplicates: Duplicates::NextFree,
@@ -346,14 +346,18 @@ impl Run {
 
     fn push(&mut self) -> Result<(), AppendError> {
         self.store()?;
-        let element = format!("{}:{}", self.now, self.oracle.elements);
-        let args: Vec<&[u8]> = vec![b"RPUSH", b"metrics:events", element.as_bytes()];
+        // Sometimes as many as make a run that leaves memory for a file.
+        let many = if self.random.below(6) == 0 { 40 } else { 1 };
+        let before = self.oracle.elements;
         let now = self.now;
+        let elements = (before..before + many).map(|n| format!("{now}:{n}")).collect::<Vec<_>>();
+        let mut args: Vec<&[u8]> = vec![b"RPUSH", b"metrics:events"];
+        args.extend(elements.iter().map(|element| element.as_bytes()));
         let done = self.store()?.execute(&Request { db: 0, args: &args }, now, &Elements);
         let Some(position) = done.position else {
             return Err(AppendError::Log(format!("{:?}", done.reply)));
         };
-        self.oracle.elements += 1;
+        self.oracle.elements += many;
         let elements = self.oracle.elements;
         self.oracle.took(What::Elements(elements), position);
         self.written(position)
