@@ -24,6 +24,13 @@ const PLAN_INTERVAL: Timestamp = 60_000;
 /// A range is cut when it has been quiet for so long, in milliseconds, so that late samples and
 /// back-fills gather.
 const QUIET: Timestamp = 120_000;
+/// How often the log is looked at, in milliseconds.
+const LULL_INTERVAL: Timestamp = 10_000;
+/// A log is quiet that grew by less than this part of [`Options::lull_bytes`] between two looks.
+const LULL_SHARE: u64 = 4;
+/// A checkpoint is taken in a lull when the log is at least this part of the last one, so that one is never written
+/// for little.
+const LULL_WORTH: u64 = 4;
 /// Ranges cut in one run.
 const CUTS_PER_RUN: usize = 8;
 
@@ -83,6 +90,8 @@ pub(crate) struct Maintenance {
     /// Blocks the catalogue was last brought up to.
     catalogued: Option<Vec<u64>>,
     recatalogued: bool,
+    /// When the log was last looked at, and where it ended.
+    last_look: Option<(Timestamp, u64)>,
     last_plan: Option<Timestamp>,
     /// Per range: samples when last looked at, and since when unchanged.
     ranges: BTreeMap<Timestamp, (u64, Timestamp)>,
@@ -121,6 +130,7 @@ impl Maintenance {
             compaction: Compaction::default(),
             catalogued: None,
             recatalogued: false,
+            last_look: None,
             last_plan: None,
             ranges: BTreeMap::new(),
             moved: Vec::new(),
@@ -152,7 +162,12 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     let dropped = expired(&compaction::weigh(&store.generation()), age, bytes, now);
     let due = due_ranges(store, &mut state, now);
     let position = store.log.end();
-    let grown = position.0.saturating_sub(state.checkpointed) >= store.options.checkpoint_bytes;
+    let lull = is_lull(store, &mut state, now, position);
+    let grown = position.0.saturating_sub(state.checkpointed);
+    let grown = lull || grown >= store.options.checkpoint_bytes;
+    if lull {
+        store.log.begin_segment()?;
+    }
     let mut cut = Vec::new();
     for start in due.into_iter().take(CUTS_PER_RUN) {
         match cut_range(store, &mut state, start, position) {
@@ -174,8 +189,23 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     done.checkpoint = !cut.is_empty() || grown;
     publish(store, &mut state, cut, &dropped, done.checkpoint)?;
     forget_moved(store, &mut state);
+    if lull {
+        store.log.drop_spares()?;
+    }
     done.more = true;
     Ok(done)
+}
+
+/// Whether the log has gone quiet and is worth a checkpoint: a burst is not to stay on the disk until the next one.
+fn is_lull(store: &Store, state: &mut Maintenance, now: Timestamp, end: WalPosition) -> bool {
+    let (looked, before) = *state.last_look.get_or_insert((now, end.0));
+    if (0..LULL_INTERVAL).contains(&(now - looked)) {
+        return false;
+    }
+    state.last_look = Some((now, end.0));
+    let worth = store.counters.checkpoint_bytes.load(Ordering::Relaxed) / LULL_WORTH;
+    let (lull, grown) = (store.options.lull_bytes, end.0.saturating_sub(state.checkpointed));
+    lull > 0 && grown >= worth.max(lull) && end.0.saturating_sub(before) < lull / LULL_SHARE
 }
 
 /// A step of compaction, where nothing more urgent was due.

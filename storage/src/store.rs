@@ -67,6 +67,8 @@ pub struct Options {
     pub cut_delay: Timestamp,
     /// Bytes of log after which a checkpoint is taken.
     pub checkpoint_bytes: u64,
+    /// The same where hardly anything comes any more, if it is also a quarter of the last checkpoint; 0 = never.
+    pub lull_bytes: u64,
     /// What is kept, by bytes and by selector, beside the retention.
     pub keep: Retention,
     /// Deletions that may wait for compaction at a time.
@@ -105,6 +107,7 @@ impl Default for Options {
             block_span: 2 * HOUR,
             cut_delay: HOUR,
             checkpoint_bytes: 128 << 20,
+            lull_bytes: 1 << 20,
             keep: Retention::default(),
             max_tombstones: 10_000,
             exemplars: 100_000,

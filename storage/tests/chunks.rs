@@ -1,5 +1,5 @@
 //! Runs of list-fed series in files of chunks: they read the same, over restarts, deletions and cuts, and go
-//! when nothing needs them; damage is told and set aside.
+//! when nothing needs them; damage is told and set aside. And what a burst leaves of the log.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -165,4 +165,37 @@ fn a_damaged_file_is_told_and_set_aside() {
     let aside = files(&disk, "quarantine/");
     assert!(aside.iter().any(|name| name.contains(".chk")), "{aside:?}");
     open(&disk);
+}
+
+#[test]
+fn a_burst_leaves_no_log_behind() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let log = || -> u64 {
+        let size = |name: &String| disk.open(name).unwrap().size().unwrap();
+        files(&disk, "wal/").iter().map(size).sum()
+    };
+    for s in 0..60 {
+        let elements: Vec<_> = (0..3000).map(|n| format!("{}:{n}", s * 3000 + n)).collect();
+        let mut args: Vec<&[u8]> = vec![b"RPUSH", b"a"];
+        args.extend(elements.iter().map(String::as_bytes));
+        store.execute(&Request { db: 0, args: &args }, s * 3000, &Elements);
+        store.sync().unwrap();
+        if s % 10 == 9 {
+            while store.maintain(s * 3000).unwrap().more {}
+        }
+    }
+    let (before, taken) = (read(&store).unwrap(), store.stats().checkpoints);
+    assert!(log() > 1 << 20, "{}", log());
+    assert_eq!(taken, 0, "it is no lull while much comes");
+    while store.maintain(190_000).unwrap().more {}
+    while store.maintain(201_000).unwrap().more {}
+    assert_eq!(store.stats().checkpoints, 1);
+    assert!(log() < 1000, "{}", log());
+    while store.maintain(300_000).unwrap().more {}
+    assert_eq!(store.stats().checkpoints, 1, "nothing came since");
+    push(&store, 300..301);
+    drop(store);
+    let store = open(&disk.after_power_cut(1));
+    assert_eq!(read(&store).unwrap().len(), before.len() + 2);
 }

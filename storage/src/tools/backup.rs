@@ -49,7 +49,7 @@ fn copy_log(disk: &dyn Disk, to: &str, fence: WalPosition) -> Result<(), DiskErr
     if planted(Mutant::SnapshotMissesLog) && bases.len() > 1 {
         bases.pop();
     }
-    for (i, base) in bases.iter().enumerate().filter(|(_, base)| **base < fence.0) {
+    for (i, base) in bases.iter().enumerate().filter(|(_, base)| **base <= fence.0) {
         let end = bases.get(i + 1).map_or(fence.0, |next| fence.0.min(*next));
         let path = segment_path(*base);
         let length = segment_header_len() + end - base;

@@ -29,6 +29,7 @@ pub(crate) fn options() -> Options {
         max_future: None,
         retention: Some(RETENTION),
         checkpoint_bytes: 900,
+        lull_bytes: 400,
         log: LogOptions { segment_bytes: 500, max_pending: 1 << 20, fill_bytes: 200, spares: 2 },
         reserve_bytes: 64,
         ..Options::default()
