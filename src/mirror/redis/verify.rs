@@ -14,7 +14,7 @@ use crate::remote::client::{Client, Trouble};
 
 /// A target that does not come along within this time is not compared now.
 const BEHIND: Duration = Duration::from_secs(60);
-const PATIENCE: Patience = Patience { believes: 2, looks: 6 };
+const PATIENCE: Patience = Patience { believes: 3, looks: 8 };
 /// Keys of a page where all are compared.
 const PAGE: usize = 512;
 /// After a comparison that broke off.
