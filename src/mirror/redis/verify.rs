@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Mirror;
-use super::rebuild::is_cursor;
 use crate::compare::{Comparison, Local, Outcome, Patience, Remote, Settle, What};
 use crate::remote::client::{Client, Trouble};
 
@@ -185,7 +184,7 @@ impl Mirror {
         let options = &self.options;
         let client = Client::connect(&options.target, options.db).await?;
         let keys = options.keys.clone();
-        let here = move |key: &[u8]| keys.here(key).filter(|_| !is_cursor(key)).map(<[u8]>::to_vec);
+        let here = move |key: &[u8]| keys.here(key).map(<[u8]>::to_vec);
         let prefix = options.keys.prefix.clone().into_bytes();
         let keys = options.keys.clone();
         let belongs = move |key: &[u8]| keys.has(key);
