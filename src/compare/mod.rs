@@ -205,6 +205,16 @@ impl<A: Side, B: Side, S: Settle> Comparison<A, B, S> {
         Ok(next)
     }
 
+    /// Compares keys of the first side by name.
+    pub(crate) async fn these(
+        &mut self,
+        names: &[Vec<u8>],
+        outcome: &mut Outcome,
+    ) -> Result<(), Trouble> {
+        self.suspects[0].extend_from_slice(names);
+        self.finish(outcome).await
+    }
+
     /// Settles what differed at a first glance, all of it together: each round waits but once.
     pub(crate) async fn finish(&mut self, outcome: &mut Outcome) -> Result<(), Trouble> {
         self.finish_if(1, outcome).await

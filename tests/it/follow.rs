@@ -318,6 +318,8 @@ pub struct Link {
     pub cuts: Arc<AtomicU64>,
     /// The direction in which the next piece cuts it; 0 for none.
     due: Arc<AtomicU64>,
+    /// What has this in it is not passed on, and cuts it.
+    pub swallows: Arc<Mutex<Vec<u8>>>,
     over: Arc<AtomicBool>,
 }
 
@@ -331,6 +333,7 @@ impl Link {
             chaos: Arc::default(),
             cuts: Arc::default(),
             due: Arc::default(),
+            swallows: Arc::default(),
             over: Arc::default(),
         };
         let (target, open, over) =
@@ -338,6 +341,7 @@ impl Link {
         let harm = Harm {
             chaos: Arc::clone(&link.chaos),
             due: Arc::clone(&link.due),
+            swallows: Arc::clone(&link.swallows),
             cuts: Arc::clone(&link.cuts),
         };
         std::thread::spawn(move || {
@@ -398,6 +402,7 @@ pub enum Direction {
 struct Harm {
     chaos: Arc<AtomicU64>,
     due: Arc<AtomicU64>,
+    swallows: Arc<Mutex<Vec<u8>>>,
     cuts: Arc<AtomicU64>,
 }
 
@@ -407,6 +412,11 @@ impl Harm {
         let (mut draw, mut buffer) = (Draw(seed * 2 + direction), vec![0; 16 << 10]);
         while let Ok(n) = from.read(&mut buffer) {
             if n == 0 {
+                break;
+            }
+            let swallows = self.swallows.lock().unwrap().clone();
+            if !swallows.is_empty() && buffer[..n].windows(swallows.len()).any(|w| w == swallows) {
+                self.cuts.fetch_add(1, Ordering::SeqCst);
                 break;
             }
             let due = self.due.compare_exchange(direction, 0, Ordering::SeqCst, Ordering::SeqCst);

@@ -3,13 +3,14 @@
 
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::follow::{Draw, Link, Server, contents_of, send_all};
 use crate::node::{Node, Options, command};
 use crate::oracle::Connection;
 
-const CURSOR: &str = "ringwell:mirror:{test}:cursor";
+const OWN: &str = "ringwell:mirror:{";
 /// What keys expire later in the target.
 const GRACE_MS: i64 = 3_600_000;
 
@@ -24,7 +25,7 @@ pub fn node_with(dir: &Path, mirror: &str) -> Options {
 fn there(address: &str, db: u8, prefix: &str) -> Vec<(String, String)> {
     let all =
         contents_of(address, db, |expires| if expires > 0 { expires - GRACE_MS } else { expires });
-    let ours = all.into_iter().filter(|(key, _)| key != CURSOR);
+    let ours = all.into_iter().filter(|(key, _)| !key.starts_with(OWN));
     ours.filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value))).collect()
 }
 
@@ -313,6 +314,76 @@ fn a_key_that_is_refused_is_set_aside_and_written_whole() {
         (metric(node, "ringwell_mirror_stopped") == 1.0).then_some(())
     });
     assert!(node.log().contains("refuses more than 1000 keys"), "{}", node.log());
+}
+
+/// What was set aside still is after a kill: the target says so itself.
+#[test]
+fn keys_that_are_set_aside_are_so_after_a_kill() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let mut admin = Connection::open(&target.address());
+    let may = |keys: &[&'static str]| -> Vec<&'static str> {
+        let user = ["ACL", "SETUSER", "mirror", "on", ">secret", "+@all", "resetkeys"];
+        user.into_iter().chain(keys.iter().copied()).collect()
+    };
+    admin.call(&may(&["~*"]));
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = format!("url = \"redis://mirror:secret@{}\"\nverify = 0\n", target.address());
+    let mut node = node_with(dir.path(), &mirror).start();
+    let mut client = Connection::open(&node.redis);
+    client.call(&["SET", "allowed", "x"]);
+    ends_equal(&node, &target.address(), ("", ""));
+    admin.call(&may(&["~ringwell:*", "~allowed"]));
+    client.call(&["SET", "forbidden", "x"]);
+    let named = |node: &Node| {
+        let dead = metric(node, "ringwell_mirror_dead_keys") == 1.0;
+        (dead && metric(node, "ringwell_mirror_lag_bytes") == 0.0).then_some(())
+    };
+    node.wait_for("the key to be named", named);
+    client.call(&["SET", "allowed", "y"]);
+    node.wait_for("the cursor to move on", |node| {
+        let there = format!("{:?}", admin.call(&["GET", "allowed"]));
+        (there.contains('y') && named(node).is_some()).then_some(())
+    });
+    node.kill();
+    node.restart();
+    node.wait_for("the key to be named again", named);
+    let dead = &told(&node)["deadKeys"][0];
+    assert_eq!(dead["key"], "forbidden");
+    assert!(dead["error"].as_str().unwrap().contains("NOPERM"), "{dead}");
+    admin.call(&may(&["~*"]));
+    node.kill();
+    node.restart();
+    ends_equal(&node, &target.address(), ("", ""));
+    assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 0.0);
+}
+
+/// A command that is refused in a transaction whose reply nobody hears.
+#[test]
+fn what_is_refused_unheard_is_found() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let link = Link::to(&target.address());
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = format!("url = \"redis://{}\"\nverify = 0\n", link.address);
+    let mut node = node_with(dir.path(), &mirror).start();
+    let mut client = Connection::open(&node.redis);
+    client.call(&["SET", "first", "x"]);
+    ends_equal(&node, &target.address(), ("", ""));
+    *link.swallows.lock().unwrap() = b"WRONGTYPE".to_vec();
+    let mut admin = Connection::open(&target.address());
+    for n in 0..4_u64 {
+        let (key, cuts) = (format!("list:{n}"), link.cuts.load(Ordering::SeqCst));
+        admin.call(&["SET", &key, "not a list"]);
+        client.call(&["RPUSH", &key, "a"]);
+        node.wait_for("the refusal", |_| (link.cuts.load(Ordering::SeqCst) > cuts).then_some(()));
+        if n % 2 == 1 {
+            node.kill();
+            node.restart();
+            client = Connection::open(&node.redis);
+        }
+    }
+    ends_equal(&node, &target.address(), ("", ""));
+    assert_eq!(metric(&node, "ringwell_mirror_rebuilds_total"), 0.0);
+    assert_eq!(metric(&node, "ringwell_mirror_dead_commands_total"), 0.0, "nobody heard of it");
 }
 
 /// What passes is waited for, on the same connection, and nothing is given up for it.

@@ -96,6 +96,11 @@ impl Requests {
         self.marks.get(at).map(|mark| mark.key.as_slice())
     }
 
+    /// The keys they change.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.marks.iter().map(|mark| mark.key.as_slice())
+    }
+
     /// Adds to keys that are refused from a request on those that are copied from them then.
     pub(super) fn spoils(&self, from: usize, refused: &mut HashSet<Vec<u8>>) {
         for mark in self.marks.iter().skip(from) {
