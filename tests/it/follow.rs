@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::mirror::{ends_equal, node_with};
 use crate::node::{Node, Options};
 use crate::oracle::{Connection, Reply, encoded};
 use crate::power::LoopDisk;
@@ -608,13 +609,17 @@ fn rounds(node: &mut Node, links: &[Link], count: u64, end: impl Fn(&mut Node)) 
 #[test]
 fn replicas_go_on_after_the_node_was_killed() {
     let kills = number("RINGWELL_FOLLOW_KILLS", 4);
-    let mut node = Node::start();
+    let Some(pushed) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut node =
+        node_with(dir.path(), &format!("url = \"redis://{}\"\n", pushed.address())).start();
     let links = [Link::to(&node.redis), Link::to(&node.redis)];
     let follow = [links[0].address.as_str(), &links[1].address];
     let Some(servers) = Server::pair(follow, &[]) else { return };
     all_online(&node, 2);
     let (full, partial) = rounds(&mut node, &links, kills, Node::kill);
     end_equal(&node, &servers);
+    ends_equal(&node, &pushed.address(), ("", ""));
     println!("{kills} kills: {full} full, {partial} partial");
     assert_eq!(full, 2, "each began anew once, at first");
     assert!(partial >= 2 * kills);
@@ -624,7 +629,10 @@ fn replicas_go_on_after_the_node_was_killed() {
 fn replicas_go_on_after_the_power_was_cut() {
     let cuts = number("RINGWELL_FOLLOW_POWER_CUTS", 2);
     let Some(disk) = LoopDisk::new(256) else { return };
-    let mut node = Options::default().data_in(disk.mount_point().join("data")).start();
+    let Some(pushed) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = format!("url = \"redis://{}\"\n", pushed.address());
+    let mut node = node_with(dir.path(), &mirror).data_in(disk.mount_point().join("data")).start();
     let links = [Link::to(&node.redis), Link::to(&node.redis)];
     let follow = [links[0].address.as_str(), &links[1].address];
     let Some(servers) = Server::pair(follow, &[]) else { return };
@@ -635,6 +643,7 @@ fn replicas_go_on_after_the_power_was_cut() {
         disk.remount();
     });
     end_equal(&node, &servers);
+    ends_equal(&node, &pushed.address(), ("", ""));
     println!("{cuts} power cuts: {full} full, {partial} partial");
     assert_eq!(full, 2, "what was fed was synced, so nobody was fed what is lost");
     node.kill();
