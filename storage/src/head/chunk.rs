@@ -87,15 +87,15 @@ impl HeadChunk {
         out: &mut SampleBuf,
     ) -> Result<(), ReadError> {
         decode_timestamps(timestamps, self.count as usize, &mut out.t)
-            .map_err(|error| self.damaged(error))?;
+            .map_err(|error| self.damaged(&error))?;
         self.decode_values(values, out)
     }
 
     fn decode_values(&self, values: &[u8], out: &mut SampleBuf) -> Result<(), ReadError> {
-        decode_values(values, self.count as usize, out).map_err(|error| self.damaged(error))
+        decode_values(values, self.count as usize, out).map_err(|error| self.damaged(&error))
     }
 
-    fn damaged(&self, error: FormatError) -> ReadError {
+    fn damaged(&self, error: &FormatError) -> ReadError {
         match &self.columns {
             Columns::Here(..) => ReadError::Corrupt {
                 path: "head chunk in memory".to_owned(),

@@ -75,7 +75,7 @@ impl Away {
     }
 
     /// What is wrong with a column that reads and does not decode.
-    pub(super) fn damaged(&self, error: FormatError) -> ReadError {
+    pub(super) fn damaged(&self, error: &FormatError) -> ReadError {
         self.file.damaged(self.values, error.what)
     }
 
