@@ -24,7 +24,7 @@ struct Server {
     name: &'static str,
     child: Child,
     port: u16,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -41,6 +41,8 @@ impl Server {
                 command.arg(env!("CARGO_BIN_EXE_ringwell")).args(["serve", "--data-dir", path]);
                 command.args(["--redis-listen", &redis, "--http-listen", &http]);
                 command.args(["--set", "wal.keys_sync=1s", "--set", "collect.enabled=false"]);
+                // What is kept free for a full disk is no data.
+                command.args(["--set", "limits.disk_reserve=0"]);
             }
             _ => {
                 let port = port.to_string();
@@ -50,7 +52,7 @@ impl Server {
         }
         let log = std::fs::File::create(dir.path().join("server.log")).unwrap();
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let server = Server { name, child, port, _dir: dir };
+        let server = Server { name, child, port, dir };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(started.elapsed() < Duration::from_secs(20), "{name} does not answer");
@@ -207,9 +209,22 @@ fn median(mut values: Vec<f64>) -> f64 {
 struct Memory {
     bytes: f64,
     list_bytes: f64,
+    disk_bytes: f64,
     push_cpu: f64,
     range_all: f64,
     range_100: f64,
+}
+
+/// Bytes of the files in a directory, but for what a server has logged.
+fn bytes_below(dir: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let counted = entries.filter(|entry| entry.file_name() != "server.log");
+    counted
+        .map(|entry| match entry.metadata().unwrap() {
+            meta if meta.is_dir() => bytes_below(&entry.path()),
+            meta => meta.len(),
+        })
+        .sum()
 }
 
 fn memory(server: &Server, workload: &str) -> Memory {
@@ -229,6 +244,7 @@ fn memory(server: &Server, workload: &str) -> Memory {
     let push_cpu = (server.cpu_seconds() - cpu) / (LISTS * ELEMENTS) as f64 * 1e6;
     std::thread::sleep(Duration::from_secs(60));
     let bytes = server.anonymous_bytes() - before;
+    let disk_bytes = bytes_below(server.dir.path()) as f64;
     let (first, _) = list(workload, 1);
     let mut list_bytes = 0.0;
     for number in 0..LISTS {
@@ -249,25 +265,28 @@ fn memory(server: &Server, workload: &str) -> Memory {
     let range_all = timed(&["LRANGE", &first, "0", "-1"], 51);
     let range_100 = timed(&["LRANGE", &first, "0", "99"], 301);
     let each = (LISTS * ELEMENTS) as f64;
-    Memory { bytes: bytes / each, list_bytes: list_bytes / each, push_cpu, range_all, range_100 }
+    let (bytes, list_bytes, disk_bytes) = (bytes / each, list_bytes / each, disk_bytes / each);
+    Memory { bytes, list_bytes, disk_bytes, push_cpu, range_all, range_100 }
 }
 
 fn memory_table() {
     println!(
-        "\n| {LISTS} lists of {ELEMENTS} | redis B | ringwell B | ratio | of it lists | LPUSH CPU us redis / ringwell | LRANGE all ms | LRANGE 0 99 ms |"
+        "\n| {LISTS} lists of {ELEMENTS} | redis B | ringwell B | ratio | of it lists | on disk redis / ringwell | LPUSH CPU us redis / ringwell | LRANGE all ms | LRANGE 0 99 ms |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for workload in WORKLOADS {
         let [redis, ringwell] = ["redis", "ringwell"].map(|name| {
             let server = Server::start(name);
             memory(&server, workload)
         });
         println!(
-            "| {workload} | {:.2} | {:.2} | 1/{:.1} | {:.2} | {:.2} / {:.2} | {:.2} / {:.2} | {:.3} / {:.3} |",
+            "| {workload} | {:.2} | {:.2} | 1/{:.1} | {:.2} | {:.2} / {:.2} | {:.2} / {:.2} | {:.2} / {:.2} | {:.3} / {:.3} |",
             redis.bytes,
             ringwell.bytes,
             redis.bytes / ringwell.bytes,
             ringwell.list_bytes,
+            redis.disk_bytes,
+            ringwell.disk_bytes,
             redis.push_cpu,
             ringwell.push_cpu,
             redis.range_all,

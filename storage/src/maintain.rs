@@ -162,12 +162,9 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     let dropped = expired(&compaction::weigh(&store.generation()), age, bytes, now);
     let due = due_ranges(store, &mut state, now);
     let position = store.log.end();
-    let lull = is_lull(store, &mut state, now, position);
+    let lull = is_lull(store, &mut state, now, position) && begin_segment(store)?;
     let grown = position.0.saturating_sub(state.checkpointed);
     let grown = lull || grown >= store.options.checkpoint_bytes;
-    if lull {
-        store.log.begin_segment()?;
-    }
     let mut cut = Vec::new();
     for start in due.into_iter().take(CUTS_PER_RUN) {
         match cut_range(store, &mut state, start, position) {
@@ -194,6 +191,12 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     }
     done.more = true;
     Ok(done)
+}
+
+/// Begins a segment of the log where nothing comes in between; where it does, there is another lull.
+fn begin_segment(store: &Store) -> Result<bool, MaintainError> {
+    store.log.sync().map_err(MaintainError::Log)?;
+    Ok(store.log.begin_segment()?)
 }
 
 /// Whether the log has gone quiet and is worth a checkpoint: a burst is not to stay on the disk until the next one.

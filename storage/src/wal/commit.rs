@@ -384,15 +384,18 @@ impl Log {
         Ok(())
     }
 
-    /// Begins a new segment, unless there is something to be written or the current one is new, so that a trim can
-    /// take all before it. For a log that has gone quiet.
-    pub(crate) fn begin_segment(&self) -> Result<(), DiskError> {
+    /// Begins a new segment, so that a trim can take all before it; for a log that has gone quiet. Does not where
+    /// there is something to be written, and says so.
+    pub(crate) fn begin_segment(&self) -> Result<bool, DiskError> {
         let mut writer = lock(&self.writer);
         let base = {
             let mut gathering = lock(&self.gathering);
-            let gathered = gathering.held || gathering.bytes.len() > GROUP_HEADER;
-            if gathered || writer.unwritten.is_some() || gathering.start == writer.segment.base {
-                return Ok(());
+            if gathering.held || gathering.bytes.len() > GROUP_HEADER || writer.unwritten.is_some()
+            {
+                return Ok(false);
+            }
+            if gathering.start == writer.segment.base {
+                return Ok(true);
             }
             gathering.chains.begin_anew();
             gathering.start
@@ -401,7 +404,7 @@ impl Log {
         writer.full = true;
         self.next_segment(&mut writer, base, None)?;
         writer.full = false;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives the files back that wait for their next life.
