@@ -91,8 +91,14 @@ impl DiskError {
 pub fn read_all(disk: &dyn Disk, path: &str) -> Result<Vec<u8>, DiskError> {
     let file = disk.open(path)?;
     let size = file.size()?;
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-    let got = file.read_at(&mut bytes, 0)?;
+    read_between(&*file, 0, size)
+}
+
+/// Reads what a file has from one offset to another.
+pub(crate) fn read_between(file: &dyn File, from: u64, to: u64) -> Result<Vec<u8>, DiskError> {
+    let length = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length];
+    let got = file.read_at(&mut bytes, from)?;
     bytes.truncate(got);
     Ok(bytes)
 }

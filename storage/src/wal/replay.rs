@@ -7,10 +7,10 @@ use super::chain::ReadChains;
 use super::file::{DIR, segment_path, segments};
 use super::record::{Record, get_record};
 use super::segment::{
-    BadSegment, GROUP_HEADER, SEGMENT_HEADER, SegmentHeader, check_group, survey,
+    BadSegment, GROUP_HEADER, SEGMENT_HEADER, SegmentHeader, check_group, claimed, survey,
 };
 use super::{Log, LogOptions, Logged};
-use crate::disk::{Disk, DiskError, read_all};
+use crate::disk::{Disk, DiskError, File, read_between};
 use crate::model::WalPosition;
 use crate::mutants::{Mutant, planted};
 use crate::wire::Reader;
@@ -149,9 +149,9 @@ fn read<'a>(
             reading.tear(disk, &bases[i - 1..], reading.end)?;
             break;
         }
-        let bytes = read_all(disk, &segment_path(*base))?;
+        let file = Ahead::of(disk.open(&segment_path(*base))?)?;
         let next = bases.get(i + 1).copied();
-        if let Some(end) = reading.segment(*base, &bytes, visit)?
+        if let Some(end) = reading.segment(*base, file, visit)?
                 // What is left of a segment after its last group is filling or a former life.
                 && next != Some(end)
         {
@@ -160,6 +160,57 @@ fn read<'a>(
         }
     }
     Ok((reading, bases.get(first).copied().unwrap_or(0)))
+}
+
+/// Bytes of a segment that are read at a time: a node that starts holds no whole segment, let alone two.
+const CHUNK: usize = 1 << 20;
+
+/// A file that is read from its beginning on, some of it ahead.
+struct Ahead {
+    file: Arc<dyn File>,
+    size: u64,
+    /// Where in the file `bytes` end.
+    read: u64,
+    bytes: Vec<u8>,
+    /// How many of `bytes` are done with.
+    done: usize,
+}
+
+impl Ahead {
+    fn of(file: Arc<dyn File>) -> Result<Ahead, DiskError> {
+        let size = file.size()?;
+        Ok(Ahead { file, size, read: 0, bytes: Vec::new(), done: 0 })
+    }
+
+    /// What was read and is not done with.
+    fn waiting(&self) -> &[u8] {
+        &self.bytes[self.done..]
+    }
+
+    /// How much of the file is not done with.
+    fn left(&self) -> usize {
+        self.waiting().len() + (self.size - self.read) as usize
+    }
+
+    fn pass(&mut self, length: usize) {
+        self.done = (self.done + length).min(self.bytes.len());
+    }
+
+    /// Sees to it that so many bytes wait, if the file has them.
+    fn fill(&mut self, wanted: usize) -> Result<(), DiskError> {
+        let have = self.waiting().len();
+        if have >= wanted {
+            return Ok(());
+        }
+        self.bytes.drain(..self.done);
+        self.done = 0;
+        let more = (wanted.max(CHUNK) - have).min((self.size - self.read) as usize);
+        self.bytes.resize(have + more, 0);
+        let got = self.file.read_at(&mut self.bytes[have..], self.read)?;
+        self.bytes.truncate(have + got);
+        self.read = if got < more { self.size } else { self.read + got as u64 };
+        Ok(())
+    }
 }
 
 struct Reading<'a> {
@@ -180,11 +231,12 @@ impl Reading<'_> {
     fn segment(
         &mut self,
         base: u64,
-        bytes: &[u8],
+        mut bytes: Ahead,
         visit: &mut dyn FnMut(Logged<Record>),
     ) -> Result<Option<u64>, OpenLogError> {
         let file = segment_path(base);
-        let header = match SegmentHeader::decode(bytes) {
+        bytes.fill(SEGMENT_HEADER)?;
+        let header = match SegmentHeader::decode(bytes.waiting()) {
             Ok(header) if header.base.0 == base => header,
             Err(BadSegment::Newer(version)) => {
                 return Err(OpenLogError::Newer { file, version, known: super::segment::VERSION });
@@ -195,23 +247,30 @@ impl Reading<'_> {
             }
         };
         let mut at = SEGMENT_HEADER;
+        bytes.pass(at);
         self.end = base;
         self.chains.begin_anew();
-        while at < bytes.len() {
-            let Some(group) = check_group(&bytes[at..], WalPosition(self.end), Some(header.epoch))
-            else {
+        while bytes.left() > 0 {
+            let (position, epoch) = (WalPosition(self.end), Some(header.epoch));
+            bytes.fill(GROUP_HEADER)?;
+            if let Some(length) = claimed(bytes.waiting(), position, epoch) {
+                bytes.fill(GROUP_HEADER + length)?;
+            }
+            let Some(group) = check_group(bytes.waiting(), position, epoch) else {
                 // What follows is filling, or a torn tail.
-                self.progress.advance(bytes.len() - at);
+                self.progress.advance(bytes.left());
                 self.recovered.bytes += at as u64;
                 return Ok(Some(self.end));
             };
             self.durable = self.durable.max(group.durable_end.0);
             self.records(&file, at, group.records, visit)?;
-            at += GROUP_HEADER + group.records.len();
-            self.progress.advance(GROUP_HEADER + group.records.len());
+            let length = GROUP_HEADER + group.records.len();
+            bytes.pass(length);
+            at += length;
+            self.progress.advance(length);
             self.end = base + (at - SEGMENT_HEADER) as u64;
         }
-        self.recovered.bytes += bytes.len() as u64;
+        self.recovered.bytes += at as u64;
         Ok(None)
     }
 
@@ -258,15 +317,13 @@ impl Reading<'_> {
             }
             let path = segment_path(*base);
             let file = disk.open(&path)?;
-            let mut bytes = vec![0; (end - base) as usize + SEGMENT_HEADER];
-            let got = file.read_at(&mut bytes, 0)?;
-            bytes.truncate(got);
             let from = match self.durable.saturating_sub(*base) {
                 0 => 0,
-                known => known as usize + SEGMENT_HEADER,
+                known => known + SEGMENT_HEADER as u64,
             };
-            if let Some(again) = bytes.get(from..) {
-                file.write_at(again, from as u64)?;
+            let again = read_between(&*file, from, end - base + SEGMENT_HEADER as u64)?;
+            if !again.is_empty() {
+                file.write_at(&again, from)?;
             }
             file.sync()?;
         }
@@ -278,12 +335,14 @@ impl Reading<'_> {
     fn tear(&mut self, disk: &dyn Disk, bases: &[u64], position: u64) -> Result<(), OpenLogError> {
         let mut lost = 0;
         for base in bases {
-            let bytes = read_all(disk, &segment_path(*base))?;
-            let from = position.saturating_sub(*base) as usize + SEGMENT_HEADER;
-            let tail = bytes.get(from..).unwrap_or(&[]);
-            let start = WalPosition(*base + (from - SEGMENT_HEADER) as u64);
-            let header = SegmentHeader::decode(&bytes).ok().filter(|h| h.base.0 == *base);
-            let found = survey(tail, start, header.map(|h| h.epoch));
+            let file = disk.open(&segment_path(*base))?;
+            let behind = position.saturating_sub(*base);
+            let from = behind + SEGMENT_HEADER as u64;
+            let header = read_between(&*file, 0, SEGMENT_HEADER as u64)?;
+            let header = SegmentHeader::decode(&header).ok().filter(|h| h.base.0 == *base);
+            let tail = read_between(&*file, from, file.size()?)?;
+            let start = WalPosition(*base + behind);
+            let found = survey(&tail, start, header.map(|h| h.epoch));
             self.durable = self.durable.max(found.durable_end.0);
             lost += found.bytes;
         }
