@@ -10,8 +10,10 @@ const HEAD: usize = 16;
 /// Byte strings in order, in one allocation.
 #[derive(Clone, Default)]
 pub struct Bulks {
-    /// What is spelled, and room behind it.
+    /// Their count, where it was known from the start; what is spelled; and room behind it.
     bytes: Vec<u8>,
+    /// Where the strings begin.
+    begin: usize,
     /// Where the room begins.
     end: usize,
     len: usize,
@@ -30,9 +32,21 @@ struct Head {
 }
 
 impl Bulks {
-    /// Room for so many strings once the first of them shows how long they are.
+    /// For exactly so many strings; there is room for them once the first shows how long they are.
     pub(super) fn expecting(strings: usize) -> Bulks {
-        Bulks { expected: strings, ..Bulks::default() }
+        let Head { mut text, size, .. } = Head::of(strings);
+        text[0] = b'*';
+        let bytes = text.get(..size).unwrap_or_default().to_vec();
+        Bulks { begin: bytes.len(), end: bytes.len(), bytes, expected: strings, ..Bulks::default() }
+    }
+
+    /// The whole array as the protocol has it, where its count was known from the start.
+    pub fn into_array(mut self) -> Result<Vec<u8>, Bulks> {
+        if self.begin == 0 || self.len != self.expected {
+            return Err(self);
+        }
+        self.bytes.truncate(self.end);
+        Ok(self.bytes)
     }
 
     /// How many strings.
@@ -47,7 +61,7 @@ impl Bulks {
 
     /// All of it as the protocol has it, without the count in front.
     pub fn spelled(&self) -> &[u8] {
-        self.bytes.get(..self.end).unwrap_or_default()
+        self.bytes.get(self.begin..self.end).unwrap_or_default()
     }
 
     /// The strings, in order.
@@ -109,8 +123,18 @@ impl Bulks {
             self.bytes.copy_within(place, at);
         }
         let head = self.head.text.get(..self.head.size).unwrap_or_default();
-        if let Some(place) = self.bytes.get_mut(start..at) {
-            place.copy_from_slice(head);
+        let Some(place) = self.bytes.get_mut(start..at) else { return end };
+        // Mostly as two pieces of fixed size, which may overlap.
+        match (head.first_chunk::<4>(), head.last_chunk::<4>()) {
+            (Some(first), Some(last)) if head.len() <= 8 => {
+                if let Some(front) = place.first_chunk_mut::<4>() {
+                    *front = *first;
+                }
+                if let Some(back) = place.last_chunk_mut::<4>() {
+                    *back = *last;
+                }
+            }
+            _ => place.copy_from_slice(head),
         }
         end
     }
@@ -193,6 +217,12 @@ mod tests {
         assert_eq!(put.len(), strings.len());
         let back: Vec<Vec<u8>> = put.iter().map(<[u8]>::to_vec).collect();
         assert_eq!(back, strings);
+        assert!(put.clone().into_array().is_err());
+        let mut whole = Bulks::expecting(strings.len());
+        strings.iter().for_each(|string| whole.push(string));
+        assert_eq!(whole, put);
+        let array = whole.into_array().unwrap();
+        assert_eq!(array, [b"*12\r\n", put.spelled()].concat());
         assert!(put.spelled().starts_with(b"$0\r\n\r\n$5\r\n\n\n\n\n\n\r\n"));
     }
 }

@@ -289,13 +289,14 @@ impl List {
     fn seal(&mut self, end: End) {
         match end {
             End::Left => {
-                let head = std::mem::take(&mut self.head);
-                let piece = Piece::new(&head.iter().rev().collect());
-                self.pieces.push_front(piece);
+                let next = Packed::for_more_like(&self.head);
+                let head = std::mem::replace(&mut self.head, next);
+                self.pieces.push_front(Piece::new(&head.reversed()));
             }
             End::Right => {
-                let piece = Piece::new(&std::mem::take(&mut self.tail));
-                self.pieces.push_back(piece);
+                let next = Packed::for_more_like(&self.tail);
+                let tail = std::mem::replace(&mut self.tail, next);
+                self.pieces.push_back(Piece::new(&tail));
             }
         }
         self.join(end);

@@ -10,6 +10,20 @@ pub(super) struct Packed {
 }
 
 impl Packed {
+    /// None yet, with room for about half of what there is.
+    pub(super) fn for_more_like(other: &Packed) -> Packed {
+        let (strings, bytes) = (other.len() / 2, other.byte_len() / 2);
+        Packed { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(strings) }
+    }
+
+    /// The strings, the last in front.
+    pub(super) fn reversed(&self) -> Packed {
+        let bytes = Vec::with_capacity(self.bytes.len());
+        let mut reversed = Packed { bytes, ends: Vec::with_capacity(self.ends.len()) };
+        self.iter().rev().for_each(|string| reversed.push(string));
+        reversed
+    }
+
     /// How many strings.
     pub(super) fn len(&self) -> usize {
         self.ends.len()

@@ -111,7 +111,7 @@ struct Sorted<'a> {
 
 impl<'a> Sorted<'a> {
     fn of(elements: &'a Packed) -> Sorted<'a> {
-        let mut sorted = Sorted::default();
+        let mut sorted = Sorted { order: Vec::with_capacity(elements.len()), ..Sorted::default() };
         let mut ranges = Vec::new();
         let mut last = 0;
         for element in elements.iter() {
@@ -135,6 +135,7 @@ impl<'a> Sorted<'a> {
             return known;
         }
         if self.shapes.len() < MAX_SHAPES
+            && shape::may_have_fields(element)
             && let Some(shape) = Shape::of(element)
             && shape.fields(element, ranges)
         {
@@ -152,7 +153,9 @@ impl<'a> Sorted<'a> {
     }
 
     fn add(&mut self, shape: Shape) -> usize {
-        self.fields.push(vec![Vec::new(); shape.kinds.len()]);
+        // Mostly all are of the first.
+        let most = if self.shapes.is_empty() { self.order.capacity() } else { 0 };
+        self.fields.push(shape.kinds.iter().map(|_| Vec::with_capacity(most)).collect());
         self.shapes.push(shape);
         self.shapes.len() - 1
     }

@@ -88,9 +88,19 @@ fn put_fixed<const N: usize>(room: &mut [u8], at: usize, text: &[u8; N], len: us
 #[inline]
 pub(super) fn put_bytes(room: &mut [u8], at: usize, text: &[u8]) -> usize {
     let end = at + text.len();
-    if let Some(place) = room.get_mut(at..end) {
-        place.copy_from_slice(text);
+    let Some(place) = room.get_mut(at..end) else { return end };
+    // Short ones as two pieces of fixed size, which may overlap.
+    if text.len() <= 32
+        && let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>())
+        && let Some(front) = place.first_chunk_mut::<16>()
+    {
+        *front = *first;
+        if let Some(back) = place.last_chunk_mut::<16>() {
+            *back = *last;
+        }
+        return end;
     }
+    place.copy_from_slice(text);
     end
 }
 
