@@ -32,6 +32,9 @@ pub fn run(what: &Inspect) -> anyhow::Result<()> {
     for (name, bytes) in &found.segments {
         println!("  {name}  {bytes} bytes");
     }
+    for (path, bytes) in &found.chunk_files {
+        println!("chunks: {path}, {bytes} bytes");
+    }
     match &found.checkpoint {
         None => println!("checkpoint: none"),
         Some((path, bytes, position)) => {

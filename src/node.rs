@@ -337,7 +337,9 @@ fn follow(primary: &Arc<Primary>, config: &Config, handles: &Handles, shutdown: 
         let file = config.data_dir.join("incoming.rdb");
         let (inside, store) = (Arc::clone(&handles.inside), Arc::clone(&handles.store));
         let port = handles.about.redis.port();
-        let following = Arc::new(Following::new(Arc::clone(upstream), port, inside, store, file));
+        let longest = config.limits.source_command;
+        let following = Following::new(Arc::clone(upstream), port, inside, store, file, longest);
+        let following = Arc::new(following);
         let told = Arc::clone(upstream);
         handles.registry.register(move |out| told.gather(out));
         let stop = shutdown.clone();

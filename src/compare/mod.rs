@@ -3,7 +3,8 @@
 //!
 //! One side is the first to have a change, the other gets it later. A key of a server that is written to may
 //! differ just because it was looked at twice at different moments. So a difference counts only if the first
-//! side had the same before and after the other was looked at, and the other had the time to get it.
+//! side had the same before and after the other was looked at, the other had the time to get it, and both have what
+//! they had at the looks before: a key that changes to and fro looks unchanged where it is looked at but twice.
 
 mod local;
 mod remote;
@@ -96,7 +97,7 @@ pub(crate) trait Settle: Send {
 /// How patient a comparison is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// A difference is believed at this look, counted from 1.
+    /// A difference is believed that is the same at so many looks in a row.
     pub(crate) believes: u32,
     /// Looks at a key that changes.
     pub(crate) looks: u32,
@@ -204,6 +205,16 @@ impl<A: Side, B: Side, S: Settle> Comparison<A, B, S> {
         Ok(next)
     }
 
+    /// Compares keys of the first side by name.
+    pub(crate) async fn these(
+        &mut self,
+        names: &[Vec<u8>],
+        outcome: &mut Outcome,
+    ) -> Result<(), Trouble> {
+        self.suspects[0].extend_from_slice(names);
+        self.finish(outcome).await
+    }
+
     /// Settles what differed at a first glance, all of it together: each round waits but once.
     pub(crate) async fn finish(&mut self, outcome: &mut Outcome) -> Result<(), Trouble> {
         self.finish_if(1, outcome).await
@@ -224,42 +235,75 @@ impl<A: Side, B: Side, S: Settle> Comparison<A, B, S> {
         Ok(())
     }
 
-    async fn judge(
-        &mut self,
-        mut open: Vec<Vec<u8>>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Trouble> {
+    async fn judge(&mut self, open: Vec<Vec<u8>>, outcome: &mut Outcome) -> Result<(), Trouble> {
+        let mut open: Vec<Suspect> = open.into_iter().map(Suspect::of).collect();
         for attempt in 1..=self.patience.looks {
             if open.is_empty() {
                 return Ok(());
             }
+            let names: Vec<Vec<u8>> = open.iter().map(|suspect| suspect.name.clone()).collect();
             let mut before = Vec::with_capacity(open.len());
-            for names in open.chunks(AT_ONCE) {
+            for names in names.chunks(AT_ONCE) {
                 before.extend(self.first.look(names).await?);
             }
             self.settle.settle(attempt).await?;
             let mut still = Vec::new();
-            for (names, before) in open.chunks(AT_ONCE).zip(before.chunks(AT_ONCE)) {
+            let mut looked = open.into_iter().zip(before);
+            for names in names.chunks(AT_ONCE) {
                 let there = self.second.look(names).await?;
                 let after = self.first.look(names).await?;
-                for (((name, before), there), after) in
-                    names.iter().zip(before).zip(&there).zip(&after)
+                for ((there, after), (mut suspect, before)) in
+                    there.into_iter().zip(after).zip(&mut looked)
                 {
-                    let same = before.differs(after).is_none() || matches!(after, Look::Unread(_));
-                    match after.differs(there) {
-                        None => outcome.equal(name, after),
-                        Some(_) if before.differs(there).is_none() => outcome.equal(name, before),
-                        Some(what) if same && attempt >= self.patience.believes => {
-                            outcome.add(name, Some(what));
+                    match after.differs(&there) {
+                        None => outcome.equal(&suspect.name, &after),
+                        Some(_) if before.differs(&there).is_none() => {
+                            outcome.equal(&suspect.name, &before);
                         }
-                        Some(_) => still.push(name.clone()),
+                        Some(what)
+                            if suspect.looks(&before, after, there) >= self.patience.believes =>
+                        {
+                            outcome.add(&suspect.name, Some(what));
+                        }
+                        Some(_) => still.push(suspect),
                     }
                 }
             }
             open = still;
         }
-        open.iter().for_each(|name| outcome.add(name, Some(What::Changing)));
+        open.iter().for_each(|suspect| outcome.add(&suspect.name, Some(What::Changing)));
         Ok(())
+    }
+}
+
+/// A key that differs, and what it was like at the last look.
+struct Suspect {
+    name: Vec<u8>,
+    last: Option<(Look, Look)>,
+    /// Looks in a row at which both sides had this.
+    same: u32,
+}
+
+impl Suspect {
+    fn of(name: Vec<u8>) -> Suspect {
+        Suspect { name, last: None, same: 0 }
+    }
+
+    /// Notes a look: what the first side had before it and has after it, and what the second has. Says at how many
+    /// looks in a row it was so.
+    fn looks(&mut self, before: &Look, after: Look, there: Look) -> u32 {
+        let stands = matches!(after, Look::Unread(_)) || before.differs(&after).is_none();
+        let same = self.last.as_ref().is_some_and(|(first, second)| {
+            first.differs(&after).is_none_or(|what| matches!(what, What::Unread(_)))
+                && second.differs(&there).is_none_or(|what| matches!(what, What::Unread(_)))
+        });
+        self.same = match (stands, same) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => self.same + 1,
+        };
+        self.last = Some((after, there));
+        self.same
     }
 }
 
@@ -338,6 +382,8 @@ mod tests {
         assert!(compare(&[is(1), is(2)], &[is(2)]).is_equal());
         assert_eq!(what(&compare(&[is(2)], &[is(1)])), Some(What::Value));
         assert_eq!(what(&compare(&[is(2)], &[Look::Missing])), Some(What::OnlyFirst));
+        // The second side is not what it was, so the first may have been changed to and fro.
+        assert!(compare(&[is(1)], &[is(2), is(3), is(2), is(1)]).is_equal());
         let changing: Vec<Look> = (0..20).map(is).collect();
         assert_eq!(what(&compare(&changing, &[is(99)])), Some(What::Changing));
         // What is gone on both sides is no key.

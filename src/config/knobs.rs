@@ -204,6 +204,8 @@ pub const KNOBS: &[Knob] = &[
         "Arguments of one Redis command."),
     knob("limits.redis_output", Kind::Bytes, "256MiB", None,
         "Replies held for one Redis client that does not read them; beyond, it is disconnected."),
+    knob("limits.source_command", Kind::Bytes, "1GiB", None,
+        "A command, or a transaction, of the Redis that this node follows, held until all of it is there; what one of more does comes with a full sync."),
     knob("limits.events_queue", Kind::Bytes, "32MiB", None,
         "Published events that wait to become keys; further ones are lost and counted."),
     knob("limits.live_subscriptions", Kind::Count, "200", None,

@@ -41,6 +41,7 @@ pub struct Limits {
     pub redis_bulk: usize,
     pub redis_args: usize,
     pub redis_output: usize,
+    pub source_command: usize,
     pub events_queue: usize,
     pub live_subscriptions: usize,
 }
@@ -80,6 +81,7 @@ impl Limits {
             redis_bulk: read(s, "limits.redis_bulk", bulk)?,
             redis_args: read(s, "limits.redis_args", at_least_one)?,
             redis_output: read(s, "limits.redis_output", size)?,
+            source_command: read(s, "limits.source_command", size)?,
             events_queue: read(s, "limits.events_queue", size)?,
             live_subscriptions: read(s, "limits.live_subscriptions", size_count)?,
         })

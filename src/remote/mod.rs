@@ -61,36 +61,38 @@ impl Source {
     }
 
     /// Reads `redis[s]://[[user]:password@]host[:port][/db][?ca_file=...&cert_file=...&key_file=...&password_file=...]`.
+    /// User and password may be written in percent; what is no such escape stands for itself.
     pub fn read(url: &str) -> Result<Source, String> {
         let (tls, rest) = match (url.strip_prefix("redis://"), url.strip_prefix("rediss://")) {
             (Some(rest), _) => (false, rest),
             (_, Some(rest)) => (true, rest),
             _ => return Err(HOW.to_owned()),
         };
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (login, rest) = match rest.rsplit_once('@') {
             Some((login, rest)) => (Some(login), rest),
             None => (None, rest),
         };
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (host, db) = rest.split_once('/').unwrap_or((rest, ""));
         if host.is_empty() {
             return Err(HOW.to_owned());
         }
         let db = match db {
             "" => None,
-            text => Some(text.parse().map_err(|_| format!("{text:?} is no database"))?),
+            text => Some(text.parse().map_err(|_| "what stands behind / is no database")?),
         };
         let auth = match login.map(|login| login.split_once(':').unwrap_or(("", login))) {
             None => Vec::new(),
-            Some(("", password)) => vec![password.to_owned()],
-            Some((user, password)) => vec![user.to_owned(), password.to_owned()],
+            Some(("", password)) => vec![plain(password)?],
+            Some((user, password)) => vec![plain(user)?, plain(password)?],
         };
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let address = if has_port { host.to_owned() } else { format!("{host}:6379") };
         let mut source = Source { address, auth, db, tls, files: Files::default() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let file = source.files.named(&name).ok_or_else(|| {
-                format!("{name:?} is not known; ca_file, cert_file, key_file, password_file are")
+                // It may be the rest of a password, so it is not told.
+                "what stands behind ? is not known; ca_file=, cert_file=, key_file=, password_file= are; in a password a ? is written %3F".to_owned()
             })?;
             *file = Some(value.into_owned().into());
         }
@@ -154,6 +156,12 @@ impl Files {
     }
 }
 
+/// What a part of an address stands for.
+fn plain(part: &str) -> Result<String, String> {
+    let plain = percent_encoding::percent_decode_str(part).decode_utf8();
+    plain.map(Into::into).map_err(|_| "a user or a password in percent is no UTF-8".to_owned())
+}
+
 fn with_path(error: &dyn std::fmt::Display, path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("cannot read {}: {error}", path.display()))
 }
@@ -169,6 +177,10 @@ mod tests {
             ("redis://cache", "cache:6379", &[]),
             ("redis://:s3@cache/", "cache:6379", &["s3"]),
             ("redis://bob:s@3@[::1]:7000", "[::1]:7000", &["bob", "s@3"]),
+            ("redis://:a/b@cache:7000/2", "cache:7000", &["a/b"]),
+            ("redis://:p%40ss%3Aw%2Fo%3Frd%25@cache", "cache:6379", &["p@ss:w/o?rd%"]),
+            ("redis://b%C3%B6b:50%@cache", "cache:6379", &["b\u{f6}b", "50%"]),
+            ("redis://cache?password_file=/run/a@b", "cache:6379", &[]),
         ] {
             let source = Source::read(url).unwrap();
             assert_eq!(
@@ -190,8 +202,14 @@ mod tests {
             "redis://h?ca_file=a",
             "rediss://h?cert_file=a",
             "rediss://h?pass=a",
+            "redis://:%ff@h",
+            "redis://:a?b@h",
         ] {
             assert!(Source::read(url).is_err(), "{url}");
+        }
+        for url in ["redis://:secret?rest@h", "redis://u:secret?rest@h:6379"] {
+            let told = Source::read(url).unwrap_err();
+            assert!(!told.contains("secret") && !told.contains("rest"), "{told}");
         }
     }
 }

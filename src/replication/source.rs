@@ -27,8 +27,6 @@ const FORGETS: Duration = Duration::from_secs(10);
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often the source hears how far this is.
 const REPORT: Duration = Duration::from_secs(1);
-/// Bytes of a command that are held until all of it is there.
-const MAX_COMMAND: usize = 2 * MAX_STRING;
 
 pub(super) type Result<T> = std::result::Result<T, String>;
 
@@ -40,6 +38,8 @@ pub struct Following {
     store: Arc<Store>,
     /// Where a full sync is written.
     file: PathBuf,
+    /// Bytes of a command or a transaction that are held until all of it is there.
+    longest: usize,
 }
 
 /// Where this is in the source's stream.
@@ -68,10 +68,11 @@ impl Following {
         inside: Arc<dyn Inside>,
         store: Arc<Store>,
         file: PathBuf,
+        longest: usize,
     ) -> Following {
         // The source says when keys go.
         store.expire_keys(false);
-        Following { upstream, port, inside, store, file }
+        Following { upstream, port, inside, store, file, longest }
     }
 
     /// Follows until `stop` returns.
@@ -208,8 +209,8 @@ impl Following {
             }
             link.input.drain(..done);
             self.upstream.state.offset.store(place.offset, Ordering::Relaxed);
-            if link.input.len() > MAX_COMMAND {
-                return Err("a command of the source is too long".to_owned());
+            if link.input.len() > self.longest {
+                return Err(self.too_long("a command", place));
             }
             tokio::select! {
                 read = link.read() => {
@@ -247,10 +248,8 @@ impl Following {
             return Ok(asks);
         };
         within.bytes += length;
-        if within.bytes > MAX_COMMAND {
-            // It would be as long again; a full sync has what it makes.
-            place.lost = true;
-            return Err("a transaction of the source is too long".to_owned());
+        if within.bytes > self.longest {
+            return Err(self.too_long("a transaction", place));
         }
         if is(b"select") {
             within.db = database(args)?;
@@ -263,6 +262,15 @@ impl Following {
             within.commands.push((within.db, args.iter().map(|arg| arg.to_vec()).collect()));
         }
         Ok(false)
+    }
+
+    /// It would be as long again, but a full sync has what it makes.
+    fn too_long(&self, what: &str, place: &mut Place) -> String {
+        place.lost = true;
+        let most = self.longest;
+        format!(
+            "{what} of the source has more than {most} bytes (limits.source_command): all is asked for again"
+        )
     }
 
     /// Runs a transaction of the source as one.

@@ -1,6 +1,6 @@
 //! State as of the log, in one file (docs/format/manifest.md): what replay need not repeat.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -8,11 +8,14 @@ use crate::disk::{Disk, DiskError, read_all};
 use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Stream;
-use crate::head::{Captured, Head, HeadChunk, MemSeries, SHARDS, SLOTS_AT_A_TIME, Sealer};
+use crate::head::{
+    Away, Captured, ChunkFile, Columns, Head, HeadChunk, MemSeries, SHARDS, SLOTS_AT_A_TIME, Sealer,
+};
 use crate::keyspace::{Keyspace, Looks, View};
 use crate::metadata::Book;
 use crate::model::{Labels, SampleBuf, SeriesId, WalPosition};
 use crate::mutants::{Mutant, planted};
+use crate::read::ReadError;
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint, put_zigzag};
 
 pub(crate) const DIR: &str = "checkpoints";
@@ -26,12 +29,15 @@ const TAG_EXEMPLARS: u32 = 4;
 const TAG_METADATA: u32 = 5;
 const TAG_STREAM: u32 = 6;
 
-/// Why a checkpoint is not accepted.
+/// Why a checkpoint is not accepted, or cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A file of chunks that it refers to, or would.
+    #[error(transparent)]
+    Chunks(#[from] ReadError),
     /// It does not check.
     #[error("{path} is damaged at byte {offset}: {what}")]
     Damaged {
@@ -91,7 +97,7 @@ pub(crate) fn path_of(number: u64) -> String {
 }
 
 /// Writes and publishes a checkpoint; the manifest makes it live. Chunks in `in_blocks` (by address) are
-/// left out, for a block has them.
+/// left out, for a block has them. Says how large it is, and which files of chunks it refers to.
 pub(crate) fn write(
     disk: &dyn Disk,
     number: u64,
@@ -99,12 +105,13 @@ pub(crate) fn write(
     (view, applied): (View, WalPosition),
     beside: &Beside,
     in_blocks: &HashSet<*const HeadChunk>,
-) -> Result<u64, DiskError> {
+) -> Result<(u64, BTreeSet<u64>), CheckpointError> {
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
+    let mut referred = BTreeSet::new();
     for shard in 0..SHARDS {
         let mut section = Vec::new();
-        put_shard(&mut section, head, shard, in_blocks);
+        put_shard(&mut section, head, shard, in_blocks, &mut referred)?;
         put_section(&mut out, TAG_SHARD, &section);
     }
     let mut section = Vec::new();
@@ -124,7 +131,7 @@ pub(crate) fn write(
     disk.create_dir(DIR)?;
     let name = format!("{number:016x}.ckp");
     crate::disk::replace_atomically(disk, DIR, &name, &out)?;
-    Ok(out.len() as u64)
+    Ok((out.len() as u64, referred))
 }
 
 /// Writes a checkpoint that holds nothing, for a repair.
@@ -134,8 +141,11 @@ pub(crate) fn write_empty(disk: &dyn Disk, number: u64) -> Result<(), DiskError>
     crate::disk::replace_atomically(disk, DIR, &format!("{number:016x}.ckp"), &out)
 }
 
-/// Reads a checkpoint into an empty head.
-pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Contents, CheckpointError> {
+/// What a checkpoint holds beside the head, and the files of chunks that it refers to.
+type Read = (Contents, Vec<Arc<ChunkFile>>);
+
+/// Reads a checkpoint into an empty head, and looks through all that it refers to.
+pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Read, CheckpointError> {
     let path = path_of(number);
     let bytes = read_all(disk, &path)?;
     let damaged = |offset: usize, what: &str| CheckpointError::Damaged {
@@ -144,6 +154,7 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Contents
         what: what.to_owned(),
     };
     let mut found = Contents::default();
+    let mut files = Files { disk, open: BTreeMap::new() };
     let mut reader = Reader::new(&bytes);
     let begins = reader.take(8).is_ok_and(|m| m == MAGIC);
     match reader.u32() {
@@ -159,7 +170,10 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Contents
         let (tag, section) = get_section(&mut reader).map_err(|e| damaged(e.offset, e.what))?;
         let start = reader.offset() - section.len();
         match tag {
-            TAG_SHARD => get_shard(section, head).map_err(|e| damaged(start + e.offset, e.what))?,
+            TAG_SHARD => get_shard(section, head, &mut files).map_err(|bad| match bad {
+                Bad::Format(e) => damaged(start + e.offset, e.what),
+                Bad::Chunks(e) => e.into(),
+            })?,
             TAG_KEYSPACE => {
                 let mut inner = Reader::new(section);
                 let applied = inner.varint().map_err(|e| damaged(start + e.offset, e.what))?;
@@ -187,7 +201,42 @@ pub(crate) fn read(disk: &dyn Disk, number: u64, head: &Head) -> Result<Contents
             _ => return Err(damaged(at, "section of a newer release")),
         }
     }
-    Ok(found)
+    Ok((found, files.open.into_values().collect()))
+}
+
+/// Why a part of a checkpoint is not accepted.
+enum Bad {
+    Format(FormatError),
+    Chunks(ReadError),
+}
+
+impl From<FormatError> for Bad {
+    fn from(error: FormatError) -> Bad {
+        Bad::Format(error)
+    }
+}
+
+impl From<ReadError> for Bad {
+    fn from(error: ReadError) -> Bad {
+        Bad::Chunks(error)
+    }
+}
+
+/// Files of chunks, opened when first referred to.
+struct Files<'a> {
+    disk: &'a dyn Disk,
+    open: BTreeMap<u64, Arc<ChunkFile>>,
+}
+
+impl Files<'_> {
+    fn get(&mut self, number: u64) -> Result<Arc<ChunkFile>, ReadError> {
+        if let Some(open) = self.open.get(&number) {
+            return Ok(Arc::clone(open));
+        }
+        let file = ChunkFile::open(self.disk, number)?;
+        self.open.insert(number, Arc::clone(&file));
+        Ok(file)
+    }
 }
 
 fn put_section(out: &mut Vec<u8>, tag: u32, section: &[u8]) {
@@ -245,31 +294,45 @@ impl Stretch {
 /// between. What is applied between two of them is in some series and not in others: the position is that of the
 /// first stretch, and each series says up to where it was applied itself. Those are samples only: whoever
 /// deletes or drops a series waits for maintenance, which this is part of.
-fn put_shard(out: &mut Vec<u8>, head: &Head, number: usize, in_blocks: &HashSet<*const HeadChunk>) {
+fn put_shard(
+    out: &mut Vec<u8>,
+    head: &Head,
+    number: usize,
+    in_blocks: &HashSet<*const HeadChunk>,
+    referred: &mut BTreeSet<u64>,
+) -> Result<(), ReadError> {
     let (mut encoded, mut count, mut chunks) = (Vec::new(), 0, Chunks::default());
     let mut put = |stretch: &Stretch| {
         count += stretch.series.len() as u64;
-        stretch.series.iter().for_each(|taken| taken.put(&mut encoded, &mut chunks, in_blocks));
+        let mut series = stretch.series.iter();
+        series.try_for_each(|taken| taken.put(&mut encoded, &mut chunks, in_blocks))
     };
     let mut slots = 0..SLOTS_AT_A_TIME;
     let first = Stretch::take(head, number, slots.clone());
-    put(&first);
+    put(&first)?;
     let mut more = first.more;
     while more {
         slots = slots.end..slots.end.saturating_add(SLOTS_AT_A_TIME);
         let next = Stretch::take(head, number, slots.clone());
-        put(&next);
+        put(&next)?;
         more = next.more;
     }
+    referred.append(&mut chunks.referred);
     put_varint(out, number as u64);
     let boast = if planted(Mutant::CheckpointBoasts) { 300 } else { 0 };
     put_varint(out, first.applied.0 + boast);
     put_varint(out, count);
     out.extend_from_slice(&encoded);
+    Ok(())
 }
 
 impl Taken {
-    fn put(&self, out: &mut Vec<u8>, chunks: &mut Chunks, in_blocks: &HashSet<*const HeadChunk>) {
+    fn put(
+        &self,
+        out: &mut Vec<u8>,
+        chunks: &mut Chunks,
+        in_blocks: &HashSet<*const HeadChunk>,
+    ) -> Result<(), ReadError> {
         put_varint(out, self.id.0);
         put_zigzag(out, self.lookback.unwrap_or(-1));
         put_prefixed(out, self.labels.encoded().as_bytes());
@@ -278,17 +341,17 @@ impl Taken {
         let keep = |c: &&Arc<HeadChunk>| !in_blocks.contains(&Arc::as_ptr(c));
         let sealed: Vec<_> = self.captured.sealed.iter().filter(keep).collect();
         put_varint(out, sealed.len() as u64);
-        sealed.iter().for_each(|c| chunks.put(out, c));
-        chunks.put_samples(out, &self.captured.side);
-        chunks.put_samples(out, &self.captured.ring.samples());
+        sealed.iter().try_for_each(|c| chunks.put(out, c))?;
+        chunks.put_samples(out, &self.captured.side)?;
+        chunks.put_samples(out, &self.captured.ring.samples())
     }
 }
 
-fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
+fn get_shard(section: &[u8], head: &Head, files: &mut Files<'_>) -> Result<(), Bad> {
     let mut reader = Reader::new(section);
     let number = reader.varint()?;
     if number >= SHARDS as u64 {
-        return Err(reader.error("no such shard"));
+        return Err(reader.error("no such shard").into());
     }
     let mut shard = head.lock(number as usize);
     shard.applied = WalPosition(reader.varint()?);
@@ -301,12 +364,12 @@ fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
         let (newest, touched) = (reader.zigzag()?, reader.varint()?);
         let mut sealed = Vec::new();
         for _ in 0..reader.count(1)? {
-            if let Some(chunk) = chunks.get(&mut reader)? {
+            if let Some(chunk) = chunks.get(&mut reader, files)? {
                 sealed.push(Arc::new(chunk));
             }
         }
-        let side = chunks.get_samples(&mut reader)?;
-        let ring = chunks.get_samples(&mut reader)?;
+        let side = chunks.get_samples(&mut reader, files)?;
+        let ring = chunks.get_samples(&mut reader, files)?;
         let mut series = MemSeries::new(id, labels, lookback);
         series.restore(sealed, &side, &ring, newest, &mut shard.shared.blocks);
         series.touched = touched;
@@ -321,32 +384,56 @@ fn get_shard(section: &[u8], head: &Head) -> Result<(), FormatError> {
 struct Chunks {
     column: Arc<[u8]>,
     sealer: Sealer,
+    /// Files that were referred to.
+    referred: BTreeSet<u64>,
 }
 
 impl Chunks {
-    fn put(&mut self, out: &mut Vec<u8>, chunk: &HeadChunk) {
+    fn put(&mut self, out: &mut Vec<u8>, chunk: &HeadChunk) -> Result<(), ReadError> {
         put_varint(out, u64::from(chunk.count));
         put_zigzag(out, chunk.min_t);
         put_zigzag(out, chunk.max_t);
-        if chunk.timestamps == self.column {
-            put_varint(out, 0);
-        } else {
-            put_prefixed(out, &chunk.timestamps);
-            self.column = Arc::clone(&chunk.timestamps);
+        match &chunk.columns {
+            Columns::Here(timestamps, values) => self.put_columns(out, timestamps, values),
+            Columns::Away(away) => match away.sound_file() {
+                Some(file) => {
+                    // No chunk in memory has values of no bytes.
+                    put_prefixed(out, &[]);
+                    put_prefixed(out, &[]);
+                    put_varint(out, file);
+                    away.encode(out);
+                    self.referred.insert(file);
+                }
+                None => self.put_columns(out, &away.timestamps()?.into(), &away.values()?),
+            },
         }
-        put_prefixed(out, &chunk.values);
+        Ok(())
     }
 
-    fn put_samples(&mut self, out: &mut Vec<u8>, samples: &SampleBuf) {
+    fn put_columns(&mut self, out: &mut Vec<u8>, timestamps: &Arc<[u8]>, values: &[u8]) {
+        if *timestamps == self.column {
+            put_varint(out, 0);
+        } else {
+            put_prefixed(out, timestamps);
+            self.column = Arc::clone(timestamps);
+        }
+        put_prefixed(out, values);
+    }
+
+    fn put_samples(&mut self, out: &mut Vec<u8>, samples: &SampleBuf) -> Result<(), ReadError> {
         if samples.is_empty() {
             put_varint(out, 0);
-        } else {
-            let chunk = self.sealer.seal(samples);
-            self.put(out, &chunk);
+            return Ok(());
         }
+        let chunk = self.sealer.seal(samples);
+        self.put(out, &chunk)
     }
 
-    fn get(&mut self, reader: &mut Reader<'_>) -> Result<Option<HeadChunk>, FormatError> {
+    fn get(
+        &mut self,
+        reader: &mut Reader<'_>,
+        files: &mut Files<'_>,
+    ) -> Result<Option<HeadChunk>, Bad> {
         let count = reader.varint()?;
         if count == 0 {
             return Ok(None);
@@ -357,14 +444,25 @@ impl Chunks {
         if !column.is_empty() {
             self.column = column.into();
         }
-        let timestamps = Arc::clone(&self.column);
-        let values = reader.prefixed()?.into();
-        Ok(Some(HeadChunk { count, min_t, max_t, timestamps, values, summary: OnceLock::new() }))
+        let columns = match reader.prefixed()? {
+            [] => {
+                let file = files.get(reader.varint()?)?;
+                let away = Away::decode(reader, file)?;
+                away.check()?;
+                Columns::Away(Box::new(away))
+            }
+            values => Columns::Here(Arc::clone(&self.column), values.into()),
+        };
+        Ok(Some(HeadChunk { count, min_t, max_t, columns, summary: OnceLock::new() }))
     }
 
-    fn get_samples(&mut self, reader: &mut Reader<'_>) -> Result<SampleBuf, FormatError> {
+    fn get_samples(
+        &mut self,
+        reader: &mut Reader<'_>,
+        files: &mut Files<'_>,
+    ) -> Result<SampleBuf, Bad> {
         let mut samples = SampleBuf::default();
-        if let Some(chunk) = self.get(reader)? {
+        if let Some(chunk) = self.get(reader, files)? {
             chunk.decode(&mut samples)?;
         }
         Ok(samples)

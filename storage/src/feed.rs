@@ -224,7 +224,11 @@ impl Store {
     pub fn name_stream(&self) -> Result<WalPosition, AppendError> {
         // Whoever names it does so between transactions, for all of one is fed or nothing.
         let _held = self.log.hold();
-        let mut keys = lock(&self.keys);
+        self.name_held(&mut lock(&self.keys))
+    }
+
+    /// The same, where the log is held already.
+    fn name_held(&self, keys: &mut crate::checkpoint::Keys) -> Result<WalPosition, AppendError> {
         if keys.stream.named && !keys.stream.end_due {
             return Ok(self.log.end());
         }
@@ -232,7 +236,7 @@ impl Store {
         if !keys.stream.is_used() {
             first.identity(&self.name);
         }
-        self.append_effects(&mut keys, &first)
+        self.append_effects(keys, &first)
     }
 
     /// Appends what changes no key, but moves the stream.
@@ -250,13 +254,15 @@ impl Store {
 
     /// Freezes the keyspace between two transactions, for a follower that begins anew.
     pub fn stream_view(&self) -> Result<StreamView, AppendError> {
-        self.name_stream()?;
+        // In one hold: a transaction whose end cannot be logged may come in between, and a follower is not to begin
+        // within it.
         let _held = self.log.hold();
-        let keys = lock(&self.keys);
+        let mut keys = lock(&self.keys);
+        self.name_held(&mut keys)?;
         let newest = keys.stream.newest();
         let (name, offset) = newest.ok_or_else(|| AppendError::Log("nothing is fed".to_owned()))?;
         // Not where the last command stands: the log may be gone there, where only samples came since.
-        let place = Place { position: self.log.end(), offset, open: keys.stream.open };
+        let place = Place { position: self.log.end(), offset, open: false };
         let feeder = self.feeder(place, offset);
         Ok(StreamView { view: keys.keyspace.freeze(), name, offset, feeder })
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::block::{Block, BlockError, Meta};
 use crate::catalog::Cardinality;
 use crate::disk::{Disk, DiskError};
+use crate::head::{chunk_file, chunk_files};
 use crate::manifest::{Manifest, ManifestError};
 use crate::model::Labels;
 use crate::{checkpoint, wal};
@@ -16,6 +17,8 @@ pub struct Inspection {
     pub epoch: u32,
     /// Segments of the log: name and bytes.
     pub segments: Vec<(String, u64)>,
+    /// Files of chunks that blocks do not have yet, with their sizes.
+    pub chunk_files: Vec<(String, u64)>,
     /// The live checkpoint: path, bytes and where replay begins.
     pub checkpoint: Option<(String, u64, u64)>,
     /// Live blocks with their sizes in bytes, or why one is refused.
@@ -48,6 +51,11 @@ pub fn inspect(disk: &dyn Disk, most: usize) -> Result<Inspection, ManifestError
     for name in disk.list(wal::DIRECTORY)? {
         let bytes = size(disk, &format!("{}/{name}", wal::DIRECTORY))?;
         found.segments.push((name, bytes));
+    }
+    for (number, _) in chunk_files(disk)? {
+        let path = chunk_file(number);
+        let bytes = size(disk, &path)?;
+        found.chunk_files.push((path, bytes));
     }
     if let Some(live) = manifest.checkpoint {
         let path = checkpoint::path_of(live.number);

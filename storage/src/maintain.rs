@@ -1,14 +1,14 @@
 //! Background work, one due step after the other, with now handed in: retention, cutting ranges of
 //! the head into blocks, checkpoints. merging blocks. [`plan_cut`] decides and is pure; [`run`] does.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 
 use crate::append::AppendError;
 use crate::block::{Block, BlockError, BlockWriter, Range, path_of};
 use crate::catalog::{self, Update};
-use crate::checkpoint;
+use crate::checkpoint::{self, CheckpointError};
 use crate::compaction::{self, Compaction, Step, expired};
 use crate::disk::DiskError;
 use crate::head::{HeadChunk, MemSeries, SHARDS};
@@ -24,6 +24,13 @@ const PLAN_INTERVAL: Timestamp = 60_000;
 /// A range is cut when it has been quiet for so long, in milliseconds, so that late samples and
 /// back-fills gather.
 const QUIET: Timestamp = 120_000;
+/// How often the log is looked at, in milliseconds.
+const LULL_INTERVAL: Timestamp = 10_000;
+/// A log is quiet that grew by less than this part of [`Options::lull_bytes`] between two looks.
+const LULL_SHARE: u64 = 4;
+/// A checkpoint is taken in a lull when the log is at least this part of the last one, so that one is never written
+/// for little.
+const LULL_WORTH: u64 = 4;
 /// Ranges cut in one run.
 const CUTS_PER_RUN: usize = 8;
 
@@ -54,6 +61,9 @@ pub enum MaintainError {
     /// A chunk of the head does not decode.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A checkpoint cannot be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The log cannot be synced.
     #[error(transparent)]
     Log(AppendError),
@@ -63,9 +73,9 @@ impl MaintainError {
     /// Whether there was no room on the disk.
     pub fn is_full(&self) -> bool {
         match self {
-            MaintainError::Disk(error) | MaintainError::Block(BlockError::Disk(error)) => {
-                error.is_full()
-            }
+            MaintainError::Disk(error)
+            | MaintainError::Block(BlockError::Disk(error))
+            | MaintainError::Checkpoint(CheckpointError::Disk(error)) => error.is_full(),
             _ => false,
         }
     }
@@ -80,6 +90,8 @@ pub(crate) struct Maintenance {
     /// Blocks the catalogue was last brought up to.
     catalogued: Option<Vec<u64>>,
     recatalogued: bool,
+    /// When the log was last looked at, and where it ended.
+    last_look: Option<(Timestamp, u64)>,
     last_plan: Option<Timestamp>,
     /// Per range: samples when last looked at, and since when unchanged.
     ranges: BTreeMap<Timestamp, (u64, Timestamp)>,
@@ -118,6 +130,7 @@ impl Maintenance {
             compaction: Compaction::default(),
             catalogued: None,
             recatalogued: false,
+            last_look: None,
             last_plan: None,
             ranges: BTreeMap::new(),
             moved: Vec::new(),
@@ -149,11 +162,25 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     let dropped = expired(&compaction::weigh(&store.generation()), age, bytes, now);
     let due = due_ranges(store, &mut state, now);
     let position = store.log.end();
+    let lull = is_lull(store, &mut state, now, position);
+    let grown = position.0.saturating_sub(state.checkpointed);
+    let grown = lull || grown >= store.options.checkpoint_bytes;
+    if lull {
+        store.log.begin_segment()?;
+    }
     let mut cut = Vec::new();
     for start in due.into_iter().take(CUTS_PER_RUN) {
-        cut.extend(cut_range(store, &mut state, start, position)?);
+        match cut_range(store, &mut state, start, position) {
+            Ok(block) => cut.extend(block),
+            Err(error) => {
+                // A range that cannot be cut stays in the head, but the log must not grow for ever by it.
+                if grown {
+                    publish(store, &mut state, cut, &dropped, true)?;
+                }
+                return Err(error);
+            }
+        }
     }
-    let grown = position.0.saturating_sub(state.checkpointed) >= store.options.checkpoint_bytes;
     if cut.is_empty() && dropped.is_empty() && !grown {
         return merge_some(store, &mut state, now);
     }
@@ -162,8 +189,23 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     done.checkpoint = !cut.is_empty() || grown;
     publish(store, &mut state, cut, &dropped, done.checkpoint)?;
     forget_moved(store, &mut state);
+    if lull {
+        store.log.drop_spares()?;
+    }
     done.more = true;
     Ok(done)
+}
+
+/// Whether the log has gone quiet and is worth a checkpoint: a burst is not to stay on the disk until the next one.
+fn is_lull(store: &Store, state: &mut Maintenance, now: Timestamp, end: WalPosition) -> bool {
+    let (looked, before) = *state.last_look.get_or_insert((now, end.0));
+    if (0..LULL_INTERVAL).contains(&(now - looked)) {
+        return false;
+    }
+    state.last_look = Some((now, end.0));
+    let worth = store.counters.checkpoint_bytes.load(Ordering::Relaxed) / LULL_WORTH;
+    let (lull, grown) = (store.options.lull_bytes, end.0.saturating_sub(state.checkpointed));
+    lull > 0 && grown >= worth.max(lull) && end.0.saturating_sub(before) < lull / LULL_SHARE
 }
 
 /// A step of compaction, where nothing more urgent was due.
@@ -315,16 +357,17 @@ pub(crate) fn publish(
     manifest.tombstones = next.tombstones.clone();
     let mut written = None;
     if checkpoint {
-        written = Some(write_checkpoint(store, state, &moved)?);
-        manifest.checkpoint = written.map(|(live, _)| live);
+        let checkpoint = write_checkpoint(store, state, &moved)?;
+        manifest.checkpoint = Some(checkpoint.live);
+        written = Some(checkpoint);
     }
     // What the manifest refers to must be on the disk before it.
     if !planted(Mutant::ManifestBeforeLog) {
         store.log.sync().map_err(MaintainError::Log)?;
     }
     let old = state.manifest.checkpoint;
-    if let Some((live, _)) = written {
-        plant_early_removals(store, live, old)?;
+    if let Some(written) = &written {
+        plant_early_removals(store, written.live, old)?;
     }
     manifest.store(&*store.disk)?;
     state.manifest = manifest;
@@ -335,12 +378,15 @@ pub(crate) fn publish(
     for number in dropped {
         store.disk.remove(&path_of(*number))?;
     }
-    if let Some((live, bytes)) = written {
+    if let Some(Written { live, bytes, referred }) = written {
         state.checkpointed = live.position.0;
         store.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         store.counters.checkpoint_bytes.store(bytes, Ordering::Relaxed);
         if let Some(old) = old.filter(|_| !planted(Mutant::CheckpointRemovedEarly)) {
             store.disk.remove(&checkpoint::path_of(old.number))?;
+        }
+        if let Some(files) = store.head.files() {
+            files.checkpointed(referred)?;
         }
         trim_log(store, live.position)?;
         drop_idle_series(store, live.position);
@@ -375,13 +421,21 @@ fn plant_early_removals(
     Ok(())
 }
 
+/// A checkpoint that is to become live.
+struct Written {
+    live: Checkpointed,
+    bytes: u64,
+    /// Files of chunks it refers to.
+    referred: BTreeSet<u64>,
+}
+
 /// Replay begins at the lowest position any part of the checkpoint is in up to; parts taken later
 /// carry their own.
 fn write_checkpoint(
     store: &Store,
     state: &Maintenance,
     moving: &[SeriesChunks],
-) -> Result<(Checkpointed, u64), MaintainError> {
+) -> Result<Written, MaintainError> {
     let position = store.log.end();
     let number = state.manifest.checkpoint.map_or(1, |c| c.number + 1);
     let (view, applied, stream) = {
@@ -401,8 +455,13 @@ fn write_checkpoint(
         metadata: lock(&store.metadata).encode(),
         stream,
     };
-    let bytes = checkpoint::write(disk, number, &store.head, (view, applied), &beside, &in_blocks)?;
-    Ok((Checkpointed { number, position }, bytes))
+    let keys = (view, applied);
+    let (bytes, referred) =
+        checkpoint::write(disk, number, &store.head, keys, &beside, &in_blocks)?;
+    if let Some(files) = store.head.files() {
+        files.sync()?;
+    }
+    Ok(Written { live: Checkpointed { number, position }, bytes, referred })
 }
 
 /// Changes what readers see from now on.
@@ -425,6 +484,7 @@ fn replace_generation(store: &Store, state: &mut Maintenance, next: Generation) 
 
 /// Takes chunks out of the head that a block has and no reader of the time before needs.
 fn forget_moved(store: &Store, state: &mut Maintenance) {
+    let before = state.moved.len();
     state.moved.retain(|moved| {
         if moved.before.iter().any(|old| old.strong_count() > 0) {
             return true;
@@ -434,6 +494,12 @@ fn forget_moved(store: &Store, state: &mut Maintenance) {
         }
         false
     });
+    if state.moved.len() < before
+        && let Some(files) = store.head.files()
+    {
+        // What cannot be removed now is nobody's, and the next start removes it.
+        let _ = files.sweep();
+    }
 }
 
 fn drop_idle_series(store: &Store, before: WalPosition) {

@@ -53,11 +53,13 @@ pub enum Mutant {
     SnapshotMissesLog,
     /// Lets records lean on those of the segment before.
     ChainsCrossSegments,
+    /// Refers in a checkpoint to files of chunks that were not synced.
+    ChunkFilesNotSynced,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 24] = [
+    pub const ALL: [Mutant; 25] = [
         Mutant::AckBeforeSync,
         Mutant::NoDirectorySync,
         Mutant::RenameBeforeSync,
@@ -82,6 +84,7 @@ impl Mutant {
         Mutant::ReplayForgetsDeletions,
         Mutant::SnapshotMissesLog,
         Mutant::ChainsCrossSegments,
+        Mutant::ChunkFilesNotSynced,
     ];
 }
 

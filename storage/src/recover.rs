@@ -84,9 +84,9 @@ impl Recovering {
         let (mut manifest, damage) = Manifest::load_checked(&*disk)?;
         manifest.epoch += 1;
         manifest.store(&*disk)?;
-        let contents = match manifest.checkpoint {
+        let (contents, chunk_files) = match manifest.checkpoint {
             Some(live) => checkpoint::read(&*disk, live.number, &head)?,
-            None => Contents::default(),
+            None => Default::default(),
         };
         let mended = damage.map(str::to_owned);
         let mut report = Report { mended, ..Report::default() };
@@ -101,6 +101,9 @@ impl Recovering {
             }
         }
         report.orphans = remove_orphans(&*disk, &manifest)?;
+        if let Some(files) = head.files() {
+            report.orphans += files.adopt(chunk_files)?;
+        }
         let tombstones = manifest.tombstones.clone();
         Ok(Recovering { disk, manifest, head, contents, blocks, tombstones, report })
     }
@@ -278,7 +281,7 @@ fn remove_orphans(disk: &dyn Disk, manifest: &Manifest) -> Result<u64, DiskError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::MemSeries;
+    use crate::head::{MemSeries, Sealer, Shape};
     use crate::model::{Labels, Sample, SeriesId, Value};
     use crate::wal::{FloatRow, NewSeries, OtherRow};
 
@@ -300,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_a_series_of_the_checkpoint_has_is_not_applied_to_it_again() {
-        let mut shard = Shard::new(0, 120, 1000, Arc::default());
+        let mut shard = Shard::new(0, Shape { ring: 120, span: 1000 }, Sealer::default());
         for (id, touched) in [(1, 50), (2, 10)] {
             let mut series = MemSeries::new(SeriesId(id), labels(id), None);
             series.touched = touched;

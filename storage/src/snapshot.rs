@@ -237,7 +237,7 @@ impl Series for StoreSeries {
     }
 
     fn lookback(&self) -> Option<Timestamp> {
-        self.lookback
+        self.lookback.filter(|ms| *ms > 0)
     }
 
     fn aggregates(&self, range: TimeRange, step: i64) -> Result<Option<Vec<Aggregate>>, ReadError> {
@@ -353,7 +353,7 @@ impl Source {
     fn stats(&self) -> Result<Option<Stats>, ReadError> {
         match self {
             Source::Block(chunk) => chunk.block.stats(&chunk.series, chunk.place),
-            Source::Sealed(chunk) => Ok(chunk.stats()),
+            Source::Sealed(chunk) => chunk.stats(),
             Source::Side(_) | Source::Open(_) => Ok(None),
         }
     }
@@ -362,7 +362,7 @@ impl Source {
     fn byte_len(&self) -> u64 {
         match self {
             Source::Block(chunk) => u64::from(chunk.meta().values.1),
-            Source::Sealed(chunk) => chunk.values.len() as u64,
+            Source::Sealed(chunk) => chunk.values_len() as u64,
             Source::Side(samples) => 16 * samples.len() as u64,
             Source::Open(open) => open.bytes() as u64,
         }
@@ -372,18 +372,11 @@ impl Source {
         match self {
             Source::Block(chunk) => chunk.read(range, times, out)?,
             Source::Sealed(chunk) => {
-                let decode = |out: &mut SampleBuf| {
-                    chunk.decode(out).map_err(|e| ReadError::Corrupt {
-                        path: "head chunk in memory".to_owned(),
-                        offset: e.offset as u64,
-                        reason: e.what.to_owned(),
-                    })
-                };
                 if range.contains(chunk.min_t) && range.contains(chunk.max_t) {
-                    return decode(out);
+                    return chunk.decode(out);
                 }
                 let mut all = SampleBuf::default();
-                decode(&mut all)?;
+                chunk.decode(&mut all)?;
                 append_in(range, &all, out);
             }
             Source::Side(samples) => append_in(range, samples, out),

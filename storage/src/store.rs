@@ -24,7 +24,8 @@ use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Identity;
 use crate::head::{
-    Admitting, Aliases, Hash, Head, Limits, Pending, SHARDS, Shard, Spelling, Target, Window,
+    Admitting, Aliases, ChunkFiles, Hash, Head, Limits, Pending, SHARDS, Shard, Spelling, Target,
+    Window,
 };
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, IDENTITY, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
@@ -66,6 +67,8 @@ pub struct Options {
     pub cut_delay: Timestamp,
     /// Bytes of log after which a checkpoint is taken.
     pub checkpoint_bytes: u64,
+    /// The same where hardly anything comes any more, if it is also a quarter of the last checkpoint; 0 = never.
+    pub lull_bytes: u64,
     /// What is kept, by bytes and by selector, beside the retention.
     pub keep: Retention,
     /// Deletions that may wait for compaction at a time.
@@ -104,6 +107,7 @@ impl Default for Options {
             block_span: 2 * HOUR,
             cut_delay: HOUR,
             checkpoint_bytes: 128 << 20,
+            lull_bytes: 1 << 20,
             keep: Retention::default(),
             max_tombstones: 10_000,
             exemplars: 100_000,
@@ -280,7 +284,9 @@ impl Store {
         options: Options,
         now: Timestamp,
     ) -> Result<Store, OpenError> {
-        let head = Head::new(options.ring_samples.max(1), options.block_span.max(1));
+        let files = Arc::new(ChunkFiles::new(Arc::clone(&disk)));
+        let (ring, span) = (options.ring_samples.max(1), options.block_span.max(1));
+        let head = Head::with_files(ring, span, Some(files));
         let pages = Arc::new(PageCache::new(options.index_cache_bytes));
         let mut recovering = Recovering::begin(disk, &pages, head)?;
         recovering.contents.exemplars.resize(options.exemplars);

@@ -27,6 +27,22 @@ fn told(arguments: &[&str]) -> (bool, String) {
     (output.status.success(), text(&output.stdout) + &text(&output.stderr))
 }
 
+/// A secret that one of the two does not ask for is no obstacle.
+#[test]
+fn servers_without_a_password_are_compared_all_the_same() {
+    let Some(source) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let node = Node::start();
+    for address in [&source.address(), &node.redis] {
+        Connection::open(address).call(&["SET", "k", "v"]);
+    }
+    let at = format!("redis://{}", node.redis);
+    let mut compare = command();
+    compare.args(["import", "status", "--node", &at, &format!("redis://:s@{}", source.address())]);
+    let output = compare.env("RINGWELL_AUTH_TOKEN", "not asked for").output().unwrap();
+    let told = format!("{output:?}");
+    assert!(output.status.success() && told.contains("all are equal"), "{told}");
+}
+
 fn size(node: &Node) -> Reply {
     Connection::open(&node.redis).call(&["DBSIZE"])
 }

@@ -10,6 +10,7 @@ mod acl;
 mod admin;
 mod api;
 mod beside;
+mod chaos;
 mod checklist;
 mod clients;
 mod commands;

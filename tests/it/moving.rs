@@ -308,6 +308,34 @@ fn anew(offset: &str) -> Vec<u8> {
     format!("+FULLRESYNC {} {offset}\r\n", "a".repeat(40)).into_bytes()
 }
 
+/// What is too long to be held comes with a full sync.
+#[test]
+fn commands_that_are_too_long_come_with_a_full_sync() {
+    let Some(source) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let follow = format!("--replica-of=redis://{}", source.address());
+    let node = Options::default().arg(follow).arg("--set=limits.source_command=100KiB").start();
+    let fulls = |node: &Node| metric(node, "ringwell_source_syncs_total{kind=\"full\"}");
+    let is = |node: &Node, wanted: f64| {
+        node.wait_for("a full sync", |node| {
+            (fulls(node) == wanted && metric(node, "ringwell_source_up") == 1.0).then_some(())
+        });
+        equal(node, &source.address());
+    };
+    is(&node, 1.0);
+    let mut client = TcpStream::connect(source.address()).unwrap();
+    let set = |name: &str, length| vec![b"SET".to_vec(), name.into(), vec![b'x'; length]];
+    assert!(send_all(&mut client, &[set("short", 50_000)]));
+    is(&node, 1.0);
+    // It may be held whole by the time it is measured, so it is far beyond.
+    assert!(send_all(&mut client, &[set("long", 5_000_000)]));
+    is(&node, 2.0);
+    let word = |word: &str| vec![word.as_bytes().to_vec()];
+    let all = [vec![word("MULTI")], vec![set("a", 60_000), set("b", 60_000)], vec![word("EXEC")]];
+    assert!(send_all(&mut client, &all.concat()));
+    is(&node, 3.0);
+    assert!(node.log().contains("limits.source_command"), "{}", node.log());
+}
+
 /// Whatever stands where the source should be: the node ends the connection soon, and tries again.
 #[test]
 fn a_source_that_is_none_does_no_harm() {

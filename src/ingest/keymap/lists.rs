@@ -145,7 +145,7 @@ impl ListKey {
             None => sink.counters.contested.add(1),
             Some(labels) => sink.out.samples.push(DerivedSample {
                 labels: labels.clone(),
-                lookback: self.plan.list_lookback(),
+                lookback: Some(self.plan.list_lookback()),
                 t,
                 value,
                 duplicates: Duplicates::NextFree,

@@ -328,10 +328,11 @@ fn plain(text: &str) -> String {
 }
 
 impl Plan {
-    /// How a list series is looked back for: training runs push at their own pace.
-    pub(super) fn list_lookback(&self) -> Option<i64> {
+    /// How a list series is looked back for: training runs push at their own pace, others are only marked as fed by
+    /// a list.
+    pub(super) fn list_lookback(&self) -> i64 {
         let own = self.rule.as_ref().and_then(|rule| rule.lookback);
-        own.or_else(|| self.is_training().then_some(3_600_000))
+        own.unwrap_or(if self.is_training() { 3_600_000 } else { 0 })
     }
 
     /// Whether its elements belong to numbered runs even if they say nothing of steps.

@@ -510,7 +510,7 @@ fn fields_of_hashes_and_lookback_by_rule() {
     let lines = world.run(&["HSET", "metrics:training:m:loss", "value", "1", "other", "2"]);
     assert_eq!(lines, [r#"model_loss{model="m"} 1"#]);
     let plan = world.keymap.options.rules.plan(b"metrics:training:m:loss").unwrap();
-    assert_eq!(plan.list_lookback(), Some(7_200_000));
+    assert_eq!(plan.list_lookback(), 7_200_000);
 }
 
 #[test]

@@ -11,6 +11,9 @@ use ringwell_storage::keyspace::glob_matches;
 use crate::remote::client::command;
 use crate::replication::{MAX_STRING, next_command};
 
+/// What mirrors' own keys begin with in a target.
+pub(super) const OWN: &[u8] = b"ringwell:mirror:{";
+
 /// Which keys a mirror has, and what they are called there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
@@ -23,10 +26,14 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Whether a key is one of the mirror's.
+    /// Whether a key is one of the mirror's. One that is called there what mirrors' own keys are is of none: it
+    /// would take their place.
     pub(super) fn has(&self, key: &[u8]) -> bool {
         let any = |of: &[String]| of.iter().any(|pattern| glob_matches(pattern.as_bytes(), key));
-        (self.only.is_empty() || any(&self.only)) && !any(&self.not)
+        let there = || self.prefix.bytes().chain(key.iter().copied());
+        (self.only.is_empty() || any(&self.only))
+            && !any(&self.not)
+            && !there().take(OWN.len()).eq(OWN.iter().copied())
     }
 
     /// What a key is called there.
@@ -87,6 +94,11 @@ impl Requests {
     /// The key that one of them changes.
     pub(super) fn key(&self, at: usize) -> Option<&[u8]> {
         self.marks.get(at).map(|mark| mark.key.as_slice())
+    }
+
+    /// The keys they change.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.marks.iter().map(|mark| mark.key.as_slice())
     }
 
     /// Adds to keys that are refused from a request on those that are copied from them then.
@@ -300,6 +312,19 @@ mod tests {
         assert_eq!(sent[5], (vec![], 0), "another database");
         assert_eq!(sent.len(), 7);
         assert!(found.iter().all(|(unit, _)| !unit.rebuild));
+    }
+
+    #[test]
+    fn keys_of_mirrors_are_nobodys() {
+        let told = "SET ringwell:mirror:{x}:cursor 1; COPY a ringwell:mirror:{x}:cursor DB 0 REPLACE; SET ringwell:mirror 1";
+        let found = units(&Keys::default(), told);
+        let sent: Vec<_> = found.iter().map(|(unit, _)| unit.requests.bytes.clone()).collect();
+        assert_eq!(sent, [vec![], vec![], stream("SET ringwell:mirror 1")]);
+        let keys = Keys { prefix: "ringwell:".into(), ..Keys::default() };
+        assert_eq!(units(&keys, "SET mirror:{x}:aside 1")[0].0.requests.len(), 0);
+        assert_eq!(keys.here(b"ringwell:mirror:{x}:aside"), None);
+        let keys = Keys { prefix: "p:".into(), ..Keys::default() };
+        assert_eq!(units(&keys, told)[0].0.requests.len(), 1, "there it is called something else");
     }
 
     #[test]

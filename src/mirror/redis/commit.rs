@@ -81,14 +81,27 @@ impl Target<'_> {
     ) -> Result<Committed, Trouble> {
         self.check().await?;
         let count = requests.len();
-        let next = Cursor { epoch: self.cursor.epoch, place, moved: now };
-        let text = next.text();
+        let sure = match (place, self.cursor.place) {
+            (Some((_, end)), Some((_, before))) if count > 0 => before.min(end),
+            (Some((_, end)), _) => end,
+            (None, _) => 0,
+        };
+        let next = Cursor { epoch: self.cursor.epoch, place, moved: now, sure };
+        let (text, aside) = (next.text(), self.mirror.state.aside.text());
         let mut all = Vec::with_capacity(requests.bytes.len() + 256);
         command(&mut all, &[b"MULTI"]);
         all.extend_from_slice(&requests.bytes);
+        let told = aside != self.aside;
+        if told {
+            let key = Cursor::aside_key(&self.mirror.options.name);
+            match aside.as_slice() {
+                b"" => command(&mut all, &[b"DEL", &key]),
+                aside => command(&mut all, &[b"SET", &key, aside]),
+            }
+        }
         command(&mut all, &[b"SET", &self.key, &text]);
         command(&mut all, &[b"EXEC"]);
-        let mut replies = self.client.call(&all, count + 3).await?;
+        let mut replies = self.client.call(&all, count + 3 + usize::from(told)).await?;
         let last = replies.pop();
         if let Some(Reply::Error(aborted)) = last {
             let refused = self.not_queued(&replies, requests);
@@ -103,8 +116,9 @@ impl Target<'_> {
             Some(Reply::Array(None)) => return Err(self.overtaken().await),
             _ => return Err(Trouble::Link("the target's EXEC is no array".to_owned())),
         };
-        (self.cursor, self.text) = (next, Some(text));
         let state = &self.mirror.state;
+        state.lock_last().clone_from(&text);
+        (self.cursor, self.text, self.aside) = (next, Some(text), aside);
         state.batches.fetch_add(1, Ordering::Relaxed);
         state.commands.fetch_add(count as u64, Ordering::Relaxed);
         Ok(Committed::All(refused))

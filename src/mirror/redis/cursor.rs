@@ -1,4 +1,5 @@
-//! Where a target is, as it says itself: `epoch:name:offset:time`, in one string key.
+//! Where a target is, as it says itself: `epoch:name:offset:time:sure`, in one string key. Beside it stand the keys
+//! that are set aside (`aside`).
 //!
 //! The epoch is raised by every connection that writes. While all keys are written anew there is no
 //! place, so that one that is cut off begins anew again. With a tag in braces the key fits a Cluster's slot.
@@ -16,12 +17,20 @@ pub(super) struct Cursor {
     pub(super) place: Option<(Identity, u64)>,
     /// When it was moved, in milliseconds since 1970 by the node's clock.
     pub(super) moved: i64,
+    /// The offset up to which the writer had heard what became of all that it sent, and had set aside here what was
+    /// refused. What was sent from there on may have been refused without its hearing so.
+    pub(super) sure: u64,
 }
 
 impl Cursor {
     /// The key that holds the cursor of a mirror.
     pub(super) fn key(mirror: &str) -> Vec<u8> {
         format!("ringwell:mirror:{{{mirror}}}:cursor").into_bytes()
+    }
+
+    /// The key that holds what is set aside in a mirror.
+    pub(super) fn aside_key(mirror: &str) -> Vec<u8> {
+        format!("ringwell:mirror:{{{mirror}}}:aside").into_bytes()
     }
 
     /// Reads what the target says; nonsense is no place.
@@ -32,17 +41,19 @@ impl Cursor {
         let name = parts.next().and_then(|text| unhex(text.as_bytes()));
         let offset = parts.next().and_then(|text| text.parse().ok());
         let moved = parts.next().and_then(|text| text.parse().ok());
-        let place = name.zip(offset).filter(|_| moved.is_some() && parts.next().is_none());
-        Cursor { epoch, place, moved: moved.unwrap_or(0) }
+        let sure: Option<u64> = parts.next().and_then(|text| text.parse().ok());
+        let whole = moved.is_some() && sure.is_some() && parts.next().is_none();
+        let place = name.zip(offset).filter(|_| whole);
+        Cursor { epoch, place, moved: moved.unwrap_or(0), sure: sure.unwrap_or(0) }
     }
 
     /// As it is written.
     pub(super) fn text(&self) -> Vec<u8> {
         match self.place {
             Some((name, offset)) => {
-                format!("{}:{}:{offset}:{}", self.epoch, hex(&name), self.moved)
+                format!("{}:{}:{offset}:{}:{}", self.epoch, hex(&name), self.moved, self.sure)
             }
-            None => format!("{}:-:0:{}", self.epoch, self.moved),
+            None => format!("{}:-:0:{}:0", self.epoch, self.moved),
         }
         .into_bytes()
     }
@@ -55,8 +66,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for cursor in [
-            Cursor { epoch: 7, place: Some(([0xab; 20], 1 << 40)), moved: 1_700_000_000_000 },
-            Cursor { epoch: u64::MAX, place: None, moved: 5 },
+            Cursor {
+                epoch: 7,
+                place: Some(([0xab; 20], 1 << 40)),
+                moved: 1_700_000_000_000,
+                sure: 9,
+            },
+            Cursor { epoch: u64::MAX, place: None, moved: 5, sure: 0 },
         ] {
             assert_eq!(Cursor::read(&cursor.text()), cursor);
         }
@@ -67,6 +83,7 @@ mod tests {
             b"3:",
             b"\xff",
             b"3:abababababababababababababababababababab:4",
+            b"3:abababababababababababababababababababab:4:5",
         ] {
             assert_eq!(Cursor::read(nonsense).place, None);
         }

@@ -65,6 +65,8 @@ impl Target<'_> {
                 state.healed.fetch_add(1, Ordering::Relaxed);
             }
         }
+        // The target is to know at once, or a restart would write them again.
+        self.apply(Requests::default(), place).await?;
         state.done.store(at, Ordering::Relaxed);
         Ok(())
     }

@@ -11,6 +11,7 @@ mod aside;
 mod batch;
 mod commit;
 mod cursor;
+mod doubt;
 mod heal;
 mod rebuild;
 mod verify;
@@ -18,7 +19,7 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ringwell_storage::store::Store;
@@ -80,6 +81,8 @@ struct State {
     healed: AtomicU64,
     /// Whether all keys are being written anew.
     rebuilding: AtomicBool,
+    /// The cursor as this writer left it last, and heard that it did.
+    last: Mutex<Vec<u8>>,
     /// The cursor of another writer, as it was seen last.
     other: Mutex<Option<Cursor>>,
     verifying: Verifying,
@@ -87,6 +90,12 @@ struct State {
     error: Mutex<String>,
     /// Offsets, and when the stream had them, in milliseconds since 1970.
     marks: Mutex<VecDeque<(u64, i64)>>,
+}
+
+impl State {
+    fn lock_last(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Mirror {
@@ -102,6 +111,7 @@ impl Mirror {
             () = self.mark() => {}
             () = self.push() => {}
             () = self.verify() => {}
+            () = self.judge_doubtful() => {}
         }
     }
 

@@ -53,7 +53,7 @@ async fn remove_others(target: &mut Target<'_>, view: &View) -> Result<(), Troub
         let (keys, next) = target.client.scan(&at, &pattern, 1000).await?;
         let mut requests = Requests::default();
         for key in &keys {
-            let here = options.keys.here(key).filter(|_| !is_cursor(key));
+            let here = options.keys.here(key);
             if let Some(here) = here.filter(|here| view.entry(options.from_db, here).is_none()) {
                 requests.push(here, &[b"DEL", key]);
             }
@@ -66,11 +66,6 @@ async fn remove_others(target: &mut Target<'_>, view: &View) -> Result<(), Troub
             return Ok(());
         }
     }
-}
-
-/// Whether a key there is a mirror's own.
-pub(super) fn is_cursor(key: &[u8]) -> bool {
-    key.starts_with(b"ringwell:mirror:{")
 }
 
 async fn write_all(target: &mut Target<'_>, view: &View) -> Result<(), Trouble> {

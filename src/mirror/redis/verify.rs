@@ -8,17 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Mirror;
-use super::rebuild::is_cursor;
 use crate::compare::{Comparison, Local, Outcome, Patience, Remote, Settle, What};
 use crate::remote::client::{Client, Trouble};
 
 /// A target that does not come along within this time is not compared now.
 const BEHIND: Duration = Duration::from_secs(60);
-const PATIENCE: Patience = Patience { believes: 2, looks: 6 };
+const PATIENCE: Patience = Patience { believes: 3, looks: 8 };
 /// Keys of a page where all are compared.
 const PAGE: usize = 512;
 /// After a comparison that broke off.
-const PAUSE: Duration = Duration::from_secs(5);
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
 /// What is known of comparing.
 #[derive(Debug, Default)]
@@ -51,10 +50,10 @@ pub struct Asked {
     pub named: Vec<(Vec<u8>, &'static str)>,
 }
 
-type Comparing = Comparison<Local, Remote, Passed>;
+pub(super) type Comparing = Comparison<Local, Remote, Passed>;
 
 /// Waits until the target has moved past what the node has now.
-struct Passed(Arc<Mirror>);
+pub(super) struct Passed(Arc<Mirror>);
 
 impl Settle for Passed {
     async fn settle(&mut self, _: u32) -> Result<(), Trouble> {
@@ -166,7 +165,7 @@ impl Mirror {
     }
 
     /// Counts, and sets aside what differs.
-    fn found(&self, outcome: &Outcome) {
+    pub(super) fn found(&self, outcome: &Outcome) {
         let state = &self.state;
         state.verifying.verified.fetch_add(outcome.compared, Ordering::Relaxed);
         state.verifying.mismatched.fetch_add(outcome.different, Ordering::Relaxed);
@@ -181,11 +180,11 @@ impl Mirror {
         }
     }
 
-    async fn comparison(self: &Arc<Self>) -> Result<Comparing, Trouble> {
+    pub(super) async fn comparison(self: &Arc<Self>) -> Result<Comparing, Trouble> {
         let options = &self.options;
         let client = Client::connect(&options.target, options.db).await?;
         let keys = options.keys.clone();
-        let here = move |key: &[u8]| keys.here(key).filter(|_| !is_cursor(key)).map(<[u8]>::to_vec);
+        let here = move |key: &[u8]| keys.here(key).map(<[u8]>::to_vec);
         let prefix = options.keys.prefix.clone().into_bytes();
         let keys = options.keys.clone();
         let belongs = move |key: &[u8]| keys.has(key);
@@ -221,7 +220,7 @@ async fn step(
 
 impl What {
     /// What is wrong with a key of a target.
-    fn words(&self) -> &'static str {
+    pub(super) fn words(&self) -> &'static str {
         match self {
             What::OnlyFirst => "it is not in the target",
             What::OnlySecond => "it is only in the target",

@@ -11,13 +11,13 @@ use super::aside::MOST;
 use super::batch::{Requests, Units};
 use super::cursor::Cursor;
 use super::heal::Healing;
-use super::{Mirror, rebuild};
+use super::{Mirror, doubt, rebuild};
 use crate::remote::client::{Client, Reply, Trouble};
 
 /// Bytes and commands of a batch.
 const BATCH: (usize, usize) = (256 << 10, 1000);
 /// Bytes of the stream read at a time.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 /// A cursor that would move without a command moves only so far.
 const STEP: u64 = 64 << 10;
 /// What is not synced yet waits for others' syncs so long.
@@ -47,6 +47,14 @@ pub(super) fn own(error: impl std::fmt::Display) -> Trouble {
     Trouble::Link(format!("the node itself: {error}"))
 }
 
+/// What stands at a key of the mirror's own.
+async fn string(client: &mut Client, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
+    match client.ask(&[b"GET", key]).await? {
+        Reply::Bulk(text) => Ok(text),
+        _ => Err(Trouble::Link("a key of the mirror's own in the target is no string".to_owned())),
+    }
+}
+
 /// A target that knows this writer as its newest.
 pub(super) struct Target<'m> {
     pub(super) mirror: &'m Mirror,
@@ -55,6 +63,8 @@ pub(super) struct Target<'m> {
     pub(super) cursor: Cursor,
     /// What stands at the cursor's key.
     pub(super) text: Option<Vec<u8>>,
+    /// What stands there of keys that are set aside.
+    pub(super) aside: Vec<u8>,
     /// Keys that were set aside and are about to be written whole.
     pub(super) healing: Option<Healing>,
 }
@@ -65,15 +75,15 @@ impl<'m> Target<'m> {
         let options = &mirror.options;
         let mut client = Client::connect(&options.target, options.db).await?;
         let key = Cursor::key(&options.name);
-        let text = match client.ask(&[b"GET", &key]).await? {
-            Reply::Bulk(text) => text,
-            _ => return Err(Trouble::Link("the target's cursor is no string".to_owned())),
-        };
+        let text = string(&mut client, &key).await?;
+        let aside = string(&mut client, &Cursor::aside_key(&options.name)).await?;
+        let aside = aside.unwrap_or_default();
         let cursor = text.as_deref().map(Cursor::read).unwrap_or_default();
         mirror.takes_over(&cursor)?;
-        let mut target = Target { mirror, client, key, cursor, text, healing: None };
+        let heard = text.as_deref() == Some(mirror.state.lock_last().as_slice());
+        let place = doubt::place(mirror, &cursor, &aside, heard).await?;
+        let mut target = Target { mirror, client, key, cursor, text, aside, healing: None };
         target.cursor.epoch = cursor.epoch.saturating_add(1);
-        let place = cursor.place;
         // The time says when the target last had all, so it stays.
         target.commit(&mut Requests::default(), place, cursor.moved).await?;
         Ok(target)

@@ -3,13 +3,27 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::blocks::Blocks;
+use super::files::{Away, ChunkFiles};
 use super::open::Ring;
 use crate::chunk::{
     ChunkStats, Effort, decode_timestamps, decode_values, encode_timestamps_quick,
     encode_values_with,
 };
 use crate::model::{SampleBuf, Timestamp};
+use crate::read::ReadError;
 use crate::wire::FormatError;
+
+/// The encoded columns of a chunk.
+#[derive(Debug)]
+pub(crate) enum Columns {
+    /// In memory; the timestamps are shared with the other series that were sampled at the same times.
+    Here(Arc<[u8]>, Box<[u8]>),
+    /// In a file.
+    Away(Box<Away>),
+}
+
+/// Of many series most chunks are this and their bytes.
+const _: () = assert!(size_of::<HeadChunk>() <= 72);
 
 /// Immutable once made; shared by the series, its readers and a running checkpoint.
 #[derive(Debug)]
@@ -17,9 +31,7 @@ pub(crate) struct HeadChunk {
     pub(crate) count: u32,
     pub(crate) min_t: Timestamp,
     pub(crate) max_t: Timestamp,
-    /// Shared with the other series that were sampled at the same times.
-    pub(crate) timestamps: Arc<[u8]>,
-    pub(crate) values: Box<[u8]>,
+    pub(crate) columns: Columns,
     /// Found out when a query first asks, so that ingest pays nothing for it.
     pub(crate) summary: OnceLock<Option<Box<ChunkStats>>>,
 }
@@ -31,33 +43,73 @@ impl HeadChunk {
             count: samples.len() as u32,
             min_t: samples.t.first().copied().unwrap_or(0),
             max_t: samples.t.last().copied().unwrap_or(0),
-            timestamps,
-            values: encode_values_with(samples, Effort::Quick).into(),
+            columns: Columns::Here(timestamps, encode_values_with(samples, Effort::Quick).into()),
             summary: OnceLock::new(),
         }
     }
 
     /// Its statistics, if all its samples are floats and none ends the series.
-    pub(crate) fn stats(&self) -> Option<ChunkStats> {
-        let find = || {
-            let mut samples = SampleBuf::default();
-            decode_values(&self.values, self.count as usize, &mut samples).ok()?;
-            let stats = ChunkStats::of(&samples.v);
-            (samples.h.is_empty() && stats.count == u64::from(self.count)).then(|| stats.into())
-        };
-        self.summary.get_or_init(find).as_deref().copied()
+    pub(crate) fn stats(&self) -> Result<Option<ChunkStats>, ReadError> {
+        if let Some(known) = self.summary.get() {
+            return Ok(known.as_deref().copied());
+        }
+        let mut samples = SampleBuf::default();
+        match &self.columns {
+            Columns::Here(_, values) => self.decode_values(values, &mut samples)?,
+            Columns::Away(away) => self.decode_values(&away.values()?, &mut samples)?,
+        }
+        let stats = ChunkStats::of(&samples.v);
+        let whole = samples.h.is_empty() && stats.count == u64::from(self.count);
+        let stats = self.summary.get_or_init(|| whole.then(|| stats.into()));
+        Ok(stats.as_deref().copied())
+    }
+
+    /// Bytes of its values, encoded.
+    pub(crate) fn values_len(&self) -> usize {
+        match &self.columns {
+            Columns::Here(_, values) => values.len(),
+            Columns::Away(away) => away.values_len(),
+        }
     }
 
     /// Appends all samples to `out`.
-    pub(crate) fn decode(&self, out: &mut SampleBuf) -> Result<(), FormatError> {
-        decode_timestamps(&self.timestamps, self.count as usize, &mut out.t)?;
-        decode_values(&self.values, self.count as usize, out)
+    pub(crate) fn decode(&self, out: &mut SampleBuf) -> Result<(), ReadError> {
+        match &self.columns {
+            Columns::Here(timestamps, values) => self.decode_columns(timestamps, values, out),
+            Columns::Away(away) => self.decode_columns(&away.timestamps()?, &away.values()?, out),
+        }
+    }
+
+    fn decode_columns(
+        &self,
+        timestamps: &[u8],
+        values: &[u8],
+        out: &mut SampleBuf,
+    ) -> Result<(), ReadError> {
+        decode_timestamps(timestamps, self.count as usize, &mut out.t)
+            .map_err(|error| self.damaged(&error))?;
+        self.decode_values(values, out)
+    }
+
+    fn decode_values(&self, values: &[u8], out: &mut SampleBuf) -> Result<(), ReadError> {
+        decode_values(values, self.count as usize, out).map_err(|error| self.damaged(&error))
+    }
+
+    fn damaged(&self, error: &FormatError) -> ReadError {
+        match &self.columns {
+            Columns::Here(..) => ReadError::Corrupt {
+                path: "head chunk in memory".to_owned(),
+                offset: error.offset as u64,
+                reason: error.what.to_owned(),
+            },
+            Columns::Away(away) => away.damaged(error),
+        }
     }
 }
 
 /// Recently sealed timestamp columns, so that equal ones are kept once, whichever series and shard they are of.
 #[derive(Debug)]
-pub(crate) struct Columns(Mutex<Vec<Option<Recent>>>);
+pub(crate) struct Recents(Mutex<Vec<Option<Recent>>>);
 
 /// A column while some chunk holds it.
 #[derive(Clone, Debug)]
@@ -67,13 +119,13 @@ struct Recent {
     encoded: Weak<[u8]>,
 }
 
-impl Default for Columns {
-    fn default() -> Columns {
-        Columns(Mutex::new(vec![None; Columns::RECENT]))
+impl Default for Recents {
+    fn default() -> Recents {
+        Recents(Mutex::new(vec![None; Recents::RECENT]))
     }
 }
 
-impl Columns {
+impl Recents {
     /// How many columns are known at a time; series of one target seal close together.
     const RECENT: usize = 256;
 
@@ -83,7 +135,7 @@ impl Columns {
         let hash = ends.into_iter().flatten().fold(t.len() as u64, |hash, t| {
             (hash ^ t.cast_unsigned()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
         });
-        let place = hash as usize % Columns::RECENT;
+        let place = hash as usize % Recents::RECENT;
         let known = self.lock().get(place).cloned().flatten();
         let known = known.filter(|known| (known.hash, known.count) == (hash, t.len()));
         if let Some(column) = known.and_then(|known| known.encoded.upgrade()) {
@@ -107,7 +159,9 @@ impl Columns {
 /// Seals runs of samples of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct Sealer {
-    columns: Arc<Columns>,
+    recents: Arc<Recents>,
+    /// Where large chunks go; none = they stay in memory.
+    files: Option<Arc<ChunkFiles>>,
     /// Memory that is used again.
     samples: SampleBuf,
     times: Vec<Timestamp>,
@@ -115,14 +169,23 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    pub(crate) fn new(columns: Arc<Columns>) -> Sealer {
-        Sealer { columns, ..Sealer::default() }
+    pub(crate) fn new(recents: Arc<Recents>, files: Option<Arc<ChunkFiles>>) -> Sealer {
+        Sealer { recents, files, ..Sealer::default() }
     }
 
     /// Encodes a run, not empty.
     pub(crate) fn seal(&mut self, samples: &SampleBuf) -> HeadChunk {
-        let timestamps = self.columns.share(&samples.t, &mut self.times);
+        let timestamps = self.recents.share(&samples.t, &mut self.times);
         HeadChunk::encode(samples, timestamps)
+    }
+
+    /// Puts a chunk into a file, if it is in memory and there is room in one.
+    pub(super) fn put_away(&self, chunk: &mut HeadChunk) {
+        if let (Columns::Here(timestamps, values), Some(files)) = (&chunk.columns, &self.files)
+            && let Some(away) = files.put(timestamps, values)
+        {
+            chunk.columns = Columns::Away(Box::new(away));
+        }
     }
 
     /// Encodes open samples, not none.

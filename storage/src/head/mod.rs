@@ -9,6 +9,7 @@ mod alias;
 mod blocks;
 mod cardinality;
 mod chunk;
+mod files;
 mod open;
 mod series;
 mod shard;
@@ -17,9 +18,12 @@ mod slots;
 pub use admit::Limits;
 pub(crate) use admit::Window;
 pub(crate) use alias::{Aliases, Hash, Spelling, Target};
-pub(crate) use chunk::{HeadChunk, Sealer};
+pub(crate) use chunk::{Columns, HeadChunk, Sealer};
+pub(crate) use files::{
+    Away, ChunkFile, ChunkFiles, DIR as CHUNKS, numbers as chunk_files, path_of as chunk_file,
+};
 pub(crate) use open::Open;
-pub(crate) use series::{Captured, MemSeries};
+pub(crate) use series::{Captured, MemSeries, Shape};
 pub(crate) use shard::{Admitting, Order, Pending, Shard};
 
 use cardinality::Cardinality;
@@ -43,20 +47,33 @@ pub(crate) struct Head {
     next_id: AtomicU64,
     pub(crate) cardinality: Cardinality,
     batch: AtomicU64,
+    files: Option<Arc<ChunkFiles>>,
 }
 
 impl Head {
-    /// An empty head whose sealed chunks never cross a multiple of `span` milliseconds.
+    /// An empty head that keeps everything in memory.
     pub(crate) fn new(ring: usize, span: Timestamp) -> Head {
-        let columns = Arc::default();
-        let shard = |i| Mutex::new(Shard::new(i as u16, ring, span, Arc::clone(&columns)));
+        Head::with_files(ring, span, None)
+    }
+
+    /// An empty head whose sealed chunks never cross a multiple of `span` milliseconds; large ones go into files.
+    pub(crate) fn with_files(ring: usize, span: Timestamp, files: Option<Arc<ChunkFiles>>) -> Head {
+        let recents = Arc::default();
+        let sealer = || Sealer::new(Arc::clone(&recents), files.clone());
+        let shard = |i| Mutex::new(Shard::new(i as u16, Shape { ring, span }, sealer()));
         Head {
             shards: (0..SHARDS).map(shard).collect(),
             aliases: Aliases::default(),
             next_id: AtomicU64::new(1),
             cardinality: Cardinality::default(),
             batch: AtomicU64::new(0),
+            files,
         }
+    }
+
+    /// Where its large chunks are, if anywhere but in memory.
+    pub(crate) fn files(&self) -> Option<&ChunkFiles> {
+        self.files.as_deref()
     }
 
     /// The shard of a label set.

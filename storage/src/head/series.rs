@@ -23,9 +23,11 @@ const SIDE_CAPACITY: usize = 128;
 /// A series that a key's elements feed has its ring this much longer: it gets many samples at once and few are
 /// asked for, so fewer and larger chunks are better.
 const EVENTS_RING: usize = 2;
-/// Its runs are joined while they have no more samples than this, about those of a chunk in a block. Runs of a
-/// few hundred bytes would stand between names and the like that stay for long, and leave holes there.
-const EVENTS_RUN: u32 = 960;
+/// Its runs are joined while they have no more than so many rings' samples, about those of a chunk in a block. One
+/// that is too long to be joined leaves memory for a file.
+const EVENTS_RUN: usize = 8;
+/// What the place of a run in a file takes in memory, about: a smaller run stays.
+const PLACE_BYTES: usize = 100;
 
 /// A series with samples not yet in a block.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub(crate) struct MemSeries {
 struct Rare {
     /// Samples older than the ring, by time.
     side: Vec<Sample>,
-    /// How far back instant selectors look; none = the engine's default.
+    /// How far back instant selectors look, of a series that a key's elements feed; 0 = the engine's default.
     lookback: Option<Timestamp>,
 }
 
@@ -96,6 +98,11 @@ impl Sealed {
             chunks.truncate(chunks.len().saturating_sub(2));
         }
         self.push(joined);
+    }
+
+    /// The last one, if nobody else has it.
+    fn last_mut(&mut self) -> Option<&mut HeadChunk> {
+        self.0.as_mut()?.last_mut().and_then(Arc::get_mut)
     }
 
     /// Lets go those that are not to be kept.
@@ -201,7 +208,8 @@ impl MemSeries {
         let mut decoded = SampleBuf::default();
         for chunk in holding {
             decoded.clear();
-            // A chunk of this process's own memory decodes, or memory itself is broken.
+            // A chunk of this process's own memory decodes, or memory itself is broken; one in a file that does
+            // not read has no sample that could be compared.
             chunk.decode(&mut decoded).ok()?;
             if let Ok(i) = decoded.t.binary_search(&t) {
                 return decoded.get(i).map(|s| s.value);
@@ -301,7 +309,7 @@ impl MemSeries {
         self.newest = newest;
     }
 
-    /// How far back instant selectors look for it; `None` = the engine's default.
+    /// How far back instant selectors look for it, if a key's elements feed it; 0 = the engine's default.
     pub(crate) fn lookback(&self) -> Option<Timestamp> {
         self.rare.as_ref()?.lookback
     }
@@ -338,6 +346,9 @@ impl MemSeries {
                 return;
             }
             self.seal_ring(shared);
+            if self.lookback().is_some() && t >= end(first) {
+                self.end_range(shared);
+            }
         }
         self.ring.begin(t, end(t));
     }
@@ -375,18 +386,40 @@ impl MemSeries {
         self.sealed.push(chunk);
         self.ring.clear(&mut shared.blocks);
         if self.lookback().is_some() {
-            while let Some(joined) = self.joined(shared) {
+            while let Some(joined) = self.joined(|a, b| a.count <= b.count, shared) {
                 self.sealed.join(joined);
             }
+            let longest = EVENTS_RUN * shared.shape.ring;
+            self.put_away(|last| 2 * last.count as usize > longest, shared);
         }
     }
 
-    /// The last two runs as one, if they are as long, follow each other and are nobody else's.
-    fn joined(&self, shared: &mut Shared) -> Option<HeadChunk> {
+    /// No sample is to follow in the range of the last run, but late ones, so it waits for no other.
+    fn end_range(&mut self, shared: &mut Shared) {
+        while let Some(joined) = self.joined(|_, _| true, shared) {
+            self.sealed.join(joined);
+        }
+        self.put_away(|last| last.values_len() > PLACE_BYTES, shared);
+    }
+
+    /// Puts the last run into a file, if it is to be there and nobody has it.
+    fn put_away(&mut self, is_due: impl FnOnce(&HeadChunk) -> bool, shared: &Shared) {
+        if let Some(last) = self.sealed.last_mut().filter(|last| is_due(last)) {
+            shared.sealer.put_away(last);
+        }
+    }
+
+    /// The last two runs as one, if they are to be, follow each other and are nobody else's.
+    fn joined(
+        &self,
+        is_due: impl FnOnce(&HeadChunk, &HeadChunk) -> bool,
+        shared: &mut Shared,
+    ) -> Option<HeadChunk> {
         let (a, b) = self.sealed.last_two()?;
         let range = |t: Timestamp| t.div_euclid(shared.shape.span);
         let follows = a.max_t < b.min_t && range(a.min_t) == range(b.max_t);
-        let short = a.count <= b.count && a.count.saturating_add(b.count) <= EVENTS_RUN;
+        let longest = EVENTS_RUN * shared.shape.ring;
+        let short = is_due(a, b) && a.count as usize + b.count as usize <= longest;
         let held = [a, b].iter().any(|chunk| Arc::strong_count(chunk) > 1);
         if !follows || !short || held {
             return None;
@@ -418,7 +451,7 @@ mod tests {
 
     #[test]
     fn runs_of_events_are_joined_unless_somebody_holds_them() {
-        let shape = Shape { ring: 60, span: 10_000_000 };
+        let shape = Shape { ring: 120, span: 10_000_000 };
         let (sealer, blocks) = (Sealer::default(), Blocks::default());
         let mut shared = Shared { shape, sealer, blocks };
         let labels = Labels::from_pairs([("a", "b")]).unwrap();

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use super::admit::{Admission, Limits, Window, admit, shifted};
 use super::alias::Target;
 use super::blocks::Blocks;
-use super::chunk::{Columns, Sealer};
+use super::chunk::Sealer;
 use super::series::{MemSeries, Shape, Shared};
 use super::slots::Slots;
 use crate::append::{Duplicates, Rejection};
@@ -102,7 +102,7 @@ impl Admitting<'_> {
 }
 
 impl Shard {
-    pub(crate) fn new(number: u16, ring: usize, span: Timestamp, columns: Arc<Columns>) -> Shard {
+    pub(crate) fn new(number: u16, shape: Shape, sealer: Sealer) -> Shard {
         Shard {
             number,
             series: Slots::default(),
@@ -110,11 +110,7 @@ impl Shard {
             by_labels: HashTable::new(),
             by_id: HashTable::new(),
             postings: Postings::default(),
-            shared: Shared {
-                shape: Shape { ring, span },
-                sealer: Sealer::new(columns),
-                blocks: Blocks::default(),
-            },
+            shared: Shared { shape, sealer, blocks: Blocks::default() },
             applied: WalPosition(0),
             samples: 0,
         }

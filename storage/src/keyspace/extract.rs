@@ -35,7 +35,8 @@ pub struct Derived {
 pub struct DerivedSample {
     /// Whose sample it is.
     pub labels: Labels,
-    /// How far back instant selectors look for this series, in milliseconds; `None` = the default.
+    /// How far back instant selectors look for this series, in milliseconds; 0 = the default, of a series
+    /// that a list feeds; `None` = the default, of any other.
     pub lookback: Option<i64>,
     /// When, in milliseconds since 1970.
     pub t: i64,

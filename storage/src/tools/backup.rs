@@ -1,9 +1,10 @@
-//! Snapshots: hard links of blocks and checkpoint, and a copy of the log up to a fence, taken while the
+//! Snapshots: hard links of blocks, checkpoint and files of chunks, and a copy of the log up to a fence, taken while the
 //! store works. A snapshot is a data directory: it can be verified, inspected and opened as one.
 
 use crate::block;
 use crate::checkpoint;
 use crate::disk::{Disk, DiskError};
+use crate::head::CHUNKS;
 use crate::maintain::MaintainError;
 use crate::manifest::{self, Manifest};
 use crate::model::WalPosition;
@@ -27,7 +28,7 @@ pub(crate) fn snapshot(store: &Store, name: &str) -> Result<String, MaintainErro
     let fence = store.log.sync().map_err(MaintainError::Log)?;
     disk.create_dir(SNAPSHOTS)?;
     disk.create_dir(&to)?;
-    for dir in [block::DIR, checkpoint::DIR] {
+    for dir in [block::DIR, checkpoint::DIR, CHUNKS] {
         disk.create_dir(&format!("{to}/{dir}"))?;
         for file in disk.list(dir)?.iter().filter(|name| !name.ends_with(".new")) {
             disk.link(&format!("{dir}/{file}"), &format!("{to}/{dir}/{file}"))?;
@@ -48,7 +49,7 @@ fn copy_log(disk: &dyn Disk, to: &str, fence: WalPosition) -> Result<(), DiskErr
     if planted(Mutant::SnapshotMissesLog) && bases.len() > 1 {
         bases.pop();
     }
-    for (i, base) in bases.iter().enumerate().filter(|(_, base)| **base < fence.0) {
+    for (i, base) in bases.iter().enumerate().filter(|(_, base)| **base <= fence.0) {
         let end = bases.get(i + 1).map_or(fence.0, |next| fence.0.min(*next));
         let path = segment_path(*base);
         let length = segment_header_len() + end - base;
@@ -60,7 +61,7 @@ fn copy_log(disk: &dyn Disk, to: &str, fence: WalPosition) -> Result<(), DiskErr
 /// Copies a snapshot (or any stopped data directory) into an empty one.
 pub fn restore(from: &dyn Disk, to: &dyn Disk) -> Result<u64, DiskError> {
     let mut copied = 0;
-    for dir in [block::DIR, checkpoint::DIR, LOG, ""] {
+    for dir in [block::DIR, checkpoint::DIR, CHUNKS, LOG, ""] {
         if !dir.is_empty() {
             to.create_dir(dir)?;
         }

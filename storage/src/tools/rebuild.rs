@@ -81,7 +81,7 @@ fn numbers(disk: &dyn Disk, dir: &str, ending: &str) -> Result<Vec<u64>, DiskErr
 /// Up to which log position a checkpoint's most advanced part is in; why it cannot be read.
 fn applied(disk: &dyn Disk, number: u64) -> Result<WalPosition, String> {
     let head = Head::new(1, 1);
-    let read = checkpoint::read(disk, number, &head).map_err(|error| error.to_string())?;
+    let (read, _) = checkpoint::read(disk, number, &head).map_err(|error| error.to_string())?;
     let shards = (0..SHARDS).map(|shard| head.lock(shard).furthest()).max();
     Ok(shards
         .unwrap_or_default()

@@ -5,7 +5,7 @@
 use crate::block::{self, Block};
 use crate::checkpoint;
 use crate::disk::{Disk, DiskError, read_all};
-use crate::head::Head;
+use crate::head::{Head, chunk_file, chunk_files};
 use crate::manifest::{self, Checkpointed, Manifest, ManifestError};
 use crate::model::WalPosition;
 use crate::wal::OpenLogError;
@@ -69,6 +69,10 @@ pub fn repair(disk: &dyn Disk) -> Result<Vec<String>, RepairError> {
     }
     if let Some(live) = before.checkpoint.filter(|live| manifest.checkpoint != Some(*live)) {
         set_aside(disk, &checkpoint::path_of(live.number))?;
+        // Nothing refers to them any more, and the next start would remove them.
+        for (number, _) in chunk_files(disk)? {
+            set_aside(disk, &chunk_file(number))?;
+        }
     }
     Ok(done)
 }

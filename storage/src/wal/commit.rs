@@ -24,7 +24,7 @@ use crate::model::WalPosition;
 use crate::mutants::{Mutant, planted};
 
 /// The memory of a group larger than this is given back.
-const KEEP: usize = 1 << 20;
+const KEEP: usize = 256 << 10;
 
 /// What an answer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,7 +295,9 @@ impl Log {
         lock(&self.waiting).sync_wanted = false;
         self.flush(self.end())?;
         let target = self.written();
-        if target > self.synced() {
+        // A segment may have been begun before its first group came.
+        let begun = lock(&self.writer).new_names;
+        if target > self.synced() || begun {
             let (files, new_names) = {
                 let mut writer = lock(&self.writer);
                 let mut files = std::mem::take(&mut writer.unsynced);
@@ -395,6 +397,32 @@ impl Log {
         Ok(())
     }
 
+    /// Begins a new segment, unless there is something to be written or the current one is new, so that a trim can
+    /// take all before it. For a log that has gone quiet.
+    pub(crate) fn begin_segment(&self) -> Result<(), DiskError> {
+        let mut writer = lock(&self.writer);
+        let base = {
+            let mut gathering = lock(&self.gathering);
+            let gathered = gathering.held || gathering.bytes.len() > GROUP_HEADER;
+            if gathered || writer.unwritten.is_some() || gathering.start == writer.segment.base {
+                return Ok(());
+            }
+            gathering.chains.begin_anew();
+            gathering.start
+        };
+        // If it cannot be made now, the next group makes it.
+        writer.full = true;
+        self.next_segment(&mut writer, base, None)?;
+        writer.full = false;
+        Ok(())
+    }
+
+    /// Gives the files back that wait for their next life.
+    pub(crate) fn drop_spares(&self) -> Result<(), DiskError> {
+        let spares = std::mem::take(&mut lock(&self.writer).spares);
+        spares.iter().try_for_each(|spare| self.disk.remove(spare))
+    }
+
     /// Where the oldest segment begins.
     pub(crate) fn oldest(&self) -> Result<WalPosition, DiskError> {
         Ok(WalPosition(segments(&*self.disk)?.first().copied().unwrap_or(0)))
@@ -444,7 +472,9 @@ impl Log {
         group: &mut [u8],
     ) -> Result<(), DiskError> {
         if writer.full {
-            self.next_segment(writer, start)?;
+            // A spare is tried once: what goes wrong with it must not stand in the way for ever.
+            let spare = writer.spares.pop();
+            self.next_segment(writer, start, spare.as_deref())?;
             writer.full = false;
         }
         let durable_end =
@@ -469,11 +499,14 @@ impl Log {
         }
     }
 
-    fn next_segment(&self, writer: &mut Writer, base: u64) -> Result<(), DiskError> {
-        // A spare is tried once: what goes wrong with it must not stand in the way for ever.
-        let spare = writer.spares.pop();
+    fn next_segment(
+        &self,
+        writer: &mut Writer,
+        base: u64,
+        spare: Option<&str>,
+    ) -> Result<(), DiskError> {
         let fill = self.options.fill_bytes;
-        let next = SegmentFile::create(&*self.disk, base, writer.epoch, fill, spare.as_deref())?;
+        let next = SegmentFile::create(&*self.disk, base, writer.epoch, fill, spare)?;
         let full = std::mem::replace(&mut writer.segment, next);
         writer.unsynced.push(full.file);
         writer.new_names = !planted(Mutant::NoDirectorySync);

@@ -18,6 +18,8 @@ pub(crate) const DIR: &str = "wal";
 pub(super) const SPARE: &str = ".spare";
 /// The first fill; each next one is as large as the segment is by then.
 const FIRST_FILL: u64 = 64 << 10;
+/// Not made anew for each fill: memory that is written once stays resident for long.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The highest epoch that any file of the log carries.
 pub(crate) fn highest_epoch(disk: &dyn Disk) -> Result<u32, DiskError> {
@@ -98,10 +100,14 @@ impl SegmentFile {
         if self.fill == 0 {
             return;
         }
-        let zeros = end.max(FIRST_FILL).min(self.fill);
-        match self.file.write_at(&vec![0; zeros as usize], end) {
-            Ok(()) => self.allocated = end + zeros,
-            Err(_) => self.fill = 0,
+        let until = end + end.max(FIRST_FILL).min(self.fill);
+        while self.allocated < until {
+            let zeros = &ZEROS[..(until - self.allocated).min(ZEROS.len() as u64) as usize];
+            if self.file.write_at(zeros, self.allocated).is_err() {
+                self.fill = 0;
+                return;
+            }
+            self.allocated += zeros.len() as u64;
         }
     }
 }

@@ -63,7 +63,8 @@ pub struct ShardBatch {
 pub struct NewSeries {
     /// Its number.
     pub id: SeriesId,
-    /// How far back instant selectors look for it; `None` = the engine's default.
+    /// How far back instant selectors look for it; 0 = the engine's default, of a series that a list
+    /// feeds; `None` = the engine's default, of any other.
     pub lookback: Option<Timestamp>,
     /// Who it is.
     pub labels: Labels,

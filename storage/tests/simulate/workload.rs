@@ -29,6 +29,7 @@ pub(crate) fn options() -> Options {
         max_future: None,
         retention: Some(RETENTION),
         checkpoint_bytes: 900,
+        lull_bytes: 400,
         log: LogOptions { segment_bytes: 500, max_pending: 1 << 20, fill_bytes: 200, spares: 2 },
         reserve_bytes: 64,
         ..Options::default()
@@ -48,7 +49,7 @@ impl Extract for Elements {
             let (t, v) = text.split_once(':').unwrap();
             out.samples.push(DerivedSample {
                 labels: labels("events"),
-                lookback: None,
+                lookback: Some(SPAN),
                 t: t.parse().unwrap(),
                 value: v.parse().unwrap(),
                 duplicates: Duplicates::NextFree,
@@ -346,14 +347,18 @@ impl Run {
 
     fn push(&mut self) -> Result<(), AppendError> {
         self.store()?;
-        let element = format!("{}:{}", self.now, self.oracle.elements);
-        let args: Vec<&[u8]> = vec![b"RPUSH", b"metrics:events", element.as_bytes()];
+        // Sometimes as many as make a run that leaves memory for a file.
+        let many = if self.random.below(6) == 0 { 40 } else { 1 };
+        let before = self.oracle.elements;
         let now = self.now;
+        let elements = (before..before + many).map(|n| format!("{now}:{n}")).collect::<Vec<_>>();
+        let mut args: Vec<&[u8]> = vec![b"RPUSH", b"metrics:events"];
+        args.extend(elements.iter().map(|element| element.as_bytes()));
         let done = self.store()?.execute(&Request { db: 0, args: &args }, now, &Elements);
         let Some(position) = done.position else {
             return Err(AppendError::Log(format!("{:?}", done.reply)));
         };
-        self.oracle.elements += 1;
+        self.oracle.elements += many;
         let elements = self.oracle.elements;
         self.oracle.took(What::Elements(elements), position);
         self.written(position)

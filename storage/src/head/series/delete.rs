@@ -26,7 +26,8 @@ impl MemSeries {
                 return None;
             }
             let mut samples = SampleBuf::default();
-            // A chunk of this process's own memory decodes, or memory itself is broken.
+            // A chunk of this process's own memory decodes, or memory itself is broken; one in a file that does
+            // not read is lost with it.
             chunk.decode(&mut samples).ok()?;
             let rest = without(&samples, range);
             (!rest.is_empty()).then(|| Arc::new(shared.sealer.seal(&rest)))
