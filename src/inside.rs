@@ -85,7 +85,7 @@ pub struct Heard {
 pub fn strings(reply: &Reply) -> Vec<Vec<u8>> {
     match reply {
         Reply::Bulk(bytes) => vec![bytes.clone()],
-        Reply::Bulks(packed) => packed.iter().map(<[u8]>::to_vec).collect(),
+        Reply::Bulks(bulks) => bulks.iter().map(<[u8]>::to_vec).collect(),
         Reply::Array(replies) | Reply::Set(replies) | Reply::Push(replies) => {
             replies.iter().flat_map(strings).collect()
         }

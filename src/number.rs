@@ -29,11 +29,11 @@ const WHOLE: f64 = 9_007_199_254_740_992.0;
 /// Answers are mostly numbers, so they are not formatted by the general machinery.
 fn push_decimal(out: &mut String, value: f64) {
     if !(1e-5..1e16).contains(&value.abs()) {
-        // There ryu writes an exponent. Writing to a String cannot fail.
+        // There zmij writes an exponent. Writing to a String cannot fail.
         let _ = write!(out, "{value}");
         return;
     }
-    let mut buffer = ryu::Buffer::new();
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value);
     out.push_str(text.strip_suffix(".0").unwrap_or(text));
 }

@@ -36,6 +36,8 @@ const IDLE: Duration = Duration::from_secs(2);
 const SMALL: u32 = 8;
 /// Bytes that may wait for a client that is not let in.
 const STRANGERS: usize = 1 << 10;
+/// Of so many turns of a connection one asks last for what arrives.
+const FAIR: u64 = 16;
 /// Buffers larger than this are given back once they are empty.
 const KEEP: usize = 1 << 20;
 
@@ -87,7 +89,8 @@ enum Event {
 
 impl Connection {
     async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-        loop {
+        let kill = Arc::clone(&self.session.client.kill);
+        for turn in 0_u64.. {
             let arrived = self.input.len();
             // One that is idle holds no buffer until something arrives.
             let holds = self.idle.is_some();
@@ -95,17 +98,25 @@ impl Connection {
                 self.input.reserve(self.parser.expects(arrived).max(READ));
             }
             let inbox = &mut self.session.subscriptions.inbox;
-            let kill = Arc::clone(&self.session.client.kill);
             let waits = self.session.blocked.is_some();
             // One that waits reads on only to see its client leave, and not without bound.
             let reads = !waits || arrived < KEEP;
-            let event = tokio::select! {
-                event = arrival(&mut self.stream, &mut self.input, holds), if reads => event,
-                () = fired(&mut self.idle) => Event::Idle,
-                woken = woken(&mut self.session.blocked) => Event::Woken(woken),
-                () = kill.notified() => Event::Killed,
-                message = next(inbox) => Event::Message(message),
-                _ = stop.wait_for(|stop| *stop) => Event::Stop,
+            let arrival = arrival(&mut self.stream, &mut self.input, holds);
+            let others = async {
+                tokio::select! {
+                    () = fired(&mut self.idle) => Event::Idle,
+                    woken = woken(&mut self.session.blocked) => Event::Woken(woken),
+                    () = kill.notified() => Event::Killed,
+                    message = next(inbox) => Event::Message(message),
+                    _ = stop.wait_for(|stop| *stop) => Event::Stop,
+                }
+            };
+            // What arrives is asked for first, since it is mostly that; but now and then last, so that who
+            // always sends hears the others too.
+            let event = if turn % FAIR == 0 {
+                tokio::select! { biased; event = others => event, event = arrival, if reads => event }
+            } else {
+                tokio::select! { biased; event = arrival, if reads => event, event = others => event }
             };
             match event {
                 Event::Read(read) => {
@@ -148,6 +159,7 @@ impl Connection {
                 return self.become_replica(wanted, stop).await;
             }
         }
+        Ok(())
     }
 
     /// Feeds a replica until either side ends it.
@@ -214,6 +226,7 @@ impl Connection {
         let now = self.session.shared.now();
         self.session.client.live.active.store(now, Ordering::Relaxed);
         self.show_buffer();
+        self.session.ended = None;
         let takes = |session: &Session| {
             !session.closing && session.blocked.is_none() && session.follows.is_none()
         };
@@ -235,6 +248,7 @@ impl Connection {
             }
             if self.output.len() >= FLUSH && !self.session.hung_up {
                 self.flush().await?;
+                self.session.ended = None;
             }
         }
         let released = self.parser.release();
@@ -245,12 +259,13 @@ impl Connection {
     }
 
     /// Waits while CLIENT PAUSE holds the command at hand back.
-    async fn paused(&self) {
+    async fn paused(&mut self) {
         loop {
             let args = self.parser.arguments(&self.input);
             let name = args.into_iter().next().unwrap_or_default();
             let Some(left) = self.session.shared.held_back(name) else { return };
             tokio::time::sleep(left).await;
+            self.session.ended = None;
         }
     }
 
@@ -293,11 +308,8 @@ impl Connection {
         if self.session.is_known() {
             return Ok(());
         }
-        match self.stream.try_write(&self.output) {
-            Ok(written) => drop(self.output.drain(..written)),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
+        let sent = self.send()?;
+        self.output.drain(..sent);
         match self.output.len() {
             0..=STRANGERS => Ok(()),
             _ => {
@@ -306,11 +318,22 @@ impl Connection {
         }
     }
 
+    /// Sends what the system takes at once; how much that was.
+    fn send(&self) -> std::io::Result<usize> {
+        if self.output.is_empty() {
+            return Ok(0);
+        }
+        match self.stream.try_write(&self.output) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent,
+        }
+    }
+
     /// Waits until what was written is safe, then sends the replies.
     async fn flush(&mut self) -> std::io::Result<()> {
-        let shared = Arc::clone(&self.session.shared);
         // Only an open store gives positions.
         if let Some(position) = self.session.take_written()
+            && let shared = Arc::clone(&self.session.shared)
             && let Some(store) = shared.store()
         {
             if !store.is_written(position) {
@@ -328,11 +351,15 @@ impl Connection {
         }
         if !self.output.is_empty() {
             self.hurry_strangers()?;
-            let overflowed = overflowed(&self.session.subscriptions.inbox);
-            tokio::select! {
-                written = self.stream.write_all(&self.output) => written?,
-                // A client that does not read its replies does not read its messages either.
-                () = overflowed => return Err(self.too_slow()),
+            let sent = self.send()?;
+            let rest = self.output.get(sent..).unwrap_or_default();
+            if !rest.is_empty() {
+                let overflowed = overflowed(&self.session.subscriptions.inbox);
+                tokio::select! {
+                    written = self.stream.write_all(rest) => written?,
+                    // A client that does not read its replies does not read its messages either.
+                    () = overflowed => return Err(self.too_slow()),
+                }
             }
             let counter = &self.session.shared.counters.bytes_out;
             counter.fetch_add(self.output.len() as u64, Ordering::Relaxed);

@@ -3,6 +3,10 @@
 //! The rows say of each command what Redis 7.0.15 says of it, for clients decide by it where to send a
 //! command and when to try again; a test compares them. Both tables are sorted by name.
 
+use std::sync::LazyLock;
+
+use ringwell_storage::keyspace::command::Names;
+
 /// One command or sub-command.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -83,9 +87,11 @@ impl Facts {
     }
 }
 
-/// The facts of a command, by its name in lower case.
+/// The facts of a command, by its name in any case.
 pub(super) fn find(name: &[u8]) -> Option<usize> {
-    COMMANDS.binary_search_by(|facts| facts.name.as_bytes().cmp(name)).ok()
+    static NAMES: LazyLock<Names> =
+        LazyLock::new(|| Names::new(COMMANDS.iter().map(|facts| facts.name)));
+    NAMES.find(name)
 }
 
 /// How many commands and sub-commands there are.

@@ -14,6 +14,7 @@ use ringwell_storage::keyspace::command::{
 };
 use ringwell_storage::keyspace::{Bytes, Entry, Reply, Request};
 use ringwell_storage::model::WalPosition;
+use ringwell_storage::store::Executed;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -24,6 +25,9 @@ use super::shared::{Client, LOADING, Shared};
 use super::waiting::Woken;
 use super::write::{Protocol, write};
 use crate::replication::{Handshake, Wanted};
+
+/// A reply of so many bytes is not copied, if nothing waits before it.
+const LARGE: usize = 64 << 10;
 
 /// Databases a connection can select.
 pub(super) const DATABASES: i64 = ringwell_storage::keyspace::DATABASES as i64;
@@ -57,6 +61,9 @@ pub(super) struct Session {
     written: Option<WalPosition>,
     /// The offset at which replicas have the last command that changed something.
     pub(super) fed: u64,
+    /// When the command before ended, if nothing was waited for since: the next begins then, so that the clock
+    /// is asked once for each.
+    pub(super) ended: Option<Instant>,
 }
 
 /// A wait for a key.
@@ -162,6 +169,7 @@ impl Session {
             follows: None,
             written: None,
             fed: 0,
+            ended: None,
         }
     }
 
@@ -329,7 +337,7 @@ impl Session {
             // Before it reads: a change at the same moment is told twice rather than never.
             self.shared.remember(self.client.id, found.facts, args, self.caching);
         }
-        let started = Instant::now();
+        let started = self.ended.take().unwrap_or_else(Instant::now);
         let reply = match found.handler {
             Handler::Data(_) if found.facts.name == "memory|stats" => {
                 Some(commands::memory_stats(self))
@@ -343,14 +351,24 @@ impl Session {
             Handler::Data(command) => self.data(command, args),
             Handler::Session(command) => (command.run)(self, args, out),
         };
-        let took = started.elapsed();
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(started);
+        self.ended = Some(ended);
         if matches!(found.facts.group, "transactions" | "connection") {
             self.show_transaction();
         }
         let failed = matches!(reply, Some(Reply::Error(_)));
         self.shared.counters.tally.called(found.slot, took, failed);
-        if let Some(reply) = reply {
-            self.reply(&reply, out);
+        match reply {
+            // A large one is sent as it lies.
+            Some(Reply::Bulks(bulks)) if out.is_empty() && bulks.spelled().len() >= LARGE => {
+                match bulks.into_array() {
+                    Ok(array) => *out = array,
+                    Err(bulks) => self.reply(&Reply::Bulks(bulks), out),
+                }
+            }
+            Some(reply) => self.reply(&reply, out),
+            None => {}
         }
         if self.blocked.is_none() {
             self.note_time(found.facts.name, args, took);
@@ -360,16 +378,17 @@ impl Session {
     /// Runs a data command in the store, beside those of other connections but not inside anybody's
     /// transaction. No reply: it waits.
     fn data(&mut self, command: &Command, args: &[&[u8]]) -> Option<Reply> {
-        let shared = Arc::clone(&self.shared);
-        let in_transaction = self.transaction.is_some();
         // The lock guards no data, so a panic under it left nothing half done.
-        if in_transaction {
-            return Some(self.execute(&shared, args).0);
+        if self.transaction.is_some() {
+            let executed = self.execute(args);
+            return Some(self.note(executed).0);
         }
         let waits = waits(command, args);
         if let Some(ms) = waits {
+            let shared = Arc::clone(&self.shared);
             let _alone = shared.exclusive.write();
-            let (reply, changed) = self.execute(&shared, args);
+            let executed = self.execute(args);
+            let (reply, changed) = self.note(executed);
             if matches!(reply, Reply::Null | Reply::NullArray) {
                 self.wait_for_key(command, args, ms);
                 return None;
@@ -379,21 +398,25 @@ impl Session {
             }
             return Some(reply);
         }
-        let (reply, changed) = {
-            let _beside = shared.exclusive.read();
-            self.execute(&shared, args)
+        let executed = {
+            let _beside = self.shared.exclusive.read();
+            self.execute(args)
         };
-        if changed && shared.waiters.count() > 0 {
-            let _alone = shared.exclusive.write();
-            shared.serve_waiters((!anywhere(command)).then_some(args));
+        let (reply, changed) = self.note(executed);
+        if changed && self.shared.waiters.count() > 0 {
+            let _alone = self.shared.exclusive.write();
+            self.shared.serve_waiters((!anywhere(command)).then_some(args));
         }
         Some(reply)
     }
 
-    /// The reply, and whether anything changed.
-    fn execute(&mut self, shared: &Shared, args: &[&[u8]]) -> (Reply, bool) {
+    fn execute(&self, args: &[&[u8]]) -> Executed {
         let by = Some(self.client.id);
-        let executed = shared.execute(by, self.running.as_ref(), self.client.db, args);
+        self.shared.execute(by, self.running.as_ref(), self.client.db, args)
+    }
+
+    /// The reply, and whether anything changed.
+    fn note(&mut self, executed: Executed) -> (Reply, bool) {
         self.written = self.written.max(executed.position);
         self.fed = self.fed.max(executed.offset);
         (executed.reply, executed.position.is_some())
@@ -611,16 +634,9 @@ static HANDLERS: LazyLock<Vec<(Option<Handler>, Range<usize>)>> = LazyLock::new(
     facts::COMMANDS.iter().map(|row| (handler(row), facts::family(row.name))).collect()
 });
 
-/// Longest name of a command.
-const MAX_NAME: usize = 24;
-
 pub(super) fn lookup(args: &[&[u8]]) -> Result<Found, Reply> {
     let name = args.first().copied().unwrap_or_default();
-    let mut lower = [0; MAX_NAME];
-    let lower = lower.get_mut(..name.len()).ok_or_else(|| unknown(args))?;
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    let slot = facts::find(lower).ok_or_else(|| unknown(args))?;
+    let slot = facts::find(name).ok_or_else(|| unknown(args))?;
     let (Some(row), Some((Some(handler), below))) = (facts::COMMANDS.get(slot), HANDLERS.get(slot))
     else {
         return Err(unknown(args));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -203,6 +203,39 @@ impl Live {
     }
 }
 
+/// Until when CLIENT PAUSE holds commands back, and whether all of them.
+#[derive(Default)]
+pub(super) struct Pause {
+    /// Whether it does at all, which every command asks.
+    holds: AtomicBool,
+    until: Mutex<Option<(i64, bool)>>,
+}
+
+impl Pause {
+    pub(super) fn set(&self, until: Option<(i64, bool)>) {
+        let mut held = self.lock();
+        *held = until;
+        self.holds.store(until.is_some(), Ordering::Release);
+    }
+
+    fn get(&self) -> Option<(i64, bool)> {
+        if self.holds.load(Ordering::Acquire) { *self.lock() } else { None }
+    }
+
+    /// It is over, unless a new one has begun.
+    fn end(&self, over: i64) {
+        let mut held = self.lock();
+        if held.is_some_and(|(until, _)| until <= over) {
+            *held = None;
+            self.holds.store(false, Ordering::Release);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(i64, bool)>> {
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) opening: Arc<Opening>,
@@ -228,8 +261,8 @@ pub(super) struct Shared {
     /// Commands that took long, and events that did.
     pub(super) slowlog: SlowLog,
     pub(super) latency: Latency,
-    /// Until when CLIENT PAUSE holds commands back, and whether all of them.
-    pub(super) pause: Mutex<Option<(i64, bool)>>,
+    /// What CLIENT PAUSE holds back.
+    pub(super) pause: Pause,
     /// A transaction holds it alone, every other data command together with others.
     pub(super) exclusive: RwLock<()>,
     /// Who may do what.
@@ -273,7 +306,7 @@ impl Shared {
             rates: Rates::default(),
             slowlog: SlowLog::default(),
             latency: Latency::default(),
-            pause: Mutex::default(),
+            pause: Pause::default(),
             exclusive: RwLock::new(()),
             users,
             tracking: Tracking::default(),
@@ -433,11 +466,10 @@ impl Shared {
 
     /// How long CLIENT PAUSE still holds a command back.
     pub(super) fn held_back(&self, name: &[u8]) -> Option<Duration> {
-        let mut pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, all) = (*pause)?;
+        let (until, all) = self.pause.get()?;
         let left = until - self.now();
         if left <= 0 {
-            *pause = None;
+            self.pause.end(until);
             return None;
         }
         let writes = find(name).is_some_and(|command| command.writes)

@@ -25,9 +25,8 @@ pub fn write(reply: &Reply, protocol: Protocol, out: &mut Vec<u8>) {
         Reply::NullArray => out.extend_from_slice(b"*-1\r\n"),
         Reply::Array(items) => items_of(b'*', items, protocol, out),
         Reply::Bulks(items) => {
-            out.reserve(items.byte_len() + items.len() * 8 + 16);
             length(b'*', items.len(), out);
-            items.iter().for_each(|item| bulk(item, out));
+            out.extend_from_slice(items.spelled());
         }
         Reply::Map(pairs) => {
             let (kind, len) = if resp3 { (b'%', pairs.len()) } else { (b'*', pairs.len() * 2) };

@@ -295,8 +295,7 @@ impl Store {
         effects: &Effects,
     ) -> Result<WalPosition, AppendError> {
         self.log.admits()?;
-        let mut record = KeysRecord::default();
-        effects.encode(&mut record.effects);
+        let record = KeysRecord { effects: effects.encoded(), batches: Vec::new() };
         let logged = self.log.append(record)?;
         keys.applied = WalPosition(logged.position().0 + 1);
         keys.stream.advance(logged.position(), effects, true);

@@ -715,8 +715,7 @@ impl Store {
             effects.put_before(&first);
         }
         let (mut shards, batches, refused) = self.admit_derived(&derived.samples, now);
-        let mut record = KeysRecord { effects: Vec::new(), batches };
-        effects.encode(&mut record.effects);
+        let record = KeysRecord { effects: effects.encoded(), batches };
         let created = record.batches.iter().flat_map(|b| &b.new_series);
         let created: Vec<Labels> = created.map(|s| s.labels.clone()).collect();
         let logged = self.log.append(record).inspect_err(|_| {

@@ -104,9 +104,7 @@ fn content(view: &View) -> Vec<String> {
 }
 
 fn encoded(effects: &Effects) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    effects.encode(&mut bytes);
-    bytes
+    effects.encoded().to_vec()
 }
 
 proptest! {

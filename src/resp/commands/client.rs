@@ -1,8 +1,8 @@
 //! CLIENT: SETNAME GETNAME SETINFO ID INFO LIST NO-EVICT NO-TOUCH
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 
 use ringwell_storage::keyspace::Reply;
 
@@ -30,7 +30,7 @@ pub(super) fn client(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> 
         b"kill" => kill(session, args.get(2..).unwrap_or_default()),
         b"pause" => pause(session, args),
         b"unpause" => {
-            *session.shared.pause.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            session.shared.pause.set(None);
             Ok(Reply::OK)
         }
         b"unblock" => unblock(session, args),
@@ -99,7 +99,7 @@ fn pause(session: &Session, args: &[&[u8]]) -> Result<Reply, Reply> {
     }
     let shared = &session.shared;
     let until = shared.now().saturating_add(ms);
-    *shared.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, all));
+    shared.pause.set(Some((until, all)));
     Ok(Reply::OK)
 }
 

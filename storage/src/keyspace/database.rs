@@ -31,10 +31,9 @@ impl Database {
 
     /// The value of a key, made by `new` if there is none.
     pub(super) fn entry(&mut self, key: &[u8], new: impl FnOnce() -> Value) -> &mut Value {
-        if self.keys.get(key).is_none() {
-            self.keys.insert(key, Entry::new(new(), self.clock));
-        }
-        let entry = self.keys.get_mut(key).expect("invariant: the key was inserted just above");
+        let clock = self.clock;
+        let entry = self.keys.entry(key, || Entry::new(new(), clock));
+        let entry = entry.expect("invariant: an entry is there or made");
         entry.used.set(self.clock);
         &mut entry.value
     }

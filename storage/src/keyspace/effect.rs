@@ -249,6 +249,7 @@ impl<'a> Iterator for Strings<'a> {
 /// What one command did; empty when it changed nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
+    /// The encoded form; nothing at all while nothing changes.
     bytes: Vec<u8>,
 }
 
@@ -258,11 +259,13 @@ impl Effects {
         self.bytes.is_empty()
     }
 
-    /// Appends the encoded form.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.reserve(self.bytes.len() + 1);
-        out.push(VERSION);
-        out.extend_from_slice(&self.bytes);
+    /// The encoded form.
+    pub fn encoded(&self) -> &[u8] {
+        if self.bytes.is_empty() { &[VERSION] } else { &self.bytes }
+    }
+
+    fn body(&self) -> &[u8] {
+        self.bytes.get(1..).unwrap_or_default()
     }
 
     /// Takes an encoded form; checks all of it.
@@ -272,20 +275,23 @@ impl Effects {
         if found != VERSION {
             return Err(FormatError::Version { found, known: VERSION });
         }
+        if reader.is_empty() {
+            return Ok(Effects::default());
+        }
         while !reader.is_empty() {
             let offset = reader.offset();
-            read(&mut reader).map_err(|error| at(error, offset))?;
+            read::<true>(&mut reader).map_err(|error| at(error, offset))?;
         }
-        Ok(Effects { bytes: bytes.get(1..).unwrap_or_default().to_vec() })
+        Ok(Effects { bytes: bytes.to_vec() })
     }
 
     /// The effects with their databases, in order.
     pub fn iter(&self) -> impl Iterator<Item = (u8, Effect<'_>)> {
-        let mut reader = Reader::new(&self.bytes);
+        let mut reader = Reader::new(self.body());
         std::iter::from_fn(move || {
             while !reader.is_empty() {
                 // The bytes are well formed, so only a skippable kind gives nothing.
-                if let Some(effect) = read(&mut reader).ok()? {
+                if let Some(effect) = read::<false>(&mut reader).ok()? {
                     return Some(effect);
                 }
             }
@@ -484,7 +490,10 @@ impl Effects {
 
     /// These effects come before those that are there.
     pub(crate) fn put_before(&mut self, first: &Effects) {
-        self.bytes.splice(..0, first.bytes.iter().copied());
+        if self.bytes.is_empty() {
+            self.bytes.push(VERSION);
+        }
+        self.bytes.splice(1..1, first.body().iter().copied());
     }
 
     fn put_keyed(&mut self, kind: u8, db: u8, key: &[u8], strings: &[&[u8]]) {
@@ -496,6 +505,11 @@ impl Effects {
 
     /// Writes one effect; its length is known only after the body, so it is put in behind.
     fn put(&mut self, kind: u8, db: u8, body: impl FnOnce(&mut Vec<u8>)) {
+        if self.bytes.is_empty() {
+            // Most commands fit, so that what they do is put together in one place.
+            self.bytes.reserve(128);
+            self.bytes.push(VERSION);
+        }
         self.bytes.extend_from_slice(&[kind, db, 0, 0, 0, 0]);
         let start = self.bytes.len();
         body(&mut self.bytes);
@@ -512,8 +526,11 @@ fn put_strings(out: &mut Vec<u8>, strings: &[&[u8]]) {
     strings.iter().for_each(|string| put_bytes(out, string));
 }
 
-/// Reads one effect, checking its whole body; `None` for one that may be skipped.
-fn read<'a>(reader: &mut Reader<'a>) -> Result<Option<(u8, Effect<'a>)>, FormatError> {
+/// Reads one effect; `None` for one that may be skipped. `CHECK`: all of its body, of which otherwise the
+/// strings at its end are not walked.
+fn read<'a, const CHECK: bool>(
+    reader: &mut Reader<'a>,
+) -> Result<Option<(u8, Effect<'a>)>, FormatError> {
     let kind = reader.u8()?;
     let db = reader.u8()?;
     let len = reader.u32()?;
@@ -526,12 +543,17 @@ fn read<'a>(reader: &mut Reader<'a>) -> Result<Option<(u8, Effect<'a>)>, FormatE
     if db >= DATABASES {
         return Err(FormatError::Unknown { what: "database", found: db.into(), offset: 1 });
     }
-    let effect = read_body(kind, &mut body)?;
-    body.finish()?;
+    let effect = read_body::<CHECK>(kind, &mut body)?;
+    if CHECK {
+        body.finish()?;
+    }
     Ok(Some((db, effect)))
 }
 
-fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatError> {
+fn read_body<'a, const CHECK: bool>(
+    kind: u8,
+    body: &mut Reader<'a>,
+) -> Result<Effect<'a>, FormatError> {
     Ok(match kind {
         kind::DELETE => Effect::Delete { key: body.bytes()? },
         kind::EXPIRE => Effect::Expire { key: body.bytes()?, at: body.i64()? },
@@ -551,15 +573,19 @@ fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatEr
                 1 => End::Right,
                 end => return Err(unknown("list end", end, body)),
             };
-            Effect::ListPush { key, end, elements: strings(body, 1)? }
+            Effect::ListPush { key, end, elements: strings::<CHECK>(body, 1)? }
         }
         kind::LIST_DROP => {
             Effect::ListDrop { key: body.bytes()?, left: body.varint()?, right: body.varint()? }
         }
-        kind::HASH_SET => Effect::HashSet { key: body.bytes()?, pairs: strings(body, 2)? },
-        kind::HASH_DELETE => Effect::HashDelete { key: body.bytes()?, fields: strings(body, 1)? },
-        kind::SET_ADD => Effect::SetAdd { key: body.bytes()?, members: strings(body, 1)? },
-        kind::SET_REMOVE => Effect::SetRemove { key: body.bytes()?, members: strings(body, 1)? },
+        kind::HASH_SET => Effect::HashSet { key: body.bytes()?, pairs: strings::<CHECK>(body, 2)? },
+        kind::HASH_DELETE => {
+            Effect::HashDelete { key: body.bytes()?, fields: strings::<CHECK>(body, 1)? }
+        }
+        kind::SET_ADD => Effect::SetAdd { key: body.bytes()?, members: strings::<CHECK>(body, 1)? },
+        kind::SET_REMOVE => {
+            Effect::SetRemove { key: body.bytes()?, members: strings::<CHECK>(body, 1)? }
+        }
         kind::FLUSH_DB => Effect::FlushDb,
         kind::FLUSH_ALL => Effect::FlushAll,
         kind::MARK => Effect::Mark { key: body.bytes()?, state: body.bytes()? },
@@ -578,10 +604,12 @@ fn read_body<'a>(kind: u8, body: &mut Reader<'a>) -> Result<Effect<'a>, FormatEr
             key: body.bytes()?,
             count: body.i64()?,
             element: body.bytes()?,
-            indexes: strings(body, 1)?,
+            indexes: strings::<CHECK>(body, 1)?,
         },
-        kind::ZSET_ADD => Effect::ZSetAdd { key: body.bytes()?, pairs: strings(body, 2)? },
-        kind::ZSET_REMOVE => Effect::ZSetRemove { key: body.bytes()?, members: strings(body, 1)? },
+        kind::ZSET_ADD => Effect::ZSetAdd { key: body.bytes()?, pairs: strings::<CHECK>(body, 2)? },
+        kind::ZSET_REMOVE => {
+            Effect::ZSetRemove { key: body.bytes()?, members: strings::<CHECK>(body, 1)? }
+        }
         kind::COPY => {
             let key = body.bytes()?;
             Effect::Copy { key, to_db: database(body)?, to: body.bytes()? }
@@ -619,11 +647,16 @@ fn database(body: &mut Reader<'_>) -> Result<u8, FormatError> {
 }
 
 /// Reads a counted run, `each` strings a count, and gives it back to be walked again.
-fn strings<'a>(body: &mut Reader<'a>, each: u64) -> Result<Strings<'a>, FormatError> {
+fn strings<'a, const CHECK: bool>(
+    body: &mut Reader<'a>,
+    each: u64,
+) -> Result<Strings<'a>, FormatError> {
     let count = body.varint()?.saturating_mul(each);
     let run = Strings { left: count, reader: *body };
-    for _ in 0..count {
-        body.bytes()?;
+    if CHECK {
+        for _ in 0..count {
+            body.bytes()?;
+        }
     }
     Ok(run)
 }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::bulks::Bulks;
 use super::packed::Packed;
 use super::segment::{MAX_ELEMENTS, Segment};
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint};
@@ -71,6 +72,15 @@ impl List {
 
     /// Shows up to `count` elements from `start` on, in order.
     pub fn visit(&self, start: usize, count: usize, see: &mut dyn FnMut(&[u8])) {
+        self.walk(start, count, &mut Seen(see));
+    }
+
+    /// Appends up to `count` elements from `start` on, in order.
+    pub(super) fn spell(&self, start: usize, count: usize, out: &mut Bulks) {
+        self.walk(start, count, out);
+    }
+
+    fn walk(&self, start: usize, count: usize, taker: &mut impl Taker) {
         let mut skip = start;
         let mut left = count.min(self.len.saturating_sub(start));
         // A part of `len` elements gives those of this range, and both counters move on.
@@ -83,16 +93,16 @@ impl List {
         };
         let head = part(self.head.len());
         let inner = self.head.len() - head.end..self.head.len() - head.start;
-        self.head.range(inner).rev().for_each(&mut *see);
+        self.head.range(inner).rev().for_each(|element| taker.open(element));
         for piece in &self.pieces {
             let range = part(piece.window.len());
             if !range.is_empty() {
                 let at = piece.window.start;
-                piece.segment.visit(at + range.start..at + range.end, see);
+                taker.sealed(&piece.segment, at + range.start..at + range.end);
             }
         }
         let tail = part(self.tail.len());
-        self.tail.range(tail).for_each(see);
+        self.tail.range(tail).for_each(|element| taker.open(element));
     }
 
     /// Adds one element at an end.
@@ -279,13 +289,14 @@ impl List {
     fn seal(&mut self, end: End) {
         match end {
             End::Left => {
-                let head = std::mem::take(&mut self.head);
-                let piece = Piece::new(&head.iter().rev().collect());
-                self.pieces.push_front(piece);
+                let next = Packed::for_more_like(&self.head);
+                let head = std::mem::replace(&mut self.head, next);
+                self.pieces.push_front(Piece::new(&head.reversed()));
             }
             End::Right => {
-                let piece = Piece::new(&std::mem::take(&mut self.tail));
-                self.pieces.push_back(piece);
+                let next = Packed::for_more_like(&self.tail);
+                let tail = std::mem::replace(&mut self.tail, next);
+                self.pieces.push_back(Piece::new(&tail));
             }
         }
         self.join(end);
@@ -351,6 +362,37 @@ impl List {
             return Err(reader.error("bytes after a list"));
         }
         Ok(list)
+    }
+}
+
+/// What takes elements.
+trait Taker {
+    /// One of an open end.
+    fn open(&mut self, element: &[u8]);
+    /// Some of a segment.
+    fn sealed(&mut self, segment: &Arc<Segment>, range: Range<usize>);
+}
+
+/// Only sees them.
+struct Seen<'a>(&'a mut dyn FnMut(&[u8]));
+
+impl Taker for Seen<'_> {
+    fn open(&mut self, element: &[u8]) {
+        (self.0)(element);
+    }
+
+    fn sealed(&mut self, segment: &Arc<Segment>, range: Range<usize>) {
+        segment.visit(range, self.0);
+    }
+}
+
+impl Taker for Bulks {
+    fn open(&mut self, element: &[u8]) {
+        self.push(element);
+    }
+
+    fn sealed(&mut self, segment: &Arc<Segment>, range: Range<usize>) {
+        segment.spell(range, self);
     }
 }
 

@@ -7,6 +7,7 @@
 //! `table` and `list` (how it is kept and frozen), [`extract`] (what the keymap makes of it).
 
 mod apply;
+mod bulks;
 pub mod command;
 mod database;
 mod digest;
@@ -31,6 +32,7 @@ mod view;
 mod wire;
 mod zset;
 
+pub use bulks::Bulks;
 pub use digest::digest;
 pub use effect::{DATABASES, Deliveries, Effect, Effects, IDENTITY, Ids, StreamEffect, Strings};
 pub use extract::{Derived, DerivedSample, Extract, Mark};
@@ -38,7 +40,6 @@ pub use float::spell as spell_double;
 pub use glob::matches as glob_matches;
 pub use list::{End, List};
 pub use map::{Map, Weight};
-pub use packed::Packed;
 pub use rdb::{RdbFileError, RdbKey, RdbRaw, RdbReader, for_restore, rdb_of};
 pub use request::{Decision, Looks, Reply, Request};
 pub use stream::{Stream, StreamId};

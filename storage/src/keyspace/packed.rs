@@ -1,50 +1,59 @@
-//! Byte strings packed one after another: a list's segments and open ends, and replies made of them.
+//! Byte strings packed one after another: a list's open ends, and what becomes a segment.
 
 use std::ops::Range;
 
 /// Byte strings in one allocation, with their ends beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packed {
+pub(super) struct Packed {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Packed {
-    /// Room for so many strings of so many bytes in all.
-    pub fn with_capacity(strings: usize, bytes: usize) -> Packed {
+    /// None yet, with room for about half of what there is.
+    pub(super) fn for_more_like(other: &Packed) -> Packed {
+        let (strings, bytes) = (other.len() / 2, other.byte_len() / 2);
         Packed { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(strings) }
     }
 
+    /// The strings, the last in front.
+    pub(super) fn reversed(&self) -> Packed {
+        let bytes = Vec::with_capacity(self.bytes.len());
+        let mut reversed = Packed { bytes, ends: Vec::with_capacity(self.ends.len()) };
+        self.iter().rev().for_each(|string| reversed.push(string));
+        reversed
+    }
+
     /// How many strings.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Bytes of all strings together.
-    pub fn byte_len(&self) -> usize {
+    pub(super) fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Appends a string.
-    pub fn push(&mut self, string: &[u8]) {
+    pub(super) fn push(&mut self, string: &[u8]) {
         self.bytes.extend_from_slice(string);
         self.ends.push(self.bytes.len());
     }
 
     /// The string at `i`.
-    pub fn get(&self, i: usize) -> Option<&[u8]> {
+    pub(super) fn get(&self, i: usize) -> Option<&[u8]> {
         let end = *self.ends.get(i)?;
         let start = if i == 0 { 0 } else { *self.ends.get(i - 1)? };
         self.bytes.get(start..end)
     }
 
     /// The strings, in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
         self.range(0..self.len())
     }
 

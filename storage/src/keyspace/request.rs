@@ -1,7 +1,7 @@
 //! What goes into a command and what comes out.
 
+use super::bulks::Bulks;
 use super::effect::Effects;
-use super::packed::Packed;
 
 /// One data command.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ pub enum Reply {
     NullArray,
     /// Replies in order.
     Array(Vec<Reply>),
-    /// Byte strings in order, in one allocation.
-    Bulks(Packed),
+    /// Byte strings in order, in one allocation and already spelled, as both versions spell them alike.
+    Bulks(Bulks),
     /// Pairs; RESP2 spells them as a flat array.
     Map(Vec<(Reply, Reply)>),
     /// Distinct replies; RESP2 spells them as an array.

@@ -54,7 +54,29 @@ impl<V: Clone> Table<V> {
         let hash = self.hash(key);
         let index = page_of(hash, self.pages.len());
         let at = self.pages.get(index)?.position(hash, key)?;
-        self.pages.get_mut(index)?.slots.get_mut(at).map(|slot| &mut slot.value)
+        self.pages.get_mut(index)?.value_mut(at)
+    }
+
+    /// The value, for change, made by `new` if there is none.
+    pub(super) fn entry(&mut self, key: &[u8], new: impl FnOnce() -> V) -> Option<&mut V> {
+        let hash = self.hash(key);
+        let mut index = page_of(hash, self.pages.len());
+        let found = self.pages.get(index)?.position(hash, key);
+        if found.is_none() {
+            self.pages.get_mut(index)?.push(Slot { hash, key: Arc::from(key), value: new() });
+            self.added();
+            index = page_of(hash, self.pages.len());
+        }
+        let page = self.pages.get_mut(index)?;
+        let at = found.or_else(|| page.position(hash, key))?;
+        page.value_mut(at)
+    }
+
+    fn added(&mut self) {
+        self.len += 1;
+        if self.len > self.pages.len() * GROW_AT {
+            self.split();
+        }
     }
 
     /// Sets a value and gives back the old one.
@@ -65,11 +87,8 @@ impl<V: Clone> Table<V> {
         let hash = self.hash(key);
         let index = page_of(hash, self.pages.len());
         if let Some(page) = self.pages.get_mut(index) {
-            page.slots.push(Slot { hash, key: Arc::from(key), value });
-            self.len += 1;
-        }
-        if self.len > self.pages.len() * GROW_AT {
-            self.split();
+            page.push(Slot { hash, key: Arc::from(key), value });
+            self.added();
         }
         None
     }
@@ -78,7 +97,7 @@ impl<V: Clone> Table<V> {
         let hash = self.hash(key);
         let index = page_of(hash, self.pages.len());
         let at = self.pages.get(index)?.position(hash, key)?;
-        let slot = self.pages.get_mut(index)?.slots.swap_remove(at);
+        let slot = self.pages.get_mut(index)?.remove(at);
         self.len -= 1;
         if self.pages.len() > 1 && self.len < self.pages.len() * SHRINK_AT {
             self.join();
@@ -87,7 +106,7 @@ impl<V: Clone> Table<V> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &V)> {
-        self.pages.iter().flat_map(|page| page.slots.iter().map(|s| (&s.key, &s.value)))
+        self.pages.iter().flat_map(|page| page.slots().iter().map(|s| (&s.key, &s.value)))
     }
 
     /// Shows whole pages from `cursor` on until at least `count` keys were seen; gives the cursor to
@@ -102,7 +121,7 @@ impl<V: Clone> Table<V> {
         let mut seen = 0;
         loop {
             let index = page_of(at.reverse_bits(), self.pages.len());
-            for slot in self.pages.get(index).into_iter().flat_map(|page| &page.slots) {
+            for slot in self.pages.get(index).into_iter().flat_map(|page| page.slots()) {
                 if slot.hash.reverse_bits() >= at {
                     see(&slot.key, &slot.value);
                     seen += 1;
@@ -119,10 +138,10 @@ impl<V: Clone> Table<V> {
     pub(super) fn pick(&self, random: u64) -> Option<(&Bytes, &V)> {
         let start = page_of(random, self.pages.len());
         let around = (start..self.pages.len()).chain(0..start);
-        let mut pages = around.filter_map(|index| self.pages.get(index));
-        let page = pages.find(|page| !page.slots.is_empty())?;
-        let at = (random >> 32) as usize % page.slots.len();
-        page.slots.get(at).map(|slot| (&slot.key, &slot.value))
+        let mut pages = around.filter_map(|index| self.pages.get(index)).map(|page| page.slots());
+        let slots = pages.find(|slots| !slots.is_empty())?;
+        let at = (random >> 32) as usize % slots.len();
+        slots.get(at).map(|slot| (&slot.key, &slot.value))
     }
 
     /// Some entry, each as likely as any other: a page and a slot are drawn until the slot exists.
@@ -133,7 +152,7 @@ impl<V: Clone> Table<V> {
         for _ in 0..TRIES {
             let number = random();
             let page = self.pages.get((number >> 32) as usize % self.pages.len());
-            let slot = page.and_then(|page| page.slots.get(number as usize % SLOTS));
+            let slot = page.and_then(|page| page.slots().get(number as usize % SLOTS));
             if let Some(slot) = slot {
                 return Some((&slot.key, &slot.value));
             }
@@ -148,7 +167,7 @@ impl<V: Clone> Table<V> {
     fn slot(&self, key: &[u8]) -> Option<&Slot<V>> {
         let hash = self.hash(key);
         let page = self.pages.get(page_of(hash, self.pages.len()))?;
-        page.slots.get(page.position(hash, key)?)
+        page.slots().get(page.position(hash, key)?)
     }
 
     /// Adds one page: the lowest page not yet split at this level gives it half of its keys.
@@ -156,10 +175,10 @@ impl<V: Clone> Table<V> {
         let new = self.pages.len();
         let buddy = new - (new + 1).next_power_of_two() / 2;
         let Some(page) = self.pages.get_mut(buddy) else { return };
-        let slots = std::mem::take(&mut page.slots);
+        let slots = std::mem::replace(page, Page::of(Vec::new())).into_slots();
         let (moved, kept) = slots.into_iter().partition(|s| page_of(s.hash, new + 1) == new);
-        *page = Page { slots: kept };
-        self.pages.push(Page { slots: moved });
+        *page = Page::of(kept);
+        self.pages.push(Page::of(moved));
     }
 
     /// Takes the last page away: its keys go back to the page it was split from.
@@ -168,7 +187,7 @@ impl<V: Clone> Table<V> {
         let left = self.pages.len();
         let buddy = left - (left + 1).next_power_of_two() / 2;
         if let Some(page) = self.pages.get_mut(buddy) {
-            page.slots.extend(last.slots);
+            last.into_slots().into_iter().for_each(|slot| page.push(slot));
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -22,6 +22,9 @@ use crate::append::AppendError;
 use crate::disk::{Disk, DiskError, File};
 use crate::model::WalPosition;
 use crate::mutants::{Mutant, planted};
+
+/// The memory of a group larger than this is given back.
+const KEEP: usize = 256 << 10;
 
 /// What an answer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +69,16 @@ pub struct Log {
     writer: Mutex<Writer>,
     /// Held through a sync, so that syncs come one after the other.
     syncing: Mutex<()>,
+    /// Bytes that have gathered; a hint, so that an append need not look twice.
+    pending: AtomicUsize,
     written: AtomicU64,
     synced: AtomicU64,
     syncs: AtomicU64,
     /// Whether a group's write failed and has not succeeded since.
     stuck: AtomicBool,
     met_full: AtomicBool,
+    /// Whether `waiting` says that a sync failed.
+    poisoned: AtomicBool,
     waiting: Mutex<Waiting>,
     wanted: Condvar,
 }
@@ -97,6 +104,8 @@ struct Writer {
     full: bool,
     /// Files that wait for their next life.
     spares: Vec<String>,
+    /// The memory of the last group, for the next one.
+    spare: Vec<u8>,
     /// A group whose write failed.
     unwritten: Option<(u64, Vec<u8>)>,
     /// Closed segments that are not synced yet, oldest first.
@@ -149,17 +158,20 @@ impl Log {
                 opened: end.0,
                 full: false,
                 spares: Vec::new(),
+                spare: Vec::new(),
                 unwritten: None,
                 unsynced: Vec::new(),
                 new_names: false,
                 marked: false,
             }),
             syncing: Mutex::new(()),
+            pending: AtomicUsize::new(0),
             written: AtomicU64::new(end.0),
             synced: AtomicU64::new(end.0),
             syncs: AtomicU64::new(0),
             stuck: AtomicBool::new(false),
             met_full: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
             waiting: Mutex::default(),
             wanted: Condvar::new(),
         })
@@ -177,6 +189,7 @@ impl Log {
             gathering.chains.begin_anew();
             return Err(AppendError::Log(format!("a record is larger than {MAX_GROUP} bytes")));
         }
+        self.pending.store(gathering.bytes.len(), Ordering::Relaxed);
         let end = gathering.start + gathering.bytes.len() as u64;
         Ok(Logged::new(WalPosition(position), WalPosition(end), value))
     }
@@ -185,7 +198,7 @@ impl Log {
     /// cannot be written does not gather without bound.
     pub fn admits(&self) -> Result<(), AppendError> {
         self.healthy()?;
-        if lock(&self.gathering).bytes.len() > self.options.max_pending {
+        if self.pending.load(Ordering::Relaxed) > self.options.max_pending {
             self.write_now()?;
         }
         // A flag, so that an append does not wait for a write that is under way.
@@ -427,8 +440,11 @@ impl Log {
                     return Ok(());
                 }
                 let start = gathering.start;
-                let group = std::mem::replace(&mut gathering.bytes, vec![0; GROUP_HEADER]);
+                let mut next = std::mem::take(&mut writer.spare);
+                next.resize(GROUP_HEADER, 0);
+                let group = std::mem::replace(&mut gathering.bytes, next);
                 gathering.start += group.len() as u64;
+                self.pending.store(GROUP_HEADER, Ordering::Relaxed);
                 writer.marked = false;
                 self.ends_segment(writer, start, &mut gathering);
                 (start, group)
@@ -436,7 +452,13 @@ impl Log {
         };
         let written = self.put_group(writer, start, &mut group);
         match written {
-            Ok(()) => self.written.store(start + group.len() as u64, Ordering::Release),
+            Ok(()) => {
+                self.written.store(start + group.len() as u64, Ordering::Release);
+                if group.capacity() <= KEEP {
+                    group.clear();
+                    writer.spare = group;
+                }
+            }
             Err(_) if planted(Mutant::AppendOverGap) => {
                 self.written.store(start + group.len() as u64, Ordering::Release);
             }
@@ -495,6 +517,9 @@ impl Log {
     }
 
     fn healthy(&self) -> Result<(), AppendError> {
+        if !self.poisoned.load(Ordering::Acquire) {
+            return Ok(());
+        }
         match &lock(&self.waiting).poisoned {
             Some(reason) => Err(AppendError::Poisoned(reason.clone())),
             None => Ok(()),
@@ -515,6 +540,7 @@ impl Log {
     fn poison(&self, error: &DiskError) -> AppendError {
         let reason = error.to_string();
         lock(&self.waiting).poisoned = Some(reason.clone());
+        self.poisoned.store(true, Ordering::Release);
         self.wake();
         AppendError::Poisoned(reason)
     }

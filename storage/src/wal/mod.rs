@@ -75,7 +75,7 @@ impl<T> Logged<T> {
     }
 }
 
-impl Logged<KeysRecord> {
+impl<E> Logged<KeysRecord<E>> {
     /// The samples of the record, which share its place.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Logged<&ShardBatch>> {
         let (position, end) = (self.position, self.end);

@@ -98,9 +98,9 @@ pub struct OtherRow {
 
 /// One command: its effects, still encoded, and the samples derived from it.
 #[derive(Debug, Default)]
-pub struct KeysRecord {
+pub struct KeysRecord<E = Vec<u8>> {
     /// As `docs/format/effects.md` says.
-    pub effects: Vec<u8>,
+    pub effects: E,
     /// At most one batch a shard.
     pub batches: Vec<ShardBatch>,
 }
@@ -262,11 +262,11 @@ impl OtherRow {
     }
 }
 
-impl Encode for KeysRecord {
+impl<E: AsRef<[u8]>> Encode for KeysRecord<E> {
     const KIND: u8 = KIND_KEYS;
 
     fn encode(&mut self, out: &mut Vec<u8>, chains: &mut Chains) {
-        put_prefixed(out, &self.effects);
+        put_prefixed(out, self.effects.as_ref());
         put_varint(out, self.batches.len() as u64);
         for batch in &mut self.batches {
             let mut bytes = Vec::new();

@@ -2,8 +2,8 @@
 
 use super::number::{integer, positive};
 use super::{Context, Refusal, Reply, count};
+use crate::keyspace::bulks::Bulks;
 use crate::keyspace::list::{End, List};
-use crate::keyspace::packed::Packed;
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -72,10 +72,10 @@ fn pop(cx: &mut Context<'_>, end: End) -> Outcome {
 /// `LRANGE key start stop`
 pub(super) fn lrange(cx: &mut Context<'_>) -> Outcome {
     let (start, stop) = (integer(cx.arg(2))?, integer(cx.arg(3))?);
-    let Some(list) = cx.list(cx.arg(1))? else { return Ok(Reply::Bulks(Packed::default())) };
+    let Some(list) = cx.list(cx.arg(1))? else { return Ok(Reply::Bulks(Bulks::default())) };
     let (start, taken) = range(start, stop, list.len());
-    let mut elements = Packed::with_capacity(taken, 0);
-    list.visit(start, taken, &mut |element| elements.push(element));
+    let mut elements = Bulks::expecting(taken);
+    list.spell(start, taken, &mut elements);
     Ok(Reply::Bulks(elements))
 }
 

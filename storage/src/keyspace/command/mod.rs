@@ -14,6 +14,7 @@ mod hash;
 mod hll;
 mod keys;
 mod list;
+mod names;
 mod number;
 mod random;
 mod scan;
@@ -26,10 +27,11 @@ mod zrange;
 mod zset;
 
 pub use blocking::{as_waiting, waits};
+pub use names::Names;
 pub(in crate::keyspace) use number::parse as parse_integer;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::effect::Effects;
 use super::list::List;
@@ -61,8 +63,6 @@ pub struct Command {
 
 /// Bytes all arguments of one request may have together, so that its effects fit one record.
 pub(in crate::keyspace) const MAX_REQUEST: usize = 768 << 20;
-/// The longest name in the table.
-const MAX_NAME: usize = 20;
 
 /// Every data command, in order of names.
 pub static COMMANDS: &[Command] = &{
@@ -316,12 +316,9 @@ pub static COMMANDS: &[Command] = &{
 
 /// The command of a name in any case.
 pub fn find(name: &[u8]) -> Option<&'static Command> {
-    let mut lower = [0_u8; MAX_NAME];
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    let at = COMMANDS.binary_search_by(|command| command.name.as_bytes().cmp(lower)).ok()?;
-    COMMANDS.get(at)
+    static NAMES: LazyLock<Names> =
+        LazyLock::new(|| Names::new(COMMANDS.iter().map(|command| command.name)));
+    COMMANDS.get(NAMES.find(name)?)
 }
 
 impl Command {
@@ -548,9 +545,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_is_sorted_and_names_fit() {
+    fn table_is_sorted() {
         assert!(COMMANDS.is_sorted_by(|a, b| a.name < b.name));
-        assert!(COMMANDS.iter().all(|command| command.name.len() <= MAX_NAME));
         assert_eq!(find(b"LpUsH").map(|c| c.name), Some("lpush"));
         assert!(find(&[b'x'; 100]).is_none());
     }

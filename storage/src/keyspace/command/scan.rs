@@ -2,8 +2,8 @@
 
 use super::number::integer;
 use super::{Context, Refusal, Reply};
+use crate::keyspace::bulks::Bulks;
 use crate::keyspace::map::{Map, Weight};
-use crate::keyspace::packed::Packed;
 use crate::keyspace::{float, glob};
 
 type Outcome = Result<Reply, Refusal>;
@@ -41,7 +41,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn page(next: u64, found: Packed) -> Reply {
+fn page(next: u64, found: Bulks) -> Reply {
     Reply::Array(vec![Reply::Bulk(next.to_string().into_bytes()), Reply::Bulks(found)])
 }
 
@@ -49,7 +49,7 @@ fn page(next: u64, found: Packed) -> Reply {
 pub(super) fn scan(cx: &mut Context<'_>) -> Outcome {
     let cursor = cursor(cx.arg(1)).ok_or(Refusal::Cursor)?;
     let asked = Asked::read(cx.rest(2), true)?;
-    let mut keys = Packed::default();
+    let mut keys = Bulks::default();
     let now = cx.now;
     let next = cx.database.keys.scan(cursor, asked.wanted, &mut |key, entry| {
         let alike = |kind: &[u8]| entry.value.kind().as_bytes().eq_ignore_ascii_case(kind);
@@ -96,9 +96,9 @@ fn inside<V: Weight>(
     cx: &Context<'_>,
     cursor: u64,
     map: Option<&Map<V>>,
-    also: impl Fn(&V, &mut Packed),
+    also: impl Fn(&V, &mut Bulks),
 ) -> Outcome {
-    let mut found = Packed::default();
+    let mut found = Bulks::default();
     let Some(map) = map else { return Ok(page(0, found)) };
     let asked = Asked::read(cx.rest(3), false)?;
     let next = map.scan(cursor, asked.wanted, &mut |name, value| {

@@ -329,7 +329,7 @@ pub(super) fn read<'a>(
     body: &mut Reader<'a>,
 ) -> Result<Option<StreamEffect<'a>>, FormatError> {
     Ok(Some(match kind {
-        ADD => StreamEffect::Add { id: id(body)?, pairs: strings(body, 2)? },
+        ADD => StreamEffect::Add { id: id(body)?, pairs: strings::<true>(body, 2)? },
         TRIM => StreamEffect::Trim {
             count: body.varint()?,
             first: Some(id(body)?).filter(|id| *id != StreamId::ZERO),
@@ -395,7 +395,7 @@ fn ids<'a>(body: &mut Reader<'a>) -> Result<Ids<'a>, FormatError> {
 /// Strings that are all so long.
 fn strings_of<'a>(body: &mut Reader<'a>, len: usize) -> Result<Strings<'a>, FormatError> {
     let offset = body.offset();
-    let strings = strings(body, 1)?;
+    let strings = strings::<true>(body, 1)?;
     match strings.clone().find(|string| string.len() != len) {
         None => Ok(strings),
         Some(odd) => Err(FormatError::Unknown { what: "length", found: odd.len() as u64, offset }),

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::spell::{
-    Decimal, Speller, TimeForm, TimeWriter, put_decimal, put_float, put_padded, put_trimmed,
-    read_time,
+    Decimal, KEPT, MAX_NUMBER, MAX_SCALE, SLACK, Speller, Text, TimeForm, TimeWriter, put_bytes,
+    put_decimal, put_float, put_padded, put_trimmed, read_time,
 };
 use crate::chunk::{Effort, column as ints};
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint};
@@ -18,8 +18,6 @@ const COUNTED: u8 = 4;
 const WORDS: u8 = 5;
 const BYTES: u8 = 6;
 
-/// Digits behind a point that a decimal column can have.
-const MAX_SCALE: u32 = 18;
 /// Different words a column may have.
 const MAX_WORDS: usize = 64;
 /// A number in a text has at most so many digits.
@@ -67,13 +65,14 @@ fn same(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
 fn comes_back<T: Copy>(
     texts: &[&[u8]],
     values: &[T],
-    mut spell: impl FnMut(&mut Vec<u8>, T),
+    spell: impl Fn(&mut [u8], T) -> usize,
 ) -> bool {
-    let mut spelled = Vec::with_capacity(32);
+    // A counted number may have as many zeros in front as a text has digits.
+    let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    let mut room = vec![0; longest + MAX_NUMBER + SLACK];
     texts.iter().zip(values).all(|(text, value)| {
-        spelled.clear();
-        spell(&mut spelled, *value);
-        spelled == *text
+        let end = spell(&mut room, *value);
+        room.get(..end) == Some(*text)
     })
 }
 
@@ -88,18 +87,19 @@ fn decimals(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
     let Some(values) = values else { return false };
     let form = [DecimalForm::Full, DecimalForm::Trimmed, DecimalForm::TrimmedPoint]
         .into_iter()
-        .find(|form| comes_back(texts, &values, |out, v| put_number(out, v, scale, *form)));
+        .find(|form| comes_back(texts, &values, |room, v| put_number(room, 0, v, scale, *form)));
     let Some(form) = form else { return false };
     out.extend_from_slice(&[DECIMAL, scale as u8, form as u8]);
     ints::encode(&values, Effort::Quick, out);
     true
 }
 
-fn put_number(out: &mut Vec<u8>, value: i64, scale: u32, form: DecimalForm) {
+#[inline]
+fn put_number(room: &mut [u8], at: usize, value: i64, scale: u32, form: DecimalForm) -> usize {
     match form {
-        DecimalForm::Full => put_decimal(out, value, scale),
-        DecimalForm::Trimmed => put_trimmed(out, value, scale, false),
-        DecimalForm::TrimmedPoint => put_trimmed(out, value, scale, true),
+        DecimalForm::Full => put_decimal(room, at, value, scale),
+        DecimalForm::Trimmed => put_trimmed(room, at, value, scale, false),
+        DecimalForm::TrimmedPoint => put_trimmed(room, at, value, scale, true),
     }
 }
 
@@ -113,7 +113,7 @@ fn floats(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
     let Some(values) = values else { return false };
     let speller = [Speller::Python, Speller::JavaScript]
         .into_iter()
-        .find(|speller| comes_back(texts, &values, |out, v| put_float(out, v, *speller)));
+        .find(|speller| comes_back(texts, &values, |room, v| put_float(room, 0, v, *speller)));
     let Some(speller) = speller else { return false };
     out.extend_from_slice(&[FLOAT, u8::from(speller == Speller::JavaScript)]);
     let bits: Vec<i64> = values.iter().map(|v| v.to_bits() as i64).collect();
@@ -160,7 +160,11 @@ fn counted(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
     let numbers: Vec<i64> = read.iter().map(|(n, _)| *n).collect();
     let padded = read.iter().map(|(_, len)| *len).min().unwrap_or(0);
     let width = [0, padded].into_iter().find(|width| {
-        comes_back(texts, &numbers, |out, n| put_counted(out, n, *width, front, back))
+        comes_back(texts, &numbers, |room, n| {
+            let at = put_bytes(room, 0, front);
+            let at = put_padded(room, at, n, *width);
+            put_bytes(room, at, back)
+        })
     });
     let Some(width) = width else { return false };
     out.extend_from_slice(&[COUNTED, width as u8]);
@@ -168,12 +172,6 @@ fn counted(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
     put_prefixed(out, back);
     ints::encode(&numbers, Effort::Quick, out);
     true
-}
-
-fn put_counted(out: &mut Vec<u8>, number: i64, width: usize, before: &[u8], after: &[u8]) {
-    out.extend_from_slice(before);
-    put_padded(out, number, width);
-    out.extend_from_slice(after);
 }
 
 fn words(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
@@ -207,12 +205,12 @@ fn bytes(texts: &[&[u8]], out: &mut Vec<u8>) -> bool {
 /// A column read back. Ranges are of the bytes it was read from.
 #[derive(Debug)]
 pub(super) enum Column {
-    Same(Range<usize>),
+    Same(Text),
     Decimal { scale: u32, form: DecimalFormOf, values: Vec<i64> },
     Float { speller: Speller, bits: Vec<i64> },
     Time { digits: u8, between: u8, zone: Range<usize>, values: Vec<i64>, writer: TimeWriter },
-    Counted { width: usize, before: Range<usize>, after: Range<usize>, values: Vec<i64> },
-    Words { words: Vec<Range<usize>>, numbers: Vec<i64> },
+    Counted { width: usize, before: Text, after: Text, values: Vec<i64> },
+    Words { words: Vec<Text>, numbers: Vec<i64> },
     Bytes(Vec<Range<usize>>),
 }
 
@@ -221,11 +219,19 @@ pub(super) enum Column {
 pub(super) struct DecimalFormOf(DecimalForm);
 
 impl Column {
+    /// The one text that all of it is, where it is.
+    pub(super) fn constant(&self) -> Option<&Text> {
+        match self {
+            Column::Same(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Reads a column of `n` texts and checks it.
     pub(super) fn decode(reader: &mut Reader<'_>, n: usize) -> Result<Column, FormatError> {
         let mut values = Vec::with_capacity(n);
         Ok(match reader.u8()? {
-            SAME => Column::Same(prefixed(reader)?),
+            SAME => Column::Same(text(reader)?),
             DECIMAL => {
                 let scale = u32::from(reader.u8()?);
                 let form = match reader.u8()? {
@@ -260,13 +266,13 @@ impl Column {
             }
             COUNTED => {
                 let width = usize::from(reader.u8()?);
-                let (before, after) = (prefixed(reader)?, prefixed(reader)?);
+                let (before, after) = (text(reader)?, text(reader)?);
                 ints::decode(reader, n, &mut values)?;
                 Column::Counted { width, before, after, values }
             }
             WORDS => {
                 let count = reader.count(1)?;
-                let words = (0..count).map(|_| prefixed(reader)).collect::<Result<Vec<_>, _>>()?;
+                let words = (0..count).map(|_| text(reader)).collect::<Result<Vec<_>, _>>()?;
                 ints::decode(reader, n, &mut values)?;
                 let known = |number: &i64| usize::try_from(*number).is_ok_and(|n| n < words.len());
                 if !values.iter().all(known) {
@@ -282,34 +288,56 @@ impl Column {
         })
     }
 
-    /// Appends the text at `i`; `segment` is what the column was read from.
-    pub(super) fn put(&mut self, segment: &[u8], i: usize, out: &mut Vec<u8>) {
-        let of = |range: &Range<usize>| segment.get(range.clone()).unwrap_or_default();
-        let at = |values: &[i64]| values.get(i).copied().unwrap_or_default();
+    /// Most bytes a text of it has.
+    pub(super) fn most(&self) -> usize {
         match self {
-            Column::Same(text) => out.extend_from_slice(of(text)),
+            Column::Same(text) => text.bytes().len(),
+            Column::Decimal { .. } | Column::Float { .. } => MAX_NUMBER,
+            Column::Time { zone, .. } => KEPT + zone.len(),
+            Column::Counted { width, before, after, .. } => {
+                before.bytes().len() + width + MAX_NUMBER + after.bytes().len()
+            }
+            Column::Words { words, .. } => {
+                words.iter().map(|word| word.bytes().len()).max().unwrap_or(0)
+            }
+            Column::Bytes(texts) => texts.iter().map(Range::len).max().unwrap_or(0),
+        }
+    }
+
+    /// Writes the text at `i` at a place and says where it ends; `segment` is what the column was read from.
+    /// There has to be room for [`Column::most`] and [`SLACK`].
+    #[inline]
+    pub(super) fn put(&mut self, segment: &[u8], i: usize, room: &mut [u8], at: usize) -> usize {
+        let of = |range: &Range<usize>| segment.get(range.clone()).unwrap_or_default();
+        let value = |values: &[i64]| values.get(i).copied().unwrap_or_default();
+        match self {
+            Column::Same(text) => text.put(room, at),
             Column::Decimal { scale, form, values } => {
-                put_number(out, at(values), *scale, form.0);
+                put_number(room, at, value(values), *scale, form.0)
             }
             Column::Float { speller, bits } => {
-                put_float(out, f64::from_bits(at(bits) as u64), *speller);
+                put_float(room, at, f64::from_bits(value(bits) as u64), *speller)
             }
             Column::Time { digits, between, zone, values, writer } => {
                 let form = TimeForm { digits: *digits, between: *between, zone: of(zone) };
-                writer.put(out, at(values), form);
+                writer.put(room, at, value(values), form)
             }
             Column::Counted { width, before, after, values } => {
-                put_counted(out, at(values), *width, of(before), of(after));
+                let at = before.put(room, at);
+                let at = put_padded(room, at, value(values), *width);
+                after.put(room, at)
             }
             Column::Words { words, numbers } => {
-                let word = usize::try_from(at(numbers)).ok().and_then(|n| words.get(n));
-                word.into_iter().for_each(|word| out.extend_from_slice(of(word)));
+                let word = usize::try_from(value(numbers)).ok().and_then(|n| words.get(n));
+                word.map_or(at, |word| word.put(room, at))
             }
-            Column::Bytes(texts) => {
-                texts.get(i).into_iter().for_each(|text| out.extend_from_slice(of(text)));
-            }
+            Column::Bytes(texts) => texts.get(i).map_or(at, |text| put_bytes(room, at, of(text))),
         }
     }
+}
+
+fn text(reader: &mut Reader<'_>) -> Result<Text, FormatError> {
+    reader.prefixed().map(Text::new)
 }
 
 fn prefixed(reader: &mut Reader<'_>) -> Result<Range<usize>, FormatError> {
@@ -345,11 +373,11 @@ mod tests {
         let mut reader = Reader::new(&out);
         let mut column = Column::decode(&mut reader, texts.len()).unwrap();
         assert!(reader.is_empty());
-        let mut text = Vec::new();
+        let most = column.most();
+        let mut room = vec![0; most + SLACK];
         for (i, wanted) in bytes.iter().enumerate() {
-            text.clear();
-            column.put(&out, i, &mut text);
-            assert_eq!(&text, wanted, "{texts:?}");
+            let end = column.put(&out, i, &mut room, 0);
+            assert!(end <= most && &room[..end] == *wanted, "{texts:?}");
         }
         out.len()
     }

@@ -9,11 +9,13 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::bulks::Bulks;
 use super::packed::Packed;
 use crate::chunk::{Effort, column as ints};
 use crate::wire::{FormatError, Reader, put_prefixed, put_varint};
 use column::Column;
 use shape::Shape;
+use spell::{SLACK, Text};
 
 const RAW: u8 = 0;
 const SHAPED: u8 = 1;
@@ -57,17 +59,27 @@ impl Segment {
         self.len
     }
 
-    /// Shows some of the elements, in order. The last segment a thread looked into stays open, so
-    /// that one element after another costs no more than all at once.
+    /// Shows some of the elements, in order.
     pub(super) fn visit(self: &Arc<Segment>, range: Range<usize>, see: &mut dyn FnMut(&[u8])) {
-        // What sees an element may look into other lists, so the open one is taken out meanwhile.
+        self.opened(|open| open.visit(&self.bytes, range, see));
+    }
+
+    /// Appends some of the elements, in order.
+    pub(super) fn spell(self: &Arc<Segment>, range: Range<usize>, out: &mut Bulks) {
+        self.opened(|open| open.spell(&self.bytes, range, out));
+    }
+
+    /// Reads the columns for `look`. The last segment a thread looked into stays open, so that one
+    /// element after another costs no more than all at once.
+    fn opened(self: &Arc<Segment>, look: impl FnOnce(&mut Open)) {
+        // Who looks may look into other lists, so the open one is taken out meanwhile.
         let last = LAST.with(|last| last.borrow_mut().take());
         let mut open = match last {
             Some((segment, open)) if Arc::ptr_eq(&segment, self) => open,
             // These bytes are ours, or were checked when they came in.
             _ => Open::of(&self.bytes).unwrap_or_default(),
         };
-        open.visit(&self.bytes, range, see);
+        look(&mut open);
         LAST.with(|last| *last.borrow_mut() = Some((Arc::clone(self), open)));
     }
 }
@@ -99,7 +111,7 @@ struct Sorted<'a> {
 
 impl<'a> Sorted<'a> {
     fn of(elements: &'a Packed) -> Sorted<'a> {
-        let mut sorted = Sorted::default();
+        let mut sorted = Sorted { order: Vec::with_capacity(elements.len()), ..Sorted::default() };
         let mut ranges = Vec::new();
         let mut last = 0;
         for element in elements.iter() {
@@ -123,6 +135,7 @@ impl<'a> Sorted<'a> {
             return known;
         }
         if self.shapes.len() < MAX_SHAPES
+            && shape::may_have_fields(element)
             && let Some(shape) = Shape::of(element)
             && shape.fields(element, ranges)
         {
@@ -140,7 +153,9 @@ impl<'a> Sorted<'a> {
     }
 
     fn add(&mut self, shape: Shape) -> usize {
-        self.fields.push(vec![Vec::new(); shape.kinds.len()]);
+        // Mostly all are of the first.
+        let most = if self.shapes.is_empty() { self.order.capacity() } else { 0 };
+        self.fields.push(shape.kinds.iter().map(|_| Vec::with_capacity(most)).collect());
         self.shapes.push(shape);
         self.shapes.len() - 1
     }
@@ -171,13 +186,21 @@ struct Open {
     shapes: Vec<OpenShape>,
     /// For each element its shape and its place among those of this shape; empty if all are of one.
     order: Vec<(u32, u32)>,
-    element: Vec<u8>,
+}
+
+/// What elements of a shape are put together of, in order.
+#[derive(Debug)]
+struct OpenShape {
+    parts: Vec<Part>,
+    /// Most bytes that putting one together takes.
+    most: usize,
 }
 
 #[derive(Debug)]
-struct OpenShape {
-    literals: Vec<Range<usize>>,
-    columns: Vec<Column>,
+enum Part {
+    /// What all of them have here.
+    Fixed(Text),
+    Column(Column),
 }
 
 impl Open {
@@ -209,10 +232,7 @@ impl Open {
         let mut literals = Vec::with_capacity(count);
         for _ in 0..count {
             let fields = reader.count(1)?;
-            let read = (0..=fields).map(|_| {
-                let len = reader.prefixed()?.len();
-                Ok(reader.offset() - len..reader.offset())
-            });
+            let read = (0..=fields).map(|_| reader.prefixed());
             literals.push(read.collect::<Result<Vec<_>, FormatError>>()?);
         }
         let mut counts = vec![0_u32; count];
@@ -232,38 +252,76 @@ impl Open {
             let fields = 1..literals.len();
             let columns = fields.map(|_| Column::decode(reader, n as usize));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            self.shapes.push(OpenShape { literals, columns });
+            self.shapes.push(OpenShape::new(&literals, columns));
         }
         Ok(())
     }
 
     fn visit(&mut self, bytes: &[u8], range: Range<usize>, see: &mut dyn FnMut(&[u8])) {
+        let mut room = Vec::new();
         for i in range.start..range.end.min(self.len) {
-            if let Some(element) = self.elements.get(i) {
-                see(bytes.get(element.clone()).unwrap_or_default());
-                continue;
+            if let Some(place) = self.elements.get(i) {
+                see(bytes.get(place.clone()).unwrap_or_default());
+            } else if let Some((shape, place)) = self.shape_of(i) {
+                if room.len() < shape.most {
+                    room.resize(shape.most, 0);
+                }
+                let end = shape.put(bytes, place, &mut room, 0);
+                see(room.get(..end).unwrap_or_default());
             }
-            let (shape, place) = match self.order.get(i) {
-                Some((shape, place)) => (*shape as usize, *place as usize),
-                None => (0, i),
-            };
-            self.element.clear();
-            if let Some(shape) = self.shapes.get_mut(shape) {
-                shape.put(bytes, place, &mut self.element);
+        }
+    }
+
+    fn spell(&mut self, bytes: &[u8], range: Range<usize>, out: &mut Bulks) {
+        for i in range.start..range.end.min(self.len) {
+            if let Some(place) = self.elements.get(i) {
+                out.push(bytes.get(place.clone()).unwrap_or_default());
+            } else if let Some((shape, place)) = self.shape_of(i) {
+                out.put(shape.most, |room, at| shape.put(bytes, place, room, at));
             }
-            see(&self.element);
+        }
+    }
+
+    /// The shape of the element at `i`, and its place among those of this shape.
+    fn shape_of(&mut self, i: usize) -> Option<(&mut OpenShape, usize)> {
+        match self.order.get(i) {
+            Some((shape, place)) => Some((self.shapes.get_mut(*shape as usize)?, *place as usize)),
+            None => Some((self.shapes.first_mut()?, i)),
         }
     }
 }
 
 impl OpenShape {
-    fn put(&mut self, bytes: &[u8], i: usize, out: &mut Vec<u8>) {
-        let mut literals = self.literals.iter().map(|range| bytes.get(range.clone()));
-        out.extend_from_slice(literals.next().flatten().unwrap_or_default());
-        for (column, literal) in self.columns.iter_mut().zip(literals) {
-            column.put(bytes, i, out);
-            out.extend_from_slice(literal.unwrap_or_default());
+    /// Literals and what stands between them; neighbours that never change become one.
+    fn new(literals: &[&[u8]], columns: Vec<Column>) -> OpenShape {
+        let mut parts = Vec::with_capacity(literals.len() + columns.len());
+        let mut most = SLACK;
+        let mut fixed = Vec::new();
+        let mut columns = columns.into_iter();
+        for literal in literals {
+            fixed.extend_from_slice(literal);
+            let column = columns.next();
+            if let Some(same) = column.as_ref().and_then(Column::constant) {
+                fixed.extend_from_slice(same.bytes());
+                continue;
+            }
+            if !fixed.is_empty() {
+                parts.push(Part::Fixed(Text::new(&fixed)));
+            }
+            most += fixed.len() + column.as_ref().map_or(0, Column::most);
+            fixed.clear();
+            parts.extend(column.map(Part::Column));
         }
+        OpenShape { parts, most }
+    }
+
+    /// Writes the element at place `i` and says where it ends.
+    #[inline]
+    fn put(&mut self, bytes: &[u8], i: usize, room: &mut [u8], at: usize) -> usize {
+        self.parts.iter_mut().fold(at, |at, part| match part {
+            Part::Fixed(text) => text.put(room, at),
+            Part::Column(column) => column.put(bytes, i, room, at),
+        })
     }
 }
 

@@ -100,6 +100,11 @@ impl Shape {
     }
 }
 
+/// Whether an element has what fields begin with; looked for in all of it at once, which is quick.
+pub(super) fn may_have_fields(element: &[u8]) -> bool {
+    element.iter().fold(false, |found, byte| found | matches!(byte, b'"' | b'-' | b'0'..=b'9'))
+}
+
 /// How many bytes of a number the text begins with.
 fn number(text: &[u8]) -> usize {
     let digits = text.strip_prefix(b"-").unwrap_or(text);

@@ -45,37 +45,131 @@ impl Decimal {
     }
 }
 
-/// Appends a number in units of 10^-scale with all its decimals.
-pub(super) fn put_decimal(out: &mut Vec<u8>, value: i64, scale: u32) {
-    if value < 0 {
-        out.push(b'-');
+/// Two digits each.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
     }
-    let mut digits = [0_u8; 40];
-    let mut at = digits.len();
-    let (mut left, mut written) = (value.unsigned_abs(), 0);
-    while left > 0 || written <= scale {
-        if written == scale && scale > 0 {
-            at -= 1;
-            digits[at] = b'.';
+    pairs
+};
+
+/// Most decimals that [`put_decimal`] writes.
+pub(super) const MAX_SCALE: u32 = 18;
+
+const POWERS: [u64; MAX_SCALE as usize + 1] = {
+    let mut powers = [1; MAX_SCALE as usize + 1];
+    let mut n = 1;
+    while n < powers.len() {
+        powers[n] = powers[n - 1] * 10;
+        n += 1;
+    }
+    powers
+};
+
+/// How far behind its end a text may write, so that it can be copied in pieces of fixed size: each is an
+/// instruction or two, where a copy of another size is a call.
+pub(super) const SLACK: usize = 32;
+/// Most bytes of any number.
+pub(super) const MAX_NUMBER: usize = 32;
+
+/// Writes all of `text` at a place, of which the first `len` bytes count; says where those end.
+#[inline]
+fn put_fixed<const N: usize>(room: &mut [u8], at: usize, text: &[u8; N], len: usize) -> usize {
+    if let Some(place) = room.get_mut(at..at + N) {
+        place.copy_from_slice(text);
+    }
+    at + len
+}
+
+/// Writes a text of any length at a place; says where it ends.
+#[inline]
+pub(super) fn put_bytes(room: &mut [u8], at: usize, text: &[u8]) -> usize {
+    let end = at + text.len();
+    let Some(place) = room.get_mut(at..end) else { return end };
+    // Short ones as two pieces of fixed size, which may overlap.
+    if text.len() <= 32
+        && let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>())
+        && let Some(front) = place.first_chunk_mut::<16>()
+    {
+        *front = *first;
+        if let Some(back) = place.last_chunk_mut::<16>() {
+            *back = *last;
         }
-        at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        written += 1;
+        return end;
     }
-    out.extend_from_slice(&digits[at..]);
+    place.copy_from_slice(text);
+    end
+}
+
+/// Writes a number in units of 10^-scale with all its decimals, which are 18 at most.
+#[inline]
+pub(super) fn put_decimal(room: &mut [u8], at: usize, value: i64, scale: u32) -> usize {
+    let scale = scale.min(MAX_SCALE) as usize;
+    let size = value.unsigned_abs();
+    let mut at = at;
+    if value < 0 {
+        at = put_fixed(room, at, b"-", 1);
+    }
+    if scale == 0 {
+        return put_digits(room, at, size);
+    }
+    let unit = POWERS[scale];
+    at = put_digits(room, at, size / unit);
+    at = put_fixed(room, at, b".", 1);
+    put_zeros_and(room, at, size % unit, scale)
+}
+
+/// Writes the digits of a number.
+#[inline]
+fn put_digits(room: &mut [u8], at: usize, number: u64) -> usize {
+    put_zeros_and(room, at, number, number.checked_ilog10().map_or(1, |log| log as usize + 1))
+}
+
+/// Writes a number in `width` digits, zeros in front.
+#[inline]
+fn put_zeros_and(room: &mut [u8], at: usize, number: u64, width: usize) -> usize {
+    let end = at + width;
+    let Some(place) = room.get_mut(at..end) else { return end };
+    let (mut left, mut number) = (width, number);
+    while left >= 2 {
+        place[left - 2..left].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
+        left -= 2;
+    }
+    if left == 1 {
+        place[0] = b'0' + (number % 10) as u8;
+    }
+    end
 }
 
 /// The same without zeros at the end, but with `.0` if nothing is left and `zero` says so.
-pub(super) fn put_trimmed(out: &mut Vec<u8>, mut value: i64, mut scale: u32, zero: bool) {
+#[inline]
+pub(super) fn put_trimmed(
+    room: &mut [u8],
+    at: usize,
+    mut value: i64,
+    mut scale: u32,
+    zero: bool,
+) -> usize {
     while scale > 0 && value % 10 == 0 {
         value /= 10;
         scale -= 1;
     }
-    put_decimal(out, value, scale);
-    if scale == 0 && zero {
-        out.extend_from_slice(b".0");
+    let end = put_decimal(room, at, value, scale);
+    if scale == 0 && zero { put_fixed(room, end, b".0", 2) } else { end }
+}
+
+/// Writes a number that is not negative, with zeros in front up to `width`.
+pub(super) fn put_padded(room: &mut [u8], at: usize, value: i64, width: usize) -> usize {
+    let digits = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+    let end = at + width.saturating_sub(digits);
+    if let Some(zeros) = room.get_mut(at..end) {
+        zeros.fill(b'0');
     }
+    put_decimal(room, end, value, 0)
 }
 
 /// Who spells doubles.
@@ -87,16 +181,19 @@ pub(super) enum Speller {
     JavaScript,
 }
 
-/// Appends a finite double in its fewest digits.
-pub(super) fn put_float(out: &mut Vec<u8>, value: f64, speller: Speller) {
+/// Writes a finite double in its fewest digits.
+#[inline]
+pub(super) fn put_float(room: &mut [u8], at: usize, value: f64, speller: Speller) -> usize {
     if value != 0.0 && !(1e-4..1e16).contains(&value.abs()) {
-        return put_far_float(out, value, speller);
+        let mut text = Vec::with_capacity(MAX_NUMBER);
+        put_far_float(&mut text, value, speller);
+        return put_bytes(room, at, &text);
     }
     // Where both write a number without an exponent, so does this, as Python does.
-    let mut buffer = ryu::Buffer::new();
+    let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(value).as_bytes();
     let whole = text.strip_suffix(b".0").filter(|_| speller == Speller::JavaScript);
-    out.extend_from_slice(whole.unwrap_or(text));
+    put_bytes(room, at, whole.unwrap_or(text))
 }
 
 /// The same for any double, more slowly.
@@ -131,7 +228,7 @@ fn put_far_float(out: &mut Vec<u8>, value: f64, speller: Speller) {
         if two && size < 10 {
             out.push(b'0');
         }
-        put_decimal(out, i64::from(size), 0);
+        out.extend_from_slice(size.to_string().as_bytes());
         return;
     }
     let digits = mantissa.iter().filter(|b| **b != b'.');
@@ -197,44 +294,115 @@ pub(super) fn read_time(text: &[u8]) -> Option<(i64, TimeForm<'_>)> {
     Some((time, TimeForm { digits, between, zone }))
 }
 
-/// Writes times of one form; remembers the day, which is nearly always that of the time before.
+/// Most digits of a second.
+const MAX_FRACTION: usize = 7;
+/// What a [`TimeWriter`] keeps of a time; a longer zone is written apart.
+pub(super) const KEPT: usize = 32;
+/// Where the seconds stand in a time, and what follows them.
+const SECONDS: usize = 17;
+const POINT: usize = 19;
+
+/// Writes times of one form; remembers the minute, which is mostly that of the time before.
 #[derive(Debug, Default)]
 pub(super) struct TimeWriter {
-    day: Option<(i64, [u8; 10])>,
+    minute: Option<i64>,
+    /// A time of this minute with its zone, if there is room for that.
+    text: [u8; KEPT],
+    len: usize,
+    /// Whether the zone is in it.
+    whole: bool,
 }
 
 impl TimeWriter {
-    pub(super) fn put(&mut self, out: &mut Vec<u8>, time: i64, form: TimeForm<'_>) {
-        let unit = 10_i64.pow(u32::from(form.digits.min(7)));
-        let (seconds, fraction) = (time.div_euclid(unit), time.rem_euclid(unit));
-        let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let date = match self.day {
-            Some((known, date)) if known == day => date,
-            _ => date_of(day),
+    /// Writes a time; `form` is always the same.
+    #[inline]
+    pub(super) fn put(
+        &mut self,
+        room: &mut [u8],
+        at: usize,
+        time: i64,
+        form: TimeForm<'_>,
+    ) -> usize {
+        let digits = usize::from(form.digits).min(MAX_FRACTION);
+        let (seconds, fraction) = match digits {
+            0 => (time, 0),
+            digits => {
+                (time.div_euclid(POWERS[digits] as i64), time.rem_euclid(POWERS[digits] as i64))
+            }
         };
-        self.day = Some((day, date));
-        let two = |n: i64| [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
-        let ([h, i], [m, j], [s, k]) =
-            (two(second / 3_600), two(second / 60 % 60), two(second % 60));
-        let mut text = [0; 19];
-        let (front, back) = text.split_at_mut(date.len());
-        front.copy_from_slice(&date);
-        back.copy_from_slice(&[form.between, h, i, b':', m, j, b':', s, k]);
-        out.extend_from_slice(&text);
-        if form.digits > 0 {
-            out.push(b'.');
-            put_padded(out, fraction, usize::from(form.digits));
+        let (minute, second) = (seconds.div_euclid(60), seconds.rem_euclid(60));
+        if self.minute != Some(minute) {
+            self.begin(minute, digits, form);
         }
-        out.extend_from_slice(form.zone);
+        let end = put_fixed(room, at, &self.text, self.len);
+        put_fixed(room, at + SECONDS, &PAIRS[second as usize], 2);
+        if digits > 0 {
+            put_zeros_and(room, at + POINT + 1, fraction.unsigned_abs(), digits);
+        }
+        if self.whole { end } else { put_bytes(room, end, form.zone) }
+    }
+
+    /// Writes all but seconds and their fraction, which are zeros.
+    fn begin(&mut self, minute: i64, digits: usize, form: TimeForm<'_>) {
+        let (day, of_day) = (minute.div_euclid(1_440), minute.rem_euclid(1_440));
+        let ([h, i], [m, j]) = (PAIRS[(of_day / 60) as usize], PAIRS[(of_day % 60) as usize]);
+        let mut text = [b'0'; KEPT];
+        text[..10].copy_from_slice(&date_of(day));
+        text[10..POINT].copy_from_slice(&[form.between, h, i, b':', m, j, b':', b'0', b'0']);
+        self.len = POINT;
+        if digits > 0 {
+            text[POINT] = b'.';
+            self.len += 1 + digits;
+        }
+        let room = text.get_mut(self.len..self.len + form.zone.len());
+        self.whole = room.is_some();
+        if let Some(room) = room {
+            room.copy_from_slice(form.zone);
+            self.len += form.zone.len();
+        }
+        (self.minute, self.text) = (Some(minute), text);
     }
 }
 
-/// Appends a number that is not negative, with zeros in front up to `width`.
-pub(super) fn put_padded(out: &mut Vec<u8>, value: i64, width: usize) {
-    let start = out.len();
-    put_decimal(out, value, 0);
-    let missing = width.saturating_sub(out.len() - start);
-    out.splice(start..start, std::iter::repeat_n(b'0', missing));
+/// A text that is written again and again.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// Its front; all of it if it is short.
+    front: [u8; 32],
+    len: usize,
+    /// All of it if it is long.
+    long: Box<[u8]>,
+}
+
+impl Text {
+    pub(super) fn new(text: &[u8]) -> Text {
+        let mut front = [0; 32];
+        let long = match front.get_mut(..text.len()) {
+            Some(room) => {
+                room.copy_from_slice(text);
+                Box::default()
+            }
+            None => Box::from(text),
+        };
+        Text { front, len: text.len(), long }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.front.get(..self.len).unwrap_or(&self.long)
+    }
+
+    #[inline]
+    pub(super) fn put(&self, room: &mut [u8], at: usize) -> usize {
+        match self.len {
+            0 => at,
+            1..=16 => match self.front.first_chunk::<16>() {
+                Some(front) => put_fixed(room, at, front, self.len),
+                None => at,
+            },
+            17..=32 => put_fixed(room, at, &self.front, self.len),
+            _ => put_bytes(room, at, &self.long),
+        }
+    }
 }
 
 /// Days from 1970 to a date, which must be one of the years 1 to 9999.
@@ -283,10 +451,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn text(put: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        put(&mut out);
-        String::from_utf8(out).unwrap()
+    /// What is written between other bytes, which stay.
+    fn text(put: impl FnOnce(&mut [u8], usize) -> usize) -> String {
+        let mut room = [b'#'; 256];
+        let end = put(&mut room, 3);
+        assert!(room.starts_with(b"###") && room[end + SLACK..].iter().all(|byte| *byte == b'#'));
+        String::from_utf8(room[3..end].to_vec()).unwrap()
     }
 
     #[test]
@@ -308,8 +478,11 @@ mod tests {
             (5e-324, "5e-324", "5e-324"),
             (0.844_421_851_525_048_1, "0.8444218515250481", "0.8444218515250481"),
         ] {
-            assert_eq!(text(|out| put_float(out, value, Speller::Python)), python);
-            assert_eq!(text(|out| put_float(out, value, Speller::JavaScript)), javascript);
+            assert_eq!(text(|room, at| put_float(room, at, value, Speller::Python)), python);
+            assert_eq!(
+                text(|room, at| put_float(room, at, value, Speller::JavaScript)),
+                javascript
+            );
         }
     }
 
@@ -324,14 +497,14 @@ mod tests {
             ("123456789.123456789", 9, "123456789.123456789"),
         ] {
             let value = Decimal::read(spelled.as_bytes()).unwrap().scaled(scale).unwrap();
-            assert_eq!(text(|out| put_decimal(out, value, scale)), spelled);
-            assert_eq!(text(|out| put_trimmed(out, value, scale, false)), trimmed);
+            assert_eq!(text(|room, at| put_decimal(room, at, value, scale)), spelled);
+            assert_eq!(text(|room, at| put_trimmed(room, at, value, scale, false)), trimmed);
         }
-        assert_eq!(text(|out| put_trimmed(out, 100, 2, true)), "1.0");
+        assert_eq!(text(|room, at| put_trimmed(room, at, 100, 2, true)), "1.0");
         for bad in ["", "-", ".5", "5.", "1e5", "1.2.3", "+1", "123456789012345678901"] {
             assert_eq!(Decimal::read(bad.as_bytes()), None, "{bad}");
         }
-        assert_eq!(text(|out| put_decimal(out, i64::MIN, 0)), i64::MIN.to_string());
+        assert_eq!(text(|room, at| put_decimal(room, at, i64::MIN, 0)), i64::MIN.to_string());
     }
 
     #[test]
@@ -346,7 +519,8 @@ mod tests {
         ] {
             let (read, form) = read_time(spelled.as_bytes()).unwrap();
             assert_eq!(read, time, "{spelled}");
-            assert_eq!(text(|out| TimeWriter::default().put(out, read, form)), spelled);
+            let put = |room: &mut [u8], at| TimeWriter::default().put(room, at, read, form);
+            assert_eq!(text(put), spelled);
         }
         for bad in [
             "2026-02-29T00:00:00Z",
@@ -368,7 +542,7 @@ mod tests {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
             for speller in [Speller::Python, Speller::JavaScript] {
-                let spelled = text(|out| put_float(out, value, speller));
+                let spelled = text(|room, at| put_float(room, at, value, speller));
                 prop_assert_eq!(spelled.parse::<f64>().unwrap().to_bits(), bits);
             }
         }
@@ -380,8 +554,10 @@ mod tests {
             // Of few digits, and of all there are.
             let value = digits as f64 / 10_f64.powi(decimals) * if noise { 1.1 } else { 1.0 };
             for speller in [Speller::Python, Speller::JavaScript] {
-                let slow = text(|out| put_far_float(out, value, speller));
-                let fast = text(|out| put_float(out, value, speller));
+                let mut slow = Vec::new();
+                put_far_float(&mut slow, value, speller);
+                let slow = String::from_utf8(slow).unwrap();
+                let fast = text(|room, at| put_float(room, at, value, speller));
                 // Of two that are as short and as near one takes the one and one the other.
                 let last = fast.len().min(slow.len()) - 1;
                 prop_assert!(
@@ -395,9 +571,8 @@ mod tests {
         #[test]
         fn any_day_comes_back(day in -700_000_i64..2_900_000) {
             let form = TimeForm { digits: 0, between: b'T', zone: b"" };
-            let mut out = Vec::new();
-            TimeWriter::default().put(&mut out, day * 86_400, form);
-            if let Some((time, _)) = read_time(&out) {
+            let put = |room: &mut [u8], at| TimeWriter::default().put(room, at, day * 86_400, form);
+            if let Some((time, _)) = read_time(text(put).as_bytes()) {
                 prop_assert_eq!(time, day * 86_400);
             }
         }

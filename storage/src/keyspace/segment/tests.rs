@@ -17,7 +17,10 @@ fn check(elements: &[Vec<u8>]) -> Segment {
         for range in [0..elements.len(), elements.len() / 3..elements.len() / 2] {
             let mut seen = Vec::new();
             segment.visit(range.clone(), &mut |element| seen.push(element.to_vec()));
-            assert_eq!(seen, elements[range]);
+            assert_eq!(seen, elements[range.clone()]);
+            let mut spelled = Bulks::default();
+            segment.spell(range, &mut spelled);
+            assert_eq!(spelled, seen.iter().map(Vec::as_slice).collect());
         }
     }
     drop(again);

@@ -16,7 +16,7 @@ pub use id::StreamId;
 pub(crate) use node::{MAX_ENTRIES, Node};
 pub(crate) use paged::Paged;
 
-use super::packed::Packed;
+use super::bulks::Bulks;
 use super::table::Bytes;
 
 /// A Redis stream.
@@ -38,7 +38,7 @@ pub struct Stream {
 }
 
 /// An entry: its number, names and values by turns.
-pub(crate) type Entry = (StreamId, Packed);
+pub(crate) type Entry = (StreamId, Bulks);
 
 /// Up to where a stream is trimmed.
 #[derive(Clone, Copy, Debug)]

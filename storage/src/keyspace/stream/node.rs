@@ -10,8 +10,8 @@
 //! entry stays, flagged, until its node goes.
 
 use super::StreamId;
+use crate::keyspace::bulks::Bulks;
 use crate::keyspace::listpack::{self, Walk, push, push_integer, replace};
-use crate::keyspace::packed::Packed;
 
 /// A node takes no more entries, the deleted included (Redis's `stream-node-max-entries`).
 pub(crate) const MAX_ENTRIES: i64 = 100;
@@ -152,8 +152,8 @@ impl Node {
     }
 
     /// Names and values of an entry, by turns.
-    pub(crate) fn pairs(&self, item: &Item) -> Packed {
-        let mut pairs = Packed::default();
+    pub(crate) fn pairs(&self, item: &Item) -> Bulks {
+        let mut pairs = Bulks::default();
         let body = Walk::from(&self.pack, item.body);
         if item.same_fields() {
             let names = self.head().map_or(usize::MAX, |head| head.names);

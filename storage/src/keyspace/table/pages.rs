@@ -22,7 +22,10 @@ type Block<V> = SmallVec<[Arc<Page<V>>; BLOCK]>;
 
 #[derive(Clone, Debug)]
 pub(super) struct Page<V> {
-    pub(super) slots: Vec<Slot<V>>,
+    /// Of every slot some bits of its hash: a key is looked for here, and only the slot that may be its own is
+    /// looked at.
+    tags: SmallVec<[u8; 16]>,
+    slots: Vec<Slot<V>>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ pub(super) struct Slot<V> {
 impl<V: Clone> Pages<V> {
     /// One page, an empty one.
     pub(super) fn one() -> Pages<V> {
-        Pages { blocks: vec![Arc::new(smallvec![Arc::new(Page { slots: Vec::new() })])], len: 1 }
+        Pages { blocks: vec![Arc::new(smallvec![Arc::new(Page::of(Vec::new()))])], len: 1 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,7 +80,41 @@ impl<V: Clone> Pages<V> {
 }
 
 impl<V> Page<V> {
-    pub(super) fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.hash == hash && *slot.key == *key)
+    pub(super) fn of(slots: Vec<Slot<V>>) -> Page<V> {
+        Page { tags: slots.iter().map(|slot| tag(slot.hash)).collect(), slots }
     }
+
+    pub(super) fn slots(&self) -> &[Slot<V>] {
+        &self.slots
+    }
+
+    pub(super) fn value_mut(&mut self, at: usize) -> Option<&mut V> {
+        self.slots.get_mut(at).map(|slot| &mut slot.value)
+    }
+
+    pub(super) fn push(&mut self, slot: Slot<V>) {
+        self.tags.push(tag(slot.hash));
+        self.slots.push(slot);
+    }
+
+    pub(super) fn remove(&mut self, at: usize) -> Slot<V> {
+        self.tags.swap_remove(at);
+        self.slots.swap_remove(at)
+    }
+
+    pub(super) fn into_slots(self) -> Vec<Slot<V>> {
+        self.slots
+    }
+
+    pub(super) fn position(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let wanted = tag(hash);
+        let mut tagged = self.tags.iter().enumerate().filter(|(_, tag)| **tag == wanted);
+        let is_it = |slot: &Slot<V>| slot.hash == hash && *slot.key == *key;
+        tagged.find(|(at, _)| self.slots.get(*at).is_some_and(is_it)).map(|(at, _)| at)
+    }
+}
+
+/// Bits that do not choose the page.
+fn tag(hash: u64) -> u8 {
+    (hash >> 56) as u8
 }
