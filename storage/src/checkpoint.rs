@@ -449,7 +449,7 @@ impl Chunks {
                 let file = files.get(reader.varint()?)?;
                 let away = Away::decode(reader, file)?;
                 away.check()?;
-                Columns::Away(Box::new(away))
+                Columns::Away(away)
             }
             values => Columns::Here(Arc::clone(&self.column), values.into()),
         };

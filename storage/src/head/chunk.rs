@@ -19,11 +19,11 @@ pub(crate) enum Columns {
     /// In memory; the timestamps are shared with the other series that were sampled at the same times.
     Here(Arc<[u8]>, Box<[u8]>),
     /// In a file.
-    Away(Box<Away>),
+    Away(Away),
 }
 
 /// Of many series most chunks are this and their bytes.
-const _: () = assert!(size_of::<HeadChunk>() <= 72);
+const _: () = assert!(size_of::<HeadChunk>() <= 80);
 
 /// Immutable once made; shared by the series, its readers and a running checkpoint.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ impl Sealer {
         if let (Columns::Here(timestamps, values), Some(files)) = (&chunk.columns, &self.files)
             && let Some(away) = files.put(timestamps, values)
         {
-            chunk.columns = Columns::Away(Box::new(away));
+            chunk.columns = Columns::Away(away);
         }
     }
 

@@ -10,9 +10,9 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// None yet, with room for about half of what there is.
+    /// None yet, with room for a quarter of what there is: lists that rest are many.
     pub(super) fn for_more_like(other: &Packed) -> Packed {
-        let (strings, bytes) = (other.len() / 2, other.byte_len() / 2);
+        let (strings, bytes) = (other.len() / 4, other.byte_len() / 4);
         Packed { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(strings) }
     }
 

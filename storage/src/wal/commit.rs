@@ -397,8 +397,8 @@ impl Log {
         Ok(())
     }
 
-    /// Begins a new segment, so that a trim can take all before it; for a log that has gone quiet. Does not where
-    /// there is something to be written, and says so.
+    /// Begins a new segment, so that a trim can take all before it, and gives memory back; for a log that has gone
+    /// quiet. Does not where there is something to be written, and says so.
     pub(crate) fn begin_segment(&self) -> Result<bool, DiskError> {
         let mut writer = lock(&self.writer);
         let base = {
@@ -411,8 +411,10 @@ impl Log {
                 return Ok(true);
             }
             gathering.chains.begin_anew();
+            gathering.bytes = vec![0; GROUP_HEADER];
             gathering.start
         };
+        writer.spare = Vec::new();
         // If it cannot be made now, the next group makes it.
         writer.full = true;
         self.next_segment(&mut writer, base, None)?;
