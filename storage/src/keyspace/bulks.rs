@@ -193,7 +193,7 @@ impl PartialEq for Bulks {
 
 impl fmt::Debug for Bulks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(<[u8]>::escape_ascii)).finish()
+        f.debug_list().entries(self.iter().map(|string| string.escape_ascii().to_string())).finish()
     }
 }
 
