@@ -54,7 +54,7 @@ impl Server {
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let server = Server { name, child, port, dir };
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while !answers(port) {
             assert!(started.elapsed() < Duration::from_secs(20), "{name} does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -213,6 +213,14 @@ struct Memory {
     push_cpu: f64,
     range_all: f64,
     range_100: f64,
+}
+
+/// Whether a server answers, and not that it is loading.
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut reply = [0; 7];
+    let asked = stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut reply));
+    asked.is_ok() && reply == *b"+PONG\r\n"
 }
 
 /// Bytes of the files in a directory, but for what a server has logged.
