@@ -461,6 +461,7 @@ mod tests {
 
     #[test]
     fn doubles_are_spelled_as_python_and_javascript_spell_them() {
+        let two_to_50 = (1_u64 << 50) as f64;
         for (value, python, javascript) in [
             (0.0, "0.0", "0"),
             (-0.0, "-0.0", "-0"),
@@ -477,6 +478,9 @@ mod tests {
             (1.25e21, "1.25e+21", "1.25e+21"),
             (5e-324, "5e-324", "5e-324"),
             (0.844_421_851_525_048_1, "0.8444218515250481", "0.8444218515250481"),
+            // As near to the digit below as to the one above: the even one. Segments on the disk rely on it.
+            (two_to_50 + 0.25, "1125899906842624.2", "1125899906842624.2"),
+            (two_to_50 + 0.75, "1125899906842624.8", "1125899906842624.8"),
         ] {
             assert_eq!(text(|room, at| put_float(room, at, value, Speller::Python)), python);
             assert_eq!(
