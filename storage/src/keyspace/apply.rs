@@ -59,6 +59,7 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
         Effect::Expire { key, at } => database.expire(key, Some(at)),
         Effect::Persist { key } => database.expire(key, None),
         Effect::StringSet { key, value, keep_expiry } => set(database, key, value, keep_expiry),
+        Effect::StringPut { key, at, bytes } => put(database, key, at, bytes),
         Effect::ListPush { key, end, elements } if elements.count() > 0 => {
             push(database, key, end, elements);
         }
@@ -139,6 +140,30 @@ fn set(database: &mut Database, key: &[u8], value: &[u8], keep_expiry: bool) {
         }
         None => database.keys.add(key, Entry::new(Value::String(Bytes::from(value)), clock)),
     }
+}
+
+fn put(database: &mut Database, key: &[u8], at: u64, bytes: &[u8]) {
+    let value = database.entry(key, || Value::String(Bytes::from(&[][..])));
+    let Ok(at) = usize::try_from(at) else { return };
+    let Value::String(string) = value else { return };
+    let place = at..at + bytes.len();
+    // What stays as long is changed where it lies, if nobody shares it.
+    if let Some(place) = Arc::get_mut(string).and_then(|string| string.get_mut(place.clone())) {
+        place.copy_from_slice(bytes);
+    } else {
+        *string = Bytes::from(with(string, at, bytes));
+    }
+}
+
+/// A string in which these bytes stand from `at` on.
+pub fn with(string: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let end = at + bytes.len();
+    let mut new = Vec::with_capacity(string.len().max(end));
+    new.extend_from_slice(string.get(..at).unwrap_or(string));
+    new.resize(at, 0);
+    new.extend_from_slice(bytes);
+    new.extend_from_slice(string.get(end..).unwrap_or_default());
+    new
 }
 
 fn push(database: &mut Database, key: &[u8], end: End, elements: Strings<'_>) {
