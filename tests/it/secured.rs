@@ -222,6 +222,59 @@ except redis.ConnectionError: pass
     assert!(!node.log().contains("WARN"), "{}", node.log());
 }
 
+#[test]
+fn http_clients_speak_tls() {
+    let Some(dir) = certificates() else { return };
+    let dir = dir.path();
+    let node = secured(dir).start();
+    Connection::open(&node.redis).call(&["SET", "k", "v"]);
+    let url = format!("https://{}?ca_file={}", node.https, file(dir, "ca.pem"));
+    let ask =
+        |url: &str, words: &[&str]| command().args(words).args(["--url", url]).output().unwrap();
+    let text = "up{job=\"a\"} 1\n";
+    std::fs::write(dir.join("up.txt"), text).unwrap();
+    let path = file(dir, "up.txt");
+    let imported = ask(&url, &["import", "--format", "prometheus", &path]);
+    assert!(imported.status.success(), "{imported:?}");
+    let told = ask(&url, &["query", "up"]);
+    assert!(String::from_utf8_lossy(&told.stdout).contains("job=\"a\""), "{told:?}");
+    let exported = ask(&url, &["export", "--format", "jsonl"]);
+    assert!(String::from_utf8_lossy(&exported.stdout).contains("\"job\":\"a\""), "{exported:?}");
+    let mut mcp = command();
+    mcp.args(["mcp", "--url", &url]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut mcp = mcp.spawn().unwrap();
+    let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+    mcp.stdin.take().unwrap().write_all(format!("{hello}\n").as_bytes()).unwrap();
+    let told = mcp.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&told.stdout).contains("serverInfo"), "{told:?}");
+    for (url, says) in [
+        (
+            format!("https://{}?ca_file={}", node.https, file(dir, "other.pem")),
+            "invalid peer certificate",
+        ),
+        (format!("https://{}?ca_file=/nowhere", node.https), "cannot read /nowhere"),
+        (format!("https://{}?ca=x", node.https), "ca_file"),
+        (format!("ftp://{}", node.https), "https://"),
+    ] {
+        let told = ask(&url, &["query", "up"]);
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(!told.status.success() && said.contains(says), "{url}: {said}");
+    }
+    if installed("curl").is_some() {
+        let got = run(Command::new("curl")
+            .args(["-sS", "--http2", "--cacert"])
+            .args([&file(dir, "ca.pem"), &format!("https://{}/api/v1/node", node.https)]));
+        assert!(got.contains(&node.rediss), "{got}");
+        let upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"];
+        let mut live = Command::new("curl");
+        live.args(["-sSi", "--http1.1", "--max-time", "3", "--cacert", &file(dir, "ca.pem")]);
+        live.args(upgrade.iter().flat_map(|header| ["-H", header]));
+        live.args(["-H", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]);
+        let told = live.arg(format!("https://{}/api/v1/live", node.https)).output().unwrap();
+        assert!(told.stdout.starts_with(b"HTTP/1.1 101 "), "{told:?}");
+    }
+}
+
 /// A Prometheus scrapes the node and writes to it, both with https and a certificate of its own.
 #[test]
 fn prometheus_scrapes_and_writes_with_tls() {
