@@ -120,6 +120,10 @@ fn a_mirror_pushes_with_tls_and_takes_a_new_password() {
     };
     client.call(&["SET", "k", "one"]);
     arrives(&mut admin, "one");
+    // The key may be there before the first writing of all is over, and one that is cut off begins anew.
+    node.wait_for("the end of it", |node| {
+        (metric(node, "ringwell_mirror_rebuilding") == 0.0).then_some(())
+    });
     // A new password, known to the file first; the old connections end.
     std::fs::write(file("password"), "second\n").unwrap();
     admin.call(&["CONFIG", "SET", "requirepass", "second"]);
