@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{Error, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
+use super::expiry::not_after;
 use super::stamp::{Stamp, stamp};
 use super::{authorities, certificates, private_key, provider, unreadable, wrong};
 use crate::metrics::{Counter, Families, Kind};
@@ -55,14 +56,18 @@ struct Counts {
     reloads_failed: Counter,
     /// Whether the files are not what is in use, because they cannot be used.
     stale: AtomicBool,
+    /// When the first of the certificates in use ends, in seconds since 1970.
+    ends: AtomicI64,
 }
 
 impl Acceptor {
     /// Reads the files; `face` is its name in metrics and in the log.
     pub fn new(face: &'static str, files: Files, patience: Duration) -> io::Result<Acceptor> {
         let began = stamp(files.paths());
-        let config = RwLock::new(Arc::new(files.read()?));
-        Ok(Acceptor { face, files, patience, config, began, counts: Counts::default() })
+        let (config, ends) = files.read()?;
+        let config = RwLock::new(Arc::new(config));
+        let counts = Counts { ends: ends.into(), ..Counts::default() };
+        Ok(Acceptor { face, files, patience, config, began, counts })
     }
 
     /// Where its files are.
@@ -101,7 +106,8 @@ impl Acceptor {
     fn reload(&self) {
         let face = self.face;
         match self.files.read() {
-            Ok(config) => {
+            Ok((config, ends)) => {
+                self.counts.ends.store(ends, Ordering::Relaxed);
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 self.counts.reloads.add(1);
                 self.counts.stale.store(false, Ordering::Relaxed);
@@ -170,7 +176,8 @@ impl Files {
         [&self.cert, &self.key].into_iter().chain(&self.client_ca).map(PathBuf::as_path)
     }
 
-    fn read(&self) -> io::Result<ServerConfig> {
+    /// What they say, and when the first of the certificates ends.
+    fn read(&self) -> io::Result<(ServerConfig, i64)> {
         let builder =
             ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| wrong(&error))?;
@@ -183,14 +190,16 @@ impl Files {
             }
         };
         let (cert, key) = (certificates(&self.cert)?, private_key(&self.key)?);
-        builder.with_single_cert(cert, key).map_err(|error| match error {
+        let ends = cert.iter().filter_map(|certificate| not_after(certificate)).min().unwrap_or(0);
+        let config = builder.with_single_cert(cert, key).map_err(|error| match error {
             Error::InconsistentKeys(_) => wrong(&format!(
                 "the key in {} is not the one of the certificate in {}",
                 self.key.display(),
                 self.cert.display()
             )),
             error => unreadable(&error, &self.cert),
-        })
+        });
+        Ok((config?, ends))
     }
 }
 
@@ -218,5 +227,15 @@ pub fn gather(acceptors: &[Arc<Acceptor>], out: &mut Families) {
     for acceptor in acceptors {
         let stale = u8::from(acceptor.counts.stale.load(Ordering::Relaxed));
         family.sample(&[("face", acceptor.face)], stale.into());
+    }
+    let help = "When the first of the certificates in use ends, in seconds since 1970.";
+    let name = "ringwell_tls_certificate_expires_timestamp_seconds";
+    let family = out.family(name, Kind::Gauge, help);
+    for acceptor in acceptors {
+        let ends = acceptor.counts.ends.load(Ordering::Relaxed);
+        // Where it cannot be read nothing is better than the year 1970.
+        if ends != 0 {
+            family.sample(&[("face", acceptor.face)], ends as f64);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! change while it runs.
 
 mod acceptor;
+mod expiry;
 mod secured;
 mod stamp;
 

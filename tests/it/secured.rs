@@ -397,6 +397,9 @@ fn files_change_while_it_runs() {
         metric(&node, &format!("ringwell_tls_reloads_total{{face=\"redis\",result=\"{result}\"}}"))
     };
     assert_eq!((stale("redis"), stale("http"), reloads("done")), (0.0, 0.0, 0.0));
+    let ends = "ringwell_tls_certificate_expires_timestamp_seconds{face=\"redis\"}";
+    let left = metric(&node, ends) - wire::now() as f64 / 1000.0;
+    assert!(left > 2.0 * 86_400.0 && left <= 3.0 * 86_400.0, "{left}");
     replace(dir, "later");
     node.wait_for("the new certificate", |_| trusted("other.pem").then_some(()));
     assert!(!trusted("ca.pem"));
