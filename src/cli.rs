@@ -22,6 +22,7 @@ Examples:
   redis-cli -p 6380 LPUSH metrics:training:proj-1:loss '{\"step\":1,\"value\":0.53}'
   ringwell query 'training_loss{project=\"proj-1\"}'
   ringwell query 'rate(process_cpu_seconds_total[1m])' --start -1h --step 1m
+  ringwell query up --url 'https://node:9681?ca_file=ca.pem'     ask a node with TLS
   ringwell keymap explain metrics:training:proj-1:loss
   ringwell import dump.rdb                       take over the keys of a Redis, from its file
   ringwell forget 'metrics:training:old-run:*'   say what that would delete
