@@ -5,17 +5,15 @@
 //! safe as the sync mode says. While a client does not read its replies, nothing more of it is read.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::Sleep;
 
 use super::hub::{Inbox, Message};
+use super::nudge;
 use super::parse::Parser;
 use super::session::{Blocked, Session};
 use super::shared::Shared;
@@ -30,8 +28,6 @@ const READ: usize = 16 << 10;
 /// Replies are sent at the latest when so many bytes wait, so that a long pipeline of large replies
 /// holds little at a time.
 const FLUSH: usize = 256 << 10;
-/// A connection that sends nothing for so long gives its buffers back.
-const IDLE: Duration = Duration::from_secs(2);
 /// So many small answers in a row, and a large buffer is given back.
 const SMALL: u32 = 8;
 /// Bytes that may wait for a client that is not let in.
@@ -55,7 +51,7 @@ pub(super) async fn serve<S: Wire>(
         session: Session::new(shared, client),
         input: Vec::new(),
         output: Vec::new(),
-        idle: None,
+        holds: false,
         small: 0,
     };
     connection.run(stop).await
@@ -67,9 +63,8 @@ struct Connection<S> {
     parser: Parser,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// Fires when the buffers may be given back; `None` while there are none. It is set anew only when
-    /// it fires, so that a busy connection does not pay for it.
-    idle: Option<Pin<Box<Sleep>>>,
+    /// Whether it has buffers; one that is idle has none until something arrives.
+    holds: bool,
     /// Answers in a row that needed no more than a small buffer.
     small: u32,
 }
@@ -80,18 +75,18 @@ enum Event {
     Message(Option<Message>),
     Woken(Option<Woken>),
     Readable(std::io::Result<()>),
-    Idle,
-    Killed,
-    Stop,
+    Told(nudge::Wanted),
 }
 
 impl<S: Wire> Connection<S> {
-    async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-        let kill = Arc::clone(&self.session.client.kill);
+    async fn run(&mut self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        let nudge = Arc::clone(&self.session.client.nudge);
+        if *stop.borrow() {
+            nudge.tell(nudge::Wanted::Stop);
+        }
         for turn in 0_u64.. {
             let arrived = self.input.len();
-            // One that is idle holds no buffer until something arrives.
-            let holds = self.idle.is_some();
+            let holds = self.holds;
             if holds {
                 self.input.reserve(self.parser.expects(arrived).max(READ));
             }
@@ -102,11 +97,9 @@ impl<S: Wire> Connection<S> {
             let arrival = arrival(&mut self.stream, &mut self.input, holds);
             let others = async {
                 tokio::select! {
-                    () = fired(&mut self.idle) => Event::Idle,
                     woken = woken(&mut self.session.blocked) => Event::Woken(woken),
-                    () = kill.notified() => Event::Killed,
+                    wanted = nudge.wanted() => Event::Told(wanted),
                     message = next(inbox) => Event::Message(message),
-                    _ = stop.wait_for(|stop| *stop) => Event::Stop,
                 }
             };
             // What arrives is asked for first, since it is mostly that; but now and then last, so that who
@@ -136,15 +129,15 @@ impl<S: Wire> Connection<S> {
                 }
                 Event::Readable(readable) => {
                     readable?;
-                    self.idle = Some(Box::pin(tokio::time::sleep(IDLE)));
+                    self.holds = true;
                     continue;
                 }
-                Event::Idle => {
+                Event::Told(nudge::Wanted::Rest) => {
                     self.rest();
                     continue;
                 }
-                Event::Killed => return Ok(()),
-                Event::Stop => return self.stream.shutdown().await,
+                Event::Told(nudge::Wanted::Stop) => return self.stream.shutdown().await,
+                Event::Told(nudge::Wanted::End) => return Ok(()),
             }
             if self.session.hung_up {
                 return Ok(());
@@ -154,18 +147,14 @@ impl<S: Wire> Connection<S> {
                 return self.stream.shutdown().await;
             }
             if let Some(wanted) = self.session.follows.take() {
-                return self.become_replica(wanted, stop).await;
+                return self.become_replica(wanted).await;
             }
         }
         Ok(())
     }
 
     /// Feeds a replica until either side ends it.
-    async fn become_replica(
-        &mut self,
-        wanted: Wanted,
-        mut stop: watch::Receiver<bool>,
-    ) -> std::io::Result<()> {
+    async fn become_replica(&mut self, wanted: Wanted) -> std::io::Result<()> {
         let client = &self.session.client;
         let conversation = Conversation {
             stream: &mut self.stream,
@@ -174,31 +163,17 @@ impl<S: Wire> Connection<S> {
             handshake: self.session.handshake.clone(),
             wanted,
         };
-        let kill = Arc::clone(&client.kill);
-        let end = async move {
-            tokio::select! {
-                () = kill.notified() => {}
-                _ = stop.wait_for(|stop| *stop) => {}
-            }
-        };
+        let nudge = Arc::clone(&client.nudge);
+        let end = async move { while nudge.wanted().await == nudge::Wanted::Rest {} };
         conversation.run(Arc::clone(&self.session.shared.primary), end).await
     }
 
-    /// Gives the buffers back if nothing has arrived for a while.
+    /// Gives the buffers back, unless something has arrived since this was wanted.
     fn rest(&mut self) {
-        let active = self.session.client.live.active.load(Ordering::Relaxed);
-        let left = active + IDLE.as_millis() as i64 - self.session.shared.now();
-        match u64::try_from(left) {
-            Ok(left) if left > 0 => {
-                self.idle = Some(Box::pin(tokio::time::sleep(Duration::from_millis(left))));
-            }
-            // Half a request waits for its other half.
-            _ if !self.input.is_empty() => self.idle = Some(Box::pin(tokio::time::sleep(IDLE))),
-            _ => {
-                (self.input, self.output) = (Vec::new(), Vec::new());
-                self.idle = None;
-                self.show_buffer();
-            }
+        if self.input.is_empty() {
+            (self.input, self.output) = (Vec::new(), Vec::new());
+            self.holds = false;
+            self.show_buffer();
         }
     }
 
@@ -387,14 +362,6 @@ async fn arrival<S: Wire>(stream: &mut S, input: &mut Vec<u8>, holds: bool) -> E
         Event::Read(stream.read_buf(input).await)
     } else {
         Event::Readable(stream.readable().await)
-    }
-}
-
-/// Returns when a timer fires; without one never.
-async fn fired(timer: &mut Option<Pin<Box<Sleep>>>) {
-    match timer {
-        Some(timer) => timer.await,
-        None => std::future::pending().await,
     }
 }
 

@@ -12,6 +12,7 @@ mod facts;
 mod hub;
 mod inside;
 mod notify;
+mod nudge;
 mod parse;
 mod saves;
 mod session;
@@ -42,6 +43,7 @@ pub use parse::{Limits, Parser, ProtocolError};
 pub use shared::{Counters, Gauge, RespOptions, TlsPort};
 pub use write::{Protocol, write};
 
+use nudge::Wanted;
 use shared::Shared;
 use tracking::Gone;
 
@@ -53,9 +55,13 @@ use crate::tls::{self, Acceptor, Secured};
 const GRACE: Duration = Duration::from_secs(5);
 /// How often keys that have expired are deleted.
 const EXPIRY: Duration = Duration::from_millis(100);
+/// Of so many such rounds one looks for connections that may rest.
+const RESTS: u64 = 10;
 /// Steps of connections before the system is asked what else has arrived; a step answers what one of them sent
 /// in a piece. Many, so that what arrived together is answered and written together.
 const EVENTS: u32 = 256;
+/// A connection that sends nothing for so long gives its buffers back.
+const IDLE: Duration = Duration::from_secs(2);
 /// How long accepting pauses when the system has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -136,6 +142,7 @@ async fn serve(
     let mut connections = JoinSet::new();
     let mut expiry = tokio::time::interval(EXPIRY);
     expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rounds = 0_u64;
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let (accepted, acceptor) = tokio::select! {
@@ -145,6 +152,10 @@ async fn serve(
             _ = expiry.tick() => {
                 shared.rates.sample(shared.now(), &shared.counters);
                 expire(&shared);
+                rounds += 1;
+                if rounds.is_multiple_of(RESTS) {
+                    shared.let_rest(IDLE);
+                }
                 continue;
             }
             // Ended connections leave the set, so that its length says how many there are.
@@ -174,6 +185,7 @@ async fn serve(
         };
     }
     stop.send_replace(true);
+    shared.clients(None).iter().for_each(|client| client.nudge.tell(Wanted::Stop));
     let ended = async { while connections.join_next().await.is_some() {} };
     // Whoever has not ended by then is cut off when the set is dropped.
     let _ = tokio::time::timeout(GRACE, ended).await;

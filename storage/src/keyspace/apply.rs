@@ -8,7 +8,7 @@ use super::database::Database;
 use super::effect::{Effect, Effects};
 use super::list::{End, List};
 use super::map::Map;
-use super::table::Bytes;
+use super::table::{Bytes, renew};
 use super::value::{Entry, Value};
 use super::zset::ZSet;
 use super::{Keyspace, Strings};
@@ -128,15 +128,16 @@ fn set(database: &mut Database, key: &[u8], value: &[u8], keep_expiry: bool) {
     if !keep_expiry {
         database.expire(key, None);
     }
-    let value = Value::String(Bytes::from(value));
+    let clock = database.clock;
     match database.keys.get_mut(key) {
         Some(entry) => {
-            entry.value = value;
-            entry.used.set(database.clock);
+            match &mut entry.value {
+                Value::String(old) => renew(old, value),
+                other => *other = Value::String(Bytes::from(value)),
+            }
+            entry.used.set(clock);
         }
-        None => {
-            database.keys.insert(key, Entry::new(value, database.clock));
-        }
+        None => database.keys.add(key, Entry::new(Value::String(Bytes::from(value)), clock)),
     }
 }
 
@@ -153,7 +154,7 @@ fn set_fields(database: &mut Database, key: &[u8], mut pairs: Strings<'_>) {
     if let Value::Hash(hash) = value {
         let hash = Arc::make_mut(hash);
         while let (Some(field), Some(value)) = (pairs.next(), pairs.next()) {
-            hash.insert(field, Bytes::from(value));
+            hash.set(field, value);
         }
     }
 }
