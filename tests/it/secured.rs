@@ -15,7 +15,7 @@ use crate::moving::metric;
 use crate::node::{Node, Options, command};
 use crate::oracle::{Connection, Reply};
 use crate::prometheus::{free_address, installed, start};
-use crate::tls::{certificates, sign};
+use crate::tls::{certificates, server, sign};
 use crate::wire;
 
 /// A node whose faces both answer with TLS too.
@@ -118,6 +118,30 @@ fn redis_servers_follow_with_tls() {
     assert!(send_all(&mut client, &draw.pipeline(150)));
     end_equal(&node, &servers);
     assert_eq!((fulls(&node), partials(&node)), (0, count));
+}
+
+/// A node that follows with TLS tells where it answers in the same way, as a Redis does.
+#[test]
+fn a_node_that_follows_names_its_port_of_the_same_kind() {
+    let Some(made) = certificates() else { return };
+    let dir = made.path();
+    let Some((source, address, query)) = server(dir) else { return };
+    for (url, own) in [
+        (format!("rediss://{address}?{query}"), true),
+        (format!("redis://{}", source.address()), false),
+    ] {
+        let node = secured(dir).arg(format!("--replica-of={url}")).start();
+        let port = port(if own { &node.rediss } else { &node.redis });
+        node.wait_for("the source to know it", |_| {
+            let told = Connection::open(&source.address()).call(&["INFO", "replication"]);
+            format!("{told:?}").contains(&format!("port={port},")).then_some(())
+        });
+        let told = format!(
+            "{:?}",
+            Connection::open(&node.redis).call(&["CONFIG", "GET", "tls-replication"])
+        );
+        assert!(told.contains(if own { "yes" } else { "no" }), "{told}");
+    }
 }
 
 /// Links cut at random in the midst of records: a torn one ends a connection and nothing else.

@@ -52,7 +52,7 @@ pub fn certificates() -> Option<TempDir> {
 }
 
 /// A Redis with TLS, and its address with what is needed to call it.
-fn server(dir: &Path) -> Option<(Server, String, String)> {
+pub fn server(dir: &Path) -> Option<(Server, String, String)> {
     let port = free_port().to_string();
     let file = |name: &str| dir.join(name).display().to_string();
     let (cert, key, ca) = (file("redis.pem"), file("redis.key"), file("ca.pem"));
