@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::hub::{Inbox, Message};
@@ -21,6 +20,7 @@ use super::shared::Shared;
 use super::waiting::Woken;
 use super::write::write;
 use crate::replication::{Conversation, Wanted};
+use crate::wire::Wire;
 use ringwell_storage::keyspace::Reply;
 
 /// Input is read in pieces of at least so many bytes.
@@ -38,14 +38,12 @@ const FAIR: u64 = 16;
 const KEEP: usize = 1 << 20;
 
 /// Serves one connection until either side ends it.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+pub(super) async fn serve<S: Wire>(
+    stream: S,
+    (peer, local): (SocketAddr, SocketAddr),
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
     let client = shared.join(peer, local);
     let mut connection = Connection {
         stream,
@@ -59,8 +57,8 @@ pub(super) async fn serve(
     connection.run(stop).await
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     session: Session,
     parser: Parser,
     input: Vec<u8>,
@@ -80,7 +78,7 @@ enum Event {
     Told(nudge::Wanted),
 }
 
-impl Connection {
+impl<S: Wire> Connection<S> {
     async fn run(&mut self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
         let nudge = Arc::clone(&self.session.client.nudge);
         if *stop.borrow() {
@@ -283,24 +281,13 @@ impl Connection {
         if self.session.is_known() {
             return Ok(());
         }
-        let sent = self.send()?;
+        let sent = self.stream.send(&self.output)?;
         self.output.drain(..sent);
         match self.output.len() {
             0..=STRANGERS => Ok(()),
             _ => {
                 Err(std::io::Error::other("a client that is not let in does not read its replies"))
             }
-        }
-    }
-
-    /// Sends what the system takes at once; how much that was.
-    fn send(&self) -> std::io::Result<usize> {
-        if self.output.is_empty() {
-            return Ok(0);
-        }
-        match self.stream.try_write(&self.output) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(0),
-            sent => sent,
         }
     }
 
@@ -326,12 +313,20 @@ impl Connection {
         }
         if !self.output.is_empty() {
             self.hurry_strangers()?;
-            let sent = self.send()?;
+            let sent = match self.output.as_slice() {
+                [] => 0,
+                output => self.stream.send(output)?,
+            };
             let rest = self.output.get(sent..).unwrap_or_default();
-            if !rest.is_empty() {
+            if !rest.is_empty() || self.stream.holds() {
                 let overflowed = overflowed(&self.session.subscriptions.inbox);
+                let stream = &mut self.stream;
+                let written = async {
+                    stream.write_all(rest).await?;
+                    stream.flush().await
+                };
                 tokio::select! {
-                    written = self.stream.write_all(rest) => written?,
+                    written = written => written?,
                     // A client that does not read its replies does not read its messages either.
                     () = overflowed => return Err(self.too_slow()),
                 }
@@ -362,7 +357,7 @@ async fn let_others_go() {
 }
 
 /// Reads what arrives; without a buffer only waits for it.
-async fn arrival(stream: &mut TcpStream, input: &mut Vec<u8>, holds: bool) -> Event {
+async fn arrival<S: Wire>(stream: &mut S, input: &mut Vec<u8>, holds: bool) -> Event {
     if holds {
         Event::Read(stream.read_buf(input).await)
     } else {

@@ -25,6 +25,7 @@ use super::write::Protocol;
 use crate::collect::process::Usage;
 use crate::opening::Opening;
 use crate::replication::Primary;
+use crate::tls::Files;
 
 /// As Redis says it.
 pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
@@ -61,6 +62,17 @@ pub struct RespOptions {
     pub read_only: bool,
     /// Who follows this node; the node keeps the other end to tell it of syncs.
     pub primary: Option<Arc<Primary>>,
+    /// Where it answers with TLS, for who asks.
+    pub tls: Option<TlsPort>,
+}
+
+/// Where the face answers with TLS, and what it shows there.
+#[derive(Clone, Debug)]
+pub struct TlsPort {
+    /// The port.
+    pub port: u16,
+    /// Certificates and key.
+    pub files: Files,
 }
 
 impl Default for RespOptions {
@@ -79,6 +91,7 @@ impl Default for RespOptions {
             counters: Arc::default(),
             read_only: false,
             primary: None,
+            tls: None,
         }
     }
 }
