@@ -210,8 +210,10 @@ impl<S: Wire> Connection<S> {
             match self.parser.advance(&self.input) {
                 Ok(false) => break,
                 Ok(true) => {
-                    self.paused().await;
-                    self.handle();
+                    self.paused().await?;
+                    if !self.session.closing {
+                        self.handle();
+                    }
                 }
                 Err(error) => {
                     let counters = &self.session.shared.counters;
@@ -233,14 +235,24 @@ impl<S: Wire> Connection<S> {
         Ok(())
     }
 
-    /// Waits while CLIENT PAUSE holds the command at hand back.
-    async fn paused(&mut self) {
+    /// Waits while CLIENT PAUSE holds the command at hand back. What came before it is answered; who is told to
+    /// end does so without it.
+    async fn paused(&mut self) -> std::io::Result<()> {
         loop {
             let args = self.parser.arguments(&self.input);
             let name = args.into_iter().next().unwrap_or_default();
-            let Some(left) = self.session.shared.held_back(name) else { return };
-            tokio::time::sleep(left).await;
+            let Some(left) = self.session.shared.held_back(name) else { return Ok(()) };
+            self.flush().await?;
+            let ends =
+                self.session.client.nudge.is_told(&[nudge::Wanted::Stop, nudge::Wanted::End]);
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = ends => self.session.closing = true,
+            }
             self.session.ended = None;
+            if self.session.closing {
+                return Ok(());
+            }
         }
     }
 
@@ -322,6 +334,7 @@ impl<S: Wire> Connection<S> {
             let rest = self.output.get(sent..).unwrap_or_default();
             if !rest.is_empty() || self.stream.holds() {
                 let overflowed = overflowed(&self.session.subscriptions.inbox);
+                let killed = self.session.client.nudge.is_told(&[nudge::Wanted::End]);
                 let stream = &mut self.stream;
                 let written = async {
                     stream.write_all(rest).await?;
@@ -331,6 +344,7 @@ impl<S: Wire> Connection<S> {
                     written = written => written?,
                     // A client that does not read its replies does not read its messages either.
                     () = overflowed => return Err(self.too_slow()),
+                    () = killed => return Err(std::io::Error::other("the client was killed")),
                 }
             }
             let counter = &self.session.shared.counters.bytes_out;
