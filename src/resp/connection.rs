@@ -13,12 +13,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::hub::{Inbox, Message};
-use super::nudge;
 use super::parse::Parser;
 use super::session::{Blocked, Session};
 use super::shared::Shared;
 use super::waiting::Woken;
 use super::write::write;
+use super::{GRACE, nudge};
 use crate::replication::{Conversation, Wanted};
 use crate::wire::Wire;
 use ringwell_storage::keyspace::Reply;
@@ -113,7 +113,7 @@ impl<S: Wire> Connection<S> {
                 Event::Read(read) => {
                     let read = read?;
                     if read == 0 {
-                        return Ok(());
+                        return self.close().await;
                     }
                     let counter = &self.session.shared.counters.bytes_in;
                     counter.fetch_add(read as u64, Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl<S: Wire> Connection<S> {
                     self.rest();
                     continue;
                 }
-                Event::Told(nudge::Wanted::Stop) => return self.stream.shutdown().await,
+                Event::Told(nudge::Wanted::Stop) => return self.close().await,
                 Event::Told(nudge::Wanted::End) => return Ok(()),
             }
             if self.session.hung_up {
@@ -144,13 +144,19 @@ impl<S: Wire> Connection<S> {
             }
             self.flush().await?;
             if self.session.closing {
-                return self.stream.shutdown().await;
+                return self.close().await;
             }
             if let Some(wanted) = self.session.follows.take() {
                 return self.become_replica(wanted).await;
             }
         }
         Ok(())
+    }
+
+    /// Says that nothing more comes, which with TLS is a record. Whoever does not take it is not waited for.
+    async fn close(&mut self) -> std::io::Result<()> {
+        let closed = tokio::time::timeout(GRACE, self.stream.shutdown()).await;
+        closed.unwrap_or(Ok(()))
     }
 
     /// Feeds a replica until either side ends it.
