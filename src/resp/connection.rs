@@ -34,7 +34,8 @@ const SMALL: u32 = 8;
 const STRANGERS: usize = 1 << 10;
 /// Of so many turns of a connection one asks last for what arrives.
 const FAIR: u64 = 16;
-/// Buffers larger than this are given back once they are empty.
+/// Buffers larger than this are given back once they are empty; those of an idle connection that are larger than
+/// [`READ`].
 const KEEP: usize = 1 << 20;
 
 /// Serves one connection until either side ends it.
@@ -356,7 +357,8 @@ impl<S: Wire> Connection<S> {
             let counter = &self.session.shared.counters.bytes_out;
             counter.fetch_add(self.output.len() as u64, Ordering::Relaxed);
             self.output.clear();
-            if self.output.capacity() > KEEP {
+            // One that is idle was sent a message or what it waited for, and is idle again.
+            if self.output.capacity() > if self.holds { KEEP } else { READ } {
                 self.output = Vec::new();
             }
         }

@@ -1,4 +1,4 @@
-//! Connections of Redis's protocol that wait for something: who is killed goes.
+//! Connections of Redis's protocol that wait for something: who is killed goes, who only listens holds little.
 
 use crate::moving::metric;
 use crate::node::Node;
@@ -48,4 +48,39 @@ fn who_is_killed_goes_whatever_it_waits_for() {
     assert_eq!(held.read_to_end(), "");
     admin.call(&["CLIENT", "UNPAUSE"]);
     assert_eq!(admin.call(&["GET", "k"]), line('$', "-1"));
+}
+
+#[test]
+fn who_only_listens_holds_no_room_for_what_it_heard() {
+    const LISTENERS: usize = 128;
+    const LONG: usize = 400 << 10;
+    let node = Node::start();
+    let mut admin = Connection::open(&node.redis);
+    let mut listeners: Vec<_> = (0..LISTENERS)
+        .map(|_| {
+            let mut listener = Connection::open(&node.redis);
+            listener.call(&["SUBSCRIBE", "news"]);
+            listener
+        })
+        .collect();
+    node.wait_for("their rest", |_| {
+        let told = format!("{:?}", admin.call(&["CLIENT", "LIST", "TYPE", "pubsub"]));
+        (told.matches("qbuf-free=0 ").count() == LISTENERS).then_some(())
+    });
+    let before = memory_kib(&node);
+    let told = admin.call(&["PUBLISH", "news", &"x".repeat(LONG)]);
+    assert_eq!(told, line(':', &LISTENERS.to_string()));
+    for listener in &mut listeners {
+        listener.reply();
+    }
+    node.wait_for("room", |node| {
+        let grown = memory_kib(node).saturating_sub(before);
+        (grown < LISTENERS * LONG / 1024 / 2).then_some(())
+    });
+}
+
+fn memory_kib(node: &Node) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
