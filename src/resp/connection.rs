@@ -13,12 +13,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::hub::{Inbox, Message};
-use super::nudge;
 use super::parse::Parser;
 use super::session::{Blocked, Session};
 use super::shared::Shared;
 use super::waiting::Woken;
 use super::write::write;
+use super::{GRACE, nudge};
 use crate::replication::{Conversation, Wanted};
 use crate::wire::Wire;
 use ringwell_storage::keyspace::Reply;
@@ -34,7 +34,8 @@ const SMALL: u32 = 8;
 const STRANGERS: usize = 1 << 10;
 /// Of so many turns of a connection one asks last for what arrives.
 const FAIR: u64 = 16;
-/// Buffers larger than this are given back once they are empty.
+/// Buffers larger than this are given back once they are empty; those of an idle connection that are larger than
+/// [`READ`].
 const KEEP: usize = 1 << 20;
 
 /// Serves one connection until either side ends it.
@@ -113,7 +114,7 @@ impl<S: Wire> Connection<S> {
                 Event::Read(read) => {
                     let read = read?;
                     if read == 0 {
-                        return Ok(());
+                        return self.close().await;
                     }
                     let counter = &self.session.shared.counters.bytes_in;
                     counter.fetch_add(read as u64, Ordering::Relaxed);
@@ -136,7 +137,7 @@ impl<S: Wire> Connection<S> {
                     self.rest();
                     continue;
                 }
-                Event::Told(nudge::Wanted::Stop) => return self.stream.shutdown().await,
+                Event::Told(nudge::Wanted::Stop) => return self.close().await,
                 Event::Told(nudge::Wanted::End) => return Ok(()),
             }
             if self.session.hung_up {
@@ -144,13 +145,19 @@ impl<S: Wire> Connection<S> {
             }
             self.flush().await?;
             if self.session.closing {
-                return self.stream.shutdown().await;
+                return self.close().await;
             }
             if let Some(wanted) = self.session.follows.take() {
                 return self.become_replica(wanted).await;
             }
         }
         Ok(())
+    }
+
+    /// Says that nothing more comes, which with TLS is a record. Whoever does not take it is not waited for.
+    async fn close(&mut self) -> std::io::Result<()> {
+        let closed = tokio::time::timeout(GRACE, self.stream.shutdown()).await;
+        closed.unwrap_or(Ok(()))
     }
 
     /// Feeds a replica until either side ends it.
@@ -210,8 +217,10 @@ impl<S: Wire> Connection<S> {
             match self.parser.advance(&self.input) {
                 Ok(false) => break,
                 Ok(true) => {
-                    self.paused().await;
-                    self.handle();
+                    self.paused().await?;
+                    if !self.session.closing {
+                        self.handle();
+                    }
                 }
                 Err(error) => {
                     let counters = &self.session.shared.counters;
@@ -233,14 +242,24 @@ impl<S: Wire> Connection<S> {
         Ok(())
     }
 
-    /// Waits while CLIENT PAUSE holds the command at hand back.
-    async fn paused(&mut self) {
+    /// Waits while CLIENT PAUSE holds the command at hand back. What came before it is answered; who is told to
+    /// end does so without it.
+    async fn paused(&mut self) -> std::io::Result<()> {
         loop {
             let args = self.parser.arguments(&self.input);
             let name = args.into_iter().next().unwrap_or_default();
-            let Some(left) = self.session.shared.held_back(name) else { return };
-            tokio::time::sleep(left).await;
+            let Some(left) = self.session.shared.held_back(name) else { return Ok(()) };
+            self.flush().await?;
+            let ends =
+                self.session.client.nudge.is_told(&[nudge::Wanted::Stop, nudge::Wanted::End]);
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = ends => self.session.closing = true,
+            }
             self.session.ended = None;
+            if self.session.closing {
+                return Ok(());
+            }
         }
     }
 
@@ -322,6 +341,7 @@ impl<S: Wire> Connection<S> {
             let rest = self.output.get(sent..).unwrap_or_default();
             if !rest.is_empty() || self.stream.holds() {
                 let overflowed = overflowed(&self.session.subscriptions.inbox);
+                let killed = self.session.client.nudge.is_told(&[nudge::Wanted::End]);
                 let stream = &mut self.stream;
                 let written = async {
                     stream.write_all(rest).await?;
@@ -331,12 +351,14 @@ impl<S: Wire> Connection<S> {
                     written = written => written?,
                     // A client that does not read its replies does not read its messages either.
                     () = overflowed => return Err(self.too_slow()),
+                    () = killed => return Err(std::io::Error::other("the client was killed")),
                 }
             }
             let counter = &self.session.shared.counters.bytes_out;
             counter.fetch_add(self.output.len() as u64, Ordering::Relaxed);
             self.output.clear();
-            if self.output.capacity() > KEEP {
+            // One that is idle was sent a message or what it waited for, and is idle again.
+            if self.output.capacity() > if self.holds { KEEP } else { READ } {
                 self.output = Vec::new();
             }
         }

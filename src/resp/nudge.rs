@@ -45,6 +45,20 @@ impl Nudge {
         .await
     }
 
+    /// Returns once one of these is told, which stays so. In place of [`wanted`](Nudge::wanted), not beside it.
+    pub(super) async fn is_told(&self, any: &[Wanted]) {
+        let any = any.iter().fold(0, |any, wanted| any | *wanted as u8);
+        let told = || self.wanted.load(Ordering::Acquire) & any != 0;
+        poll_fn(|context| {
+            if !told() {
+                self.waker.register(context.waker());
+            }
+            // It may have been told meanwhile.
+            if told() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     fn take(&self) -> Option<Wanted> {
         let told = self.wanted.load(Ordering::Acquire);
         if told == 0 {
@@ -81,5 +95,21 @@ mod tests {
         tokio::task::yield_now().await;
         nudge.tell(Wanted::Stop);
         assert_eq!(heard.await.unwrap(), Wanted::Stop);
+        // One that is busy hears only what ends it, and hears it again when it is not.
+        nudge.tell(Wanted::Rest);
+        let waits = tokio::time::timeout(
+            Duration::from_millis(1),
+            nudge.is_told(&[Wanted::Stop, Wanted::End]),
+        );
+        assert!(waits.await.is_err());
+        let heard = tokio::spawn({
+            let nudge = Arc::clone(&nudge);
+            async move { nudge.is_told(&[Wanted::Stop, Wanted::End]).await }
+        });
+        tokio::task::yield_now().await;
+        nudge.tell(Wanted::End);
+        heard.await.unwrap();
+        assert_eq!(nudge.wanted().await, Wanted::End);
+        assert_eq!(nudge.wanted().await, Wanted::Rest);
     }
 }

@@ -167,6 +167,12 @@ fn a_stop_is_quick_though_clients_stay_connected() {
     let mut node = Node::start();
     let _idle: Vec<_> =
         (0..10).map(|_| std::net::TcpStream::connect(&node.http).unwrap()).collect();
+    // Of Redis's clients one waits for a key, and one for the end of a pause.
+    let mut clients = [redis(&node), redis(&node), redis(&node)];
+    let [admin, blocked, paused] = &mut clients;
+    blocked.get_mut().write_all(b"BLPOP none 0\r\n").unwrap();
+    assert_eq!(command_line(admin, &["CLIENT", "PAUSE", "3600000"]).unwrap(), "+OK");
+    paused.get_mut().write_all(b"SET k v\r\n").unwrap();
     let started = std::time::Instant::now();
     assert_eq!(node.stop().code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());

@@ -20,6 +20,7 @@ mod demo;
 mod differential;
 mod door;
 mod dump;
+mod endings;
 mod events;
 mod export;
 mod families;

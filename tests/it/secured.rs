@@ -256,6 +256,8 @@ assert got == wanted
 time.sleep(3)
 slow.sendall(b'ECHO late\r\n')
 assert slow.recv(100) == b'$4\r\nlate\r\n'
+# Who says that nothing more comes is told the same.
+slow.unwrap()
 try:
     redis.Redis('127.0.0.1', int(port), password='hush').ping()
     assert False, 'plain'
