@@ -51,6 +51,11 @@ impl Keymap {
         found
     }
 
+    /// Whether a key feeds a series now.
+    pub fn feeds(&self, series: &Labels) -> bool {
+        self.memory().owners.has(series)
+    }
+
     fn of_live_series(&self, question: &str) -> Vec<Explanation> {
         let memory = self.memory();
         let asked = |labels: &Labels| {

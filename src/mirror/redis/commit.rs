@@ -86,7 +86,7 @@ impl Target<'_> {
             (Some((_, end)), _) => end,
             (None, _) => 0,
         };
-        let next = Cursor { epoch: self.cursor.epoch, place, moved: now, sure };
+        let next = Cursor { epoch: self.cursor.epoch, place, moved: now, sure, at: self.at };
         let (text, aside) = (next.text(), self.mirror.state.aside.text());
         let mut all = Vec::with_capacity(requests.bytes.len() + 256);
         command(&mut all, &[b"MULTI"]);
