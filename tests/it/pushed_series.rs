@@ -452,6 +452,33 @@ fn a_list_made_of_series_becomes_the_same_samples() {
         ),
     ];
     write(&node, all.iter().map(|(labels, samples)| series(labels, samples)).collect());
+    let current: Vec<(Vec<(&str, &str)>, Vec<(i64, f64)>)> = [
+        (named("training_current_loss", &run[..1]), 0.25),
+        (named("training_current_wer", &run[..1]), 0.5),
+        (named("training_analysis_slope", &run[..1]), -1e-5),
+        (named("training_analysis_volatility", &run[..1]), 3.5),
+        (named("tasks_completed_today", &[]), 17.0),
+        (named("tasks_throughput_per_hour", &[]), 4.5),
+        (named("tasks_avg_duration_seconds", &[]), 61.25),
+        (named("tasks_sla_compliance_percent", &[]), 99.5),
+        (named("gpu_current_utilization_percent", &[]), 87.0),
+        (named("gpu_current_memory_used_mb", &[("gpu", "1")]), 40960.0),
+        (named("gpu_current_memory_total_mb", &[]), 81920.0),
+        (named("gpu_current_temperature_celsius", &[]), 64.0),
+        (named("gpu_current_power_draw_watts", &[("gpu", "1")]), 312.75),
+        (named("agent_tasks_completed_total", &[("agent", "a")]), 12.0),
+        (named("agent_avg_duration_seconds", &[("agent", "a")]), 1.5),
+        (named("agent_error_rate_percent", &[("agent", "a")]), 0.125),
+        (named("agent_current_tasks", &[("agent", "a")]), 2.0),
+        (named("agents_load_balance_variance_percent", &[]), 7.5),
+        (named("agents_load_balance_avg_tasks_per_agent", &[]), 3.0),
+        (named("alerts_last_fired_timestamp_seconds", &[("alertname", "hot")]), 1_795_000_000.5),
+        (named("alerts_fired_total", &[("alertname", "hot")]), 5.0),
+    ]
+    .into_iter()
+    .map(|(labels, v)| (labels, vec![(t, v)]))
+    .collect();
+    write(&node, current.iter().map(|(labels, samples)| series(labels, samples)).collect());
     let names = [
         "metrics:training:asr:loss",
         "metrics:training:asr:wer",
@@ -471,6 +498,34 @@ fn a_list_made_of_series_becomes_the_same_samples() {
         let elements: Vec<&str> = elements.iter().map(String::as_str).collect();
         keys.call(&[&["LPUSH", name][..], &elements].concat());
         assert_eq!(list(&other.redis, name), list(&at, name));
+    }
+    let hashes = [
+        ("metrics:training:asr:current", 2),
+        ("metrics:training:asr:analysis", 2),
+        ("metrics:tasks:counters", 1),
+        ("metrics:tasks:aggregated", 3),
+        ("metrics:gpu:current", 3),
+        ("metrics:gpu:1:current", 2),
+        ("metrics:agent:a:performance", 3),
+        ("metrics:agent:a:workload", 1),
+        ("metrics:agents:load_balance", 2),
+        ("metrics:alerts:state", 1),
+        ("metrics:alerts:counters", 1),
+    ];
+    for (name, fields) in hashes {
+        ends_as(&node, &fields, || hash(&at, name).len());
+        let fields = texts(&at, &["HGETALL", name]);
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        keys.call(&[&["HSET", name][..], &fields].concat());
+    }
+    for (labels, samples) in &current {
+        let selector: Vec<String> =
+            labels[1..].iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let query = format!("{}{{{}}}", labels[0].1, selector.join(","));
+        let found = other.query(&query, now() as f64 / 1000.0);
+        let value = found[0]["value"][1].as_str().map(|text| text.parse::<f64>().unwrap());
+        assert_eq!(value, Some(samples[0].1), "{query}: {found}");
+        assert_eq!(found.as_array().unwrap().len(), 1, "{query}");
     }
     for (labels, _) in &all {
         let selector: Vec<String> =

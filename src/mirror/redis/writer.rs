@@ -141,9 +141,10 @@ impl<'m> Target<'m> {
         units.filter.aside.extend(self.mirror.state.aside.names());
         // What was to be written at an offset of before is none of this reading.
         self.healing = None;
-        let (mut piece, mut caught_up) = (Vec::new(), false);
+        // What has to be written whole at first tells more than the log.
+        let (mut piece, mut caught_up) = (Vec::new(), true);
         loop {
-            if let Some(below) = self.settle(caught_up || self.at.is_none()).await? {
+            if let Some(below) = self.settle(caught_up).await? {
                 feeder.skip_samples(below);
             }
             if self.mirror.state.aside.len() > MOST {

@@ -78,9 +78,10 @@ impl Hash {
         self.fields.values().filter(|field| !field.gone).map(|field| field.t).max()
     }
 
-    /// Takes a sample, a stale marker or a value that is no number; false if there is no room for its field.
-    pub(super) fn add(&mut self, t: i64, name: &Arc<[u8]>, value: Option<f64>) -> bool {
-        let full = self.fields.len() >= MOST_FIELDS;
+    /// Takes a sample, a stale marker or a value that is no number; false if there is no room for its field, here or in
+    /// the register.
+    pub(super) fn add(&mut self, t: i64, name: &Arc<[u8]>, value: Option<f64>, room: bool) -> bool {
+        let full = !room || self.fields.len() >= MOST_FIELDS;
         let new = Field { t, value, gone: value.is_none(), due: true };
         match self.fields.get_mut(name) {
             Some(field) if t > field.t => *field = new,
@@ -146,7 +147,7 @@ mod tests {
 
     fn told(hash: &mut Hash, samples: &[(i64, &str, Option<f64>)]) -> String {
         for (t, name, value) in samples {
-            assert!(hash.add(*t, &Arc::from(name.as_bytes()), *value));
+            assert!(hash.add(*t, &Arc::from(name.as_bytes()), *value, true));
         }
         let mut requests = Requests::default();
         if let Some(state) = hash.flush(b"k", b"p:k", &mut requests) {
@@ -182,10 +183,11 @@ mod tests {
     fn fields_are_bounded_and_a_damaged_state_is_none() {
         let mut hash = Hash::new(None);
         for i in 0..MOST_FIELDS {
-            assert!(hash.add(1, &Arc::from(format!("f{i}").as_bytes()), Some(1.0)));
+            assert!(hash.add(1, &Arc::from(format!("f{i}").as_bytes()), Some(1.0), true));
         }
-        assert!(!hash.add(1, &Arc::from(&b"one more"[..]), Some(1.0)));
-        assert!(hash.add(2, &Arc::from(&b"f7"[..]), Some(2.0)));
+        assert!(!hash.add(1, &Arc::from(&b"one more"[..]), Some(1.0), true));
+        assert!(hash.add(2, &Arc::from(&b"f7"[..]), Some(2.0), false));
+        assert!(!Hash::new(None).add(2, &Arc::from(&b"f7"[..]), Some(2.0), false));
         for nonsense in [&b""[..], b"l", b"*1\r\n$1\r\nl\r\n", b"*2\r\n$1\r\nh\r\n$1\r\na\r\n"] {
             assert_eq!(Hash::read(nonsense, None), None);
         }

@@ -11,6 +11,7 @@
 mod hash;
 mod list;
 mod push;
+mod register;
 mod route;
 mod rule;
 mod settle;
@@ -26,6 +27,7 @@ use std::time::Instant;
 use crate::metrics::{Families, Kind};
 use hash::Hash;
 use list::List;
+use register::Register;
 use route::Router;
 
 pub use rule::{Rule, Written, WrongRule};
@@ -38,8 +40,8 @@ const LIST: &[u8] = b"l";
 /// What is told of series.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// The keys that the target has of series, with what the register says of them.
-    register: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// The keys that the target has of series.
+    register: Mutex<Register>,
     /// Keys that series would make if they were not somebody else's.
     taken: Mutex<BTreeMap<Vec<u8>, String>>,
     pub(super) samples: AtomicU64,
@@ -78,7 +80,7 @@ impl Skipped {
 }
 
 impl Told {
-    fn register(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
+    fn register(&self) -> MutexGuard<'_, Register> {
         self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,13 +90,12 @@ impl Told {
 
     /// Whether a key of the target is one that series made.
     pub(super) fn owns(&self, key: &[u8]) -> bool {
-        !key.is_empty() && self.register().contains_key(key)
+        key != SETTLED && self.register().get(key).is_some()
     }
 
     /// How many keys series made.
     pub(super) fn keys(&self) -> usize {
-        let register = self.register();
-        register.len() - usize::from(register.contains_key(SETTLED))
+        self.register().len()
     }
 
     /// Adds what is told.
@@ -168,4 +169,6 @@ enum Model {
     Expired,
     /// It is somebody else's; looked at again after a while.
     Taken(Instant),
+    /// There were as many keys as there may be.
+    Full(Instant),
 }

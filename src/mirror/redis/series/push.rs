@@ -9,6 +9,7 @@ use ringwell_storage::feed::{Feeder, LogPlace};
 
 use super::hash::Hash;
 use super::list::{Added, List, WINDOW};
+use super::register::Register;
 use super::route::{Router, Row, Where, count};
 use super::rule::{Part, Place};
 use super::spell::{Element, Time};
@@ -23,8 +24,9 @@ use crate::remote::client::{Reply, Trouble, command};
 const ROWS: usize = 5000;
 /// Keys that are asked for at a time.
 const PAGE: usize = 200;
-/// A key that is somebody else's is looked at again so late.
+/// A key that is somebody else's, or for which there was no room, is looked at again so late.
 const TAKEN: Duration = Duration::from_secs(60);
+pub(super) const OTHERS: &str = "it is the node's own, or somebody else's";
 /// What a target says that has another type at a key.
 const WRONG_TYPE: &str = "WRONGTYPE";
 
@@ -95,16 +97,17 @@ impl Target<'_> {
             Some(reply) => return Err(reply.trouble().unwrap_or_else(wrong)),
             None => return Err(wrong()),
         };
-        let mut register = std::collections::BTreeMap::new();
+        let mut register = Register::default();
         let mut parts = parts.into_iter();
         while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
             let (Reply::Bulk(Some(name)), Reply::Bulk(Some(value))) = (name, value) else {
                 return Err(wrong());
             };
-            register.insert(name, value);
+            register.set(&name, &value);
         }
-        let settled = register.get(SETTLED) == Some(&self.pushing.text);
-        self.pushing.unsettled = !settled && (self.has_series() || !register.is_empty());
+        let settled = register.get(SETTLED) == Some(self.pushing.text.as_slice());
+        self.pushing.unsettled =
+            !settled && (self.has_series() || register.keys().next().is_some());
         *self.mirror.state.series.register() = register;
         Ok(())
     }
@@ -114,13 +117,13 @@ impl Target<'_> {
         let of = self.register_key();
         let mut register = self.mirror.state.series.register();
         match state {
-            Some(state) if register.get(key).is_some_and(|known| known == state) => {}
+            Some(state) if register.get(key) == Some(state) => {}
             Some(state) => {
                 requests.push(key, &[b"HSET", &of, key, state]);
-                register.insert(key.to_vec(), state.to_vec());
+                register.set(key, state);
             }
             None => {
-                if register.remove(key).is_some() {
+                if register.remove(key) {
                     requests.push(key, &[b"HDEL", &of, key]);
                 }
             }
@@ -130,6 +133,15 @@ impl Target<'_> {
     /// A key of the node's own is about to be there: what series made of it goes.
     pub(in crate::mirror::redis) fn give_way(&mut self, key: &[u8], requests: &mut Requests) {
         // A key that was the node's may be free now.
+        self.pushing.forget(key);
+        if self.mirror.state.series.owns(key) {
+            self.delete(key, requests);
+            self.is_taken(key, OTHERS);
+        }
+    }
+
+    /// Deletes a key that series made.
+    pub(super) fn delete(&mut self, key: &[u8], requests: &mut Requests) {
         self.pushing.forget(key);
         if !self.mirror.state.series.owns(key) {
             return;
@@ -171,7 +183,7 @@ impl Target<'_> {
             self.mirror.state.series.samples.fetch_add(rows.len() as u64, Ordering::Relaxed);
         }
         self.at = at.or(self.at);
-        if self.pushing.due() && self.mirror.state.series.register().contains_key(SETTLED) {
+        if self.pushing.due() && self.mirror.state.series.register().get(SETTLED).is_some() {
             let mut requests = Requests::default();
             self.register(SETTLED, None, &mut requests);
             self.apply_series(requests).await?;
@@ -237,7 +249,7 @@ impl Target<'_> {
             Some(Model::List(list)) => goes(list.expires()),
             Some(Model::Hash(hash)) => goes(hash.expires()),
             Some(Model::Expired) => place.ttl.is_none_or(|ttl| t.saturating_add(ttl) > now),
-            Some(Model::Taken(since)) => since.elapsed() >= TAKEN,
+            Some(Model::Taken(since) | Model::Full(since)) => since.elapsed() >= TAKEN,
         }
     }
 
@@ -278,7 +290,7 @@ impl Target<'_> {
                 Some(Reply::Error(error)) if !error.starts_with(WRONG_TYPE) => {
                     return Err(crate::remote::client::classify(&error));
                 }
-                Some(_) => "it is the node's own, or somebody else's",
+                Some(_) => OTHERS,
                 None => return Err(Trouble::Link("no reply".to_owned())),
             };
             if owned {
@@ -307,7 +319,7 @@ impl Target<'_> {
             }
             Part::Field { .. } => {
                 let register = self.mirror.state.series.register();
-                let state = register.get(&*place.key).map(Vec::as_slice).unwrap_or_default();
+                let state = register.get(&place.key).unwrap_or_default();
                 Hash::read(state, place.ttl).map(Model::Hash)
             }
         };
@@ -320,6 +332,7 @@ impl Target<'_> {
     /// Takes samples into what is known; gives the keys that they change.
     fn add(&mut self, rows: &[Row]) -> BTreeSet<Arc<[u8]>> {
         let mut touched = BTreeSet::new();
+        let room = self.mirror.state.series.register().has_room();
         let skipped = &self.mirror.state.series.skipped;
         for row in rows {
             for place in row.places.iter() {
@@ -334,16 +347,16 @@ impl Target<'_> {
                         }
                     }
                     (Some(Model::Hash(hash)), Part::Field { field, scale }) => {
-                        if hash.add(row.t, field, row.value.map(|v| v * scale)) {
+                        if hash.add(row.t, field, row.value.map(|v| v * scale), room) {
                             touched.insert(Arc::clone(&place.key));
                         } else {
                             count(&skipped.limit);
                         }
                     }
                     (Some(Model::Taken(_)), _) => count(&skipped.taken),
-                    (Some(Model::Expired), _) => count(&skipped.known),
+                    (Some(Model::Expired) | None, _) => count(&skipped.known),
+                    (Some(Model::Full(_)), _) => count(&skipped.limit),
                     (Some(_), _) => count(&skipped.kind),
-                    (None, _) => count(&skipped.limit),
                 }
             }
         }

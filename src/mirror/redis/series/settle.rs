@@ -9,6 +9,7 @@ use ringwell_storage::store::Ack;
 
 use super::hash::Hash;
 use super::list::List;
+use super::push::OTHERS;
 use super::rule::Part;
 use super::whole::{Contents, Whole, Wholes};
 use super::{LIST, Model, SETTLED};
@@ -27,6 +28,8 @@ const SWEEP: (Duration, usize) = (Duration::from_secs(60), 1000);
 const ELEMENTS: usize = 1000;
 /// Keys asked for at a time.
 const PAGE: usize = 500;
+/// So long the keymap may take to look at all keys after a start.
+const LEARNS: Duration = Duration::from_secs(5);
 
 impl Target<'_> {
     /// Writes whole what has to be; gives the position below which no sample of the log tells anything more.
@@ -59,10 +62,10 @@ impl Target<'_> {
         let wholes = self.find_wholes().await?;
         let told = Arc::clone(&self.mirror.state.series);
         told.lock_taken().clear();
-        let known: Vec<Vec<u8>> = told.register().keys().cloned().collect();
+        let known: Vec<Vec<u8>> = told.register().keys().map(<[u8]>::to_vec).collect();
         let mut requests = Requests::default();
-        for key in known.iter().filter(|key| !key.is_empty() && !wholes.has(key)) {
-            self.give_way(key, &mut requests);
+        for key in known.iter().filter(|key| !wholes.has(key)) {
+            self.delete(key, &mut requests);
             if requests.len() >= BATCH.1 {
                 self.apply_series(std::mem::take(&mut requests)).await?;
             }
@@ -94,6 +97,10 @@ impl Target<'_> {
     async fn find_wholes(&mut self) -> Result<Wholes, Trouble> {
         let store = Arc::clone(&self.mirror.store);
         let to = self.pushing.to().ok_or_else(|| own("the log is being read"))?;
+        let asked = Instant::now();
+        while !to.keymap.knows_all() && asked.elapsed() < LEARNS {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         let found = tokio::task::spawn_blocking(move || Wholes::find(&store, &to)).await;
         let wholes = found.map_err(own)?.map_err(own)?;
         let end = self.mirror.store.log_end();
@@ -112,7 +119,7 @@ impl Target<'_> {
             if there.starts_with(crate::mirror::redis::batch::OWN) {
                 self.is_taken(&key, "its name is for mirrors");
             } else if exists {
-                self.is_taken(&key, "it is the node's own, or somebody else's");
+                self.is_taken(&key, OTHERS);
             } else {
                 ours.push(key);
             }
@@ -139,8 +146,7 @@ impl Target<'_> {
             let told = &self.mirror.state.series;
             let full = told.keys() >= self.mirror.options.series_keys && !told.owns(&key);
             if full {
-                self.pushing.models.remove(&key);
-                super::route::count(&told.skipped.limit);
+                self.pushing.models.insert(key, Model::Full(Instant::now()));
                 continue;
             }
             let (of, wanted) = (Arc::clone(&wholes), Arc::clone(&key));
@@ -148,7 +154,7 @@ impl Target<'_> {
             match read.map_err(own)?.map_err(own)? {
                 Some(whole) => self.put_whole(&key, whole, &mut requests),
                 None => {
-                    self.give_way(&key, &mut requests);
+                    self.delete(&key, &mut requests);
                     self.pushing.models.insert(key, Model::Expired);
                 }
             }
@@ -188,8 +194,9 @@ impl Target<'_> {
             }
             (Contents::Hash(fields), _) => {
                 let mut hash = Hash::new(place.ttl);
+                let room = self.mirror.state.series.register().has_room();
                 for (name, t, v) in fields {
-                    if !hash.add(t, &name, Some(v)) {
+                    if !hash.add(t, &name, Some(v), room) {
                         super::route::count(&self.mirror.state.series.skipped.limit);
                     }
                 }
@@ -205,7 +212,7 @@ impl Target<'_> {
             (Contents::List(_), Part::Field { .. }) => Model::Expired,
         };
         if matches!(model, Model::Expired) {
-            self.give_way(key, requests);
+            self.delete(key, requests);
         }
         self.mirror.state.series.written.fetch_add(1, Ordering::Relaxed);
         self.pushing.models.insert(Arc::clone(key), model);
@@ -220,8 +227,8 @@ impl Target<'_> {
         let from = std::mem::take(&mut self.pushing.sweep);
         let keys: Vec<Arc<[u8]>> = {
             let register = self.mirror.state.series.register();
-            let rest = register.keys().filter(|key| !key.is_empty() && **key > from);
-            rest.take(SWEEP.1).map(|key| Arc::from(key.as_slice())).collect()
+            let rest = register.keys().filter(|key| **key > *from);
+            rest.take(SWEEP.1).map(Arc::from).collect()
         };
         if keys.len() == SWEEP.1 {
             self.pushing.sweep = keys.last().map(|key| key.to_vec()).unwrap_or_default();
