@@ -304,3 +304,65 @@ impl Template {
         Some(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(matchers: Vec<Matcher>, form: &str, more: impl FnOnce(&mut Written)) -> Rule {
+        let (selector, form) = ("a".to_owned(), form.to_owned());
+        let mut written = Written { selector, matchers, form, ..Written::default() };
+        more(&mut written);
+        Rule::new(written).unwrap()
+    }
+
+    fn place(rule: &Rule, labels: &[(&str, &str)]) -> Option<(String, String)> {
+        let place = rule.place(&Labels::from_pairs(labels.iter().copied()).unwrap())?;
+        let key = String::from_utf8(place.key.to_vec()).unwrap();
+        let part = match place.part {
+            Part::Member { labels, member, .. } => format!("{labels}{member}"),
+            Part::Field { field, scale } => {
+                format!("{}*{scale}", String::from_utf8_lossy(&field))
+            }
+        };
+        Some((key, part))
+    }
+
+    #[test]
+    fn series_find_their_places() {
+        let list = rule(vec![Matcher::equal("job", "j")], "list", |written| {
+            written.key = Some("{job}:x{gpu}y:{__name__}".to_owned());
+            written.labels = vec!["host".to_owned()];
+        });
+        let series = [("__name__", "u"), ("job", "j"), ("gpu", "0"), ("host", "a\"b")];
+        let found = ("j:x0y:u".to_owned(), "\"host\":\"a\\\"b\",value".to_owned());
+        assert_eq!(place(&list, &series), Some(found));
+        assert_eq!(place(&list, &series[..3]), None, "a member is missing");
+        assert_eq!(place(&list, &[series[0], series[1], series[3]]), None, "no gpu");
+        assert_eq!(place(&list, &[series[0], series[2], series[3]]), None, "another job");
+        let hash = rule(Vec::new(), "hash", |written| {
+            written.key = Some("k".to_owned());
+            written.fields = vec![("u".to_owned(), "util_{gpu}".to_owned())];
+        });
+        assert_eq!(place(&hash, &series), Some(("k".to_owned(), "util_0*1".to_owned())));
+        assert_eq!(place(&hash, &[("__name__", "v"), ("gpu", "0")]), None, "not among the fields");
+    }
+
+    #[test]
+    fn the_keymaps_shapes_take_series_with_their_labels() {
+        let keymap = rule(Vec::new(), "keymap", |_| {});
+        let of = |labels: &[(&str, &str)]| place(&keymap, labels);
+        let some = |key: &str, part: &str| Some((key.to_owned(), part.to_owned()));
+        let loss = |run| [("__name__", "training_loss"), ("project", "p"), ("run", run)];
+        let key = "metrics:training:p:loss";
+        assert_eq!(of(&loss("3")), some(key, "value"), "numbered runs are counted again");
+        assert_eq!(of(&loss("sweep")), some(key, "\"run\":\"sweep\",value"));
+        let colon = [("__name__", "training_loss"), ("project", "p:q")];
+        assert_eq!(of(&colon), None, "it would be read as another key");
+        let gpu = [("__name__", "gpu_temperature_celsius"), ("job", "j")];
+        assert_eq!(of(&gpu), some("metrics:gpu:temperature", "value"));
+        assert_eq!(of(&[("__name__", "up")]), None);
+        let fired = [("__name__", "alerts_last_fired_timestamp_seconds"), ("alertname", "a")];
+        assert_eq!(of(&fired), some("metrics:alerts:state", "a*1000"));
+    }
+}
