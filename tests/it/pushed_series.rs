@@ -454,7 +454,7 @@ fn a_list_made_of_series_becomes_the_same_samples() {
         ),
     ];
     write(&node, all.iter().map(|(labels, samples)| series(labels, samples)).collect());
-    let current: Vec<(Vec<(&str, &str)>, Vec<(i64, f64)>)> = [
+    let current: Vec<_> = [
         (named("training_current_loss", &run[..1]), 0.25),
         (named("training_current_wer", &run[..1]), 0.5),
         (named("training_analysis_slope", &run[..1]), -1e-5),
