@@ -58,8 +58,9 @@ enum Format {
 pub fn run(query: &Query) -> anyhow::Result<()> {
     let peer = Peer::of(&query.url, query.auth_token_file.as_deref())?;
     let (path, form) = query.request()?;
-    let headers = peer.headers(&[("Content-Type", "application/x-www-form-urlencoded")]);
-    let answer = client::send(peer.authority(), "POST", path, &headers, form.as_bytes())
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let answer = peer
+        .send("POST", path, &headers, form.as_bytes())
         .with_context(|| format!("no answer from {} (is a node running there?)", query.url))?;
     if answer.status != 200 {
         let reason = answer.reason();

@@ -22,6 +22,7 @@ Examples:
   redis-cli -p 6380 LPUSH metrics:training:proj-1:loss '{\"step\":1,\"value\":0.53}'
   ringwell query 'training_loss{project=\"proj-1\"}'
   ringwell query 'rate(process_cpu_seconds_total[1m])' --start -1h --step 1m
+  ringwell query up --url 'https://node:9681?ca_file=ca.pem'     ask a node with TLS
   ringwell keymap explain metrics:training:proj-1:loss
   ringwell import dump.rdb                       take over the keys of a Redis, from its file
   ringwell forget 'metrics:training:old-run:*'   say what that would delete
@@ -86,6 +87,18 @@ struct Serve {
     /// Answer the Redis protocol here; port 0 takes any free port [default: 127.0.0.1:6380]
     #[arg(long, value_name = "ADDR")]
     redis_listen: Option<String>,
+    /// Answer https here too; needs --tls-cert-file and --tls-key-file
+    #[arg(long, value_name = "ADDR")]
+    http_tls_listen: Option<String>,
+    /// Answer the Redis protocol with TLS here too; needs the same
+    #[arg(long, value_name = "ADDR")]
+    redis_tls_listen: Option<String>,
+    /// Show the certificate in this file where TLS is spoken; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<String>,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<String>,
     /// Keep samples this long, such as 30d or 1y; 0 keeps them for ever [default: 90d]
     #[arg(long, value_name = "TIME")]
     retention: Option<String>,
@@ -116,7 +129,7 @@ struct Serve {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve.load().map_err(Into::into).and_then(node::run),
-        Command::Check(serve) => serve.load().map_err(Into::into).map(|_| println!("ok")),
+        Command::Check(serve) => serve.load().map_err(Into::into).and_then(|config| check(&config)),
         Command::Query(query) => ask::run(&query),
         Command::Inspect(what) => inspect::run(&what),
         Command::Verify(what) => tools::verify(&what),
@@ -143,6 +156,13 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The settings are understood; what they name is looked at too.
+fn check(config: &Config) -> anyhow::Result<()> {
+    node::acceptors(config)?;
+    println!("ok");
+    Ok(())
+}
+
 impl Serve {
     fn load(&self) -> Result<Config, ConfigError> {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
@@ -167,6 +187,10 @@ impl Serve {
             ("data_dir", "--data-dir", self.data_dir.clone()),
             ("http.listen", "--http-listen", self.http_listen.clone()),
             ("redis.listen", "--redis-listen", self.redis_listen.clone()),
+            ("http.tls_listen", "--http-tls-listen", self.http_tls_listen.clone()),
+            ("redis.tls_listen", "--redis-tls-listen", self.redis_tls_listen.clone()),
+            ("tls.cert_file", "--tls-cert-file", self.tls_cert_file.clone()),
+            ("tls.key_file", "--tls-key-file", self.tls_key_file.clone()),
             ("retention", "--retention", self.retention.clone()),
             ("replica_of", "--replica-of", self.replica_of.clone()),
             ("demo", "--demo", switch(self.demo)),

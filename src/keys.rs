@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::client;
+use crate::client::{self, Peer};
 use crate::config::Config;
 use crate::ingest::keymap::{Explanation, Rules};
 
@@ -91,14 +91,9 @@ pub fn forget(what: &Forget) -> anyhow::Result<()> {
 
 /// `data` of what a node answers to a form.
 fn ask(url: &str, target: &str, form: &str) -> anyhow::Result<Value> {
-    let authority = url
-        .strip_prefix("http://")
-        .with_context(|| format!("{url:?} is not an http:// address"))?
-        .trim_end_matches('/');
-    let bearer = std::env::var("RINGWELL_AUTH_TOKEN").ok().map(|token| format!("Bearer {token}"));
-    let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
-    headers.extend(bearer.iter().map(|bearer| ("Authorization", bearer.as_str())));
-    let answer = client::send(authority, "POST", target, &headers, form.as_bytes())
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let answer = Peer::of(url, None)?
+        .send("POST", target, &headers, form.as_bytes())
         .with_context(|| format!("no answer from {url} (is a node running there?)"))?;
     let text = answer.text();
     let body = serde_json::from_str::<Value>(&text).unwrap_or_default();

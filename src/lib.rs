@@ -36,4 +36,6 @@ pub mod resp;
 pub mod self_metrics;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod tools;
+pub mod wire;

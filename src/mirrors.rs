@@ -95,7 +95,8 @@ fn count(of: &Value, name: &str) -> u64 {
 }
 
 fn ask(peer: &Peer, method: &str, path: &str) -> anyhow::Result<Value> {
-    let answer = client::send(peer.authority(), method, path, &peer.headers(&[]), b"")
+    let answer = peer
+        .send(method, path, &[], b"")
         .with_context(|| format!("no answer from {}", peer.authority()))?;
     if answer.status != 200 {
         bail!("{}", answer.reason());

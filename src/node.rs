@@ -5,6 +5,7 @@
 //! reverse: no new connections, what is in flight finishes, the collectors and threads end, the log is
 //! synced, a checkpoint is left.
 
+mod faces;
 mod store;
 
 use std::io::Write as _;
@@ -17,11 +18,10 @@ use anyhow::Context;
 use ringwell_query::{Engine, EngineOptions};
 use ringwell_storage::disk::OsDisk;
 use ringwell_storage::store::Store;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::blocking::Pool;
-use crate::collect::{Collector, host, process};
+use crate::collect::{Collector, process};
 use crate::config::{Config, Sync};
 use crate::http::{self, About, Asker, DemoSwitch, Gate, Handles, Journal, Server};
 use crate::ingest::Ingest;
@@ -35,7 +35,10 @@ use crate::opening::Opening;
 use crate::replication::{Following, Primary, Upstream};
 use crate::resp::Face;
 use crate::shutdown::{self, Shutdown, Signals, Trigger};
-use crate::{clock, demo, listen, resp, self_metrics, telemetry};
+use crate::{clock, demo, resp, self_metrics, telemetry, tls};
+
+use faces::Faces;
+pub use faces::acceptors;
 
 /// The store is maintained so often.
 const TICK: Duration = Duration::from_secs(1);
@@ -74,19 +77,13 @@ fn live(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Open>> {
     let _inside = runtime.enter();
-    let http = listen::bind("HTTP", config.http_listen, "--http-listen")?;
-    let redis = listen::bind("Redis", config.redis_listen, "--redis-listen")?;
-    let about = About {
-        hostname: host::name(),
-        http: http.local_addr()?,
-        redis: redis.local_addr()?,
-        started: clock::now_ms(),
-    };
+    let faces = Faces::bind(config)?;
+    let about = faces.about()?;
     // Before the world hears of the node: from now on a signal is a graceful stop.
     let mut signals = Signals::take().context("cannot take over signals")?;
     let front = Front::new(config, about, shutdown);
     say_where(&front.gate.about);
-    let serving = front.serve(http, redis, shutdown);
+    let serving = front.serve(faces, shutdown);
     let (at, progress) = (Arc::clone(config), Arc::clone(front.opening.progress()));
     let opened = tokio::task::spawn_blocking(move || store::open(&at, disk, progress));
     let open = runtime.block_on(async {
@@ -230,6 +227,10 @@ impl Front {
         let primary = Arc::new(primary);
         let options = resp::RespOptions {
             primary: Some(Arc::clone(&primary)),
+            tls: about
+                .redis_tls
+                .zip(config.redis_tls.as_ref())
+                .map(|(at, tls)| resp::TlsPort { port: at.port(), files: tls.files.clone() }),
             ..resp_options(config, Arc::clone(&counters))
         };
         let hub = Arc::clone(&options.hub);
@@ -244,12 +245,18 @@ impl Front {
     }
 
     /// Serves both faces until the stop.
-    fn serve(&self, http: TcpListener, redis: TcpListener, shutdown: &Shutdown) -> Serving {
-        let stop = shutdown.clone();
-        Serving {
-            http: tokio::spawn(Server::new(http, &self.gate).serve(shutdown.clone())),
-            redis: tokio::spawn(self.face.clone().serve(redis, async move { stop.raised().await })),
+    fn serve(&self, faces: Faces, shutdown: &Shutdown) -> Serving {
+        let acceptors = faces.acceptors();
+        if !acceptors.is_empty() {
+            let (told, stop) = (acceptors.clone(), shutdown.clone());
+            self.gate.registry.register(move |out| tls::gather(&told, out));
+            tokio::spawn(tls::watch(acceptors, async move { stop.raised().await }));
         }
+        let Faces { http, https, redis, rediss } = faces;
+        let stop = shutdown.clone();
+        let http = Server::new(http, https, &self.gate).serve(shutdown.clone());
+        let redis = self.face.clone().serve(redis, rediss, async move { stop.raised().await });
+        Serving { http: tokio::spawn(http), redis: tokio::spawn(redis) }
     }
 }
 
@@ -336,7 +343,10 @@ fn follow(primary: &Arc<Primary>, config: &Config, handles: &Handles, shutdown: 
     if let Some(upstream) = primary.upstream() {
         let file = config.data_dir.join("incoming.rdb");
         let (inside, store) = (Arc::clone(&handles.inside), Arc::clone(&handles.store));
-        let port = handles.about.redis.port();
+        // As Redis does: where it can be reached in the same way.
+        let about = &handles.about;
+        let secured = about.redis_tls.filter(|_| upstream.is_secured());
+        let port = secured.unwrap_or(about.redis).port();
         let longest = config.limits.source_command;
         let following = Following::new(Arc::clone(upstream), port, inside, store, file, longest);
         let following = Arc::new(following);
@@ -364,10 +374,16 @@ fn instance(about: &About) -> String {
 
 /// Tells whoever started the node where it answers. That nobody reads it is no reason to stop.
 fn say_where(about: &About) {
-    say(&format!(
-        "http listening on http://{}\nredis listening on redis://{}",
-        about.http, about.redis
-    ));
+    let secured = [
+        about.http_tls.map(|address| format!("http listening on https://{address}")),
+        about.redis_tls.map(|address| format!("redis listening on rediss://{address}")),
+    ];
+    let plain = [
+        format!("http listening on http://{}", about.http),
+        format!("redis listening on redis://{}", about.redis),
+    ];
+    let lines: Vec<String> = plain.into_iter().chain(secured.into_iter().flatten()).collect();
+    say(&lines.join("\n"));
 }
 
 /// Tells that everything is served.

@@ -9,7 +9,7 @@ use ringwell_storage::disk::OsDisk;
 use ringwell_storage::store::{Options, Store};
 use ringwell_storage::tools::{backup, repair, verify};
 
-use crate::client::{self, Peer};
+use crate::client::Peer;
 use crate::clock;
 
 /// A stopped node's directory.
@@ -85,7 +85,8 @@ pub fn snapshot(what: &Snapshot) -> anyhow::Result<()> {
 fn ask_for_snapshot(url: &str) -> anyhow::Result<()> {
     let peer = Peer::of(url, None)?;
     let path = "/api/v1/node/snapshot";
-    let answer = client::send(peer.authority(), "POST", path, &peer.headers(&[]), b"")
+    let answer = peer
+        .send("POST", path, &[], b"")
         .with_context(|| format!("no answer from {url} (is a node running there?)"))?;
     if answer.status != 200 {
         bail!("{}", answer.reason());

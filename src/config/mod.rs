@@ -11,6 +11,7 @@ mod limits;
 mod mirrors;
 mod raw;
 mod reference;
+mod tls;
 mod units;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use knobs::{KNOBS, Kind, Knob};
 pub use limits::Limits;
 pub use raw::{Place, Setting, Settings, printable};
 pub use reference::reference;
+pub use tls::Tls;
 
 use ringwell_storage::compaction::Rule;
 
@@ -54,6 +56,10 @@ pub struct Config {
     pub admin_api: bool,
     /// Where the Redis protocol answers.
     pub redis_listen: SocketAddr,
+    /// Where HTTP answers with TLS.
+    pub http_tls: Option<Tls>,
+    /// Where the Redis protocol answers with TLS.
+    pub redis_tls: Option<Tls>,
     /// Whether DEBUG may be called.
     pub redis_debug: bool,
     /// What opens both faces; `None` = they are open.
@@ -141,6 +147,7 @@ impl Config {
 
     /// What the settings mean.
     pub fn mean(settings: &Settings) -> Result<Config, ConfigError> {
+        let [http_tls, redis_tls] = tls::mean(settings)?;
         let config = Config {
             data_dir: read(settings, "data_dir", non_empty)?.into(),
             retention: read(settings, "retention", duration)
@@ -152,6 +159,8 @@ impl Config {
             allowed_hosts: read(settings, "http.allowed_hosts", |text| Ok(list(text)))?,
             admin_api: read(settings, "web.enable_admin_api", switch)?,
             redis_listen: read(settings, "redis.listen", address)?,
+            http_tls,
+            redis_tls,
             redis_debug: read(settings, "redis.debug", switch)?,
             secret: secret(settings)?,
             insecure_allow_open: read(settings, "auth.insecure_allow_open", switch)?,
@@ -190,12 +199,18 @@ impl Config {
         if self.secret.is_some() || self.insecure_allow_open {
             return Ok(());
         }
+        // Who has to show a certificate is no stranger.
+        let open = |tls: &Option<Tls>| {
+            tls.as_ref().filter(|tls| tls.files.client_ca.is_none()).map(|tls| tls.listen)
+        };
         let faces = [
-            ("HTTP", self.http_listen, "--http-listen"),
-            ("Redis", self.redis_listen, "--redis-listen"),
+            ("HTTP", Some(self.http_listen), "--http-listen"),
+            ("Redis", Some(self.redis_listen), "--redis-listen"),
+            ("HTTP", open(&self.http_tls), "--http-tls-listen"),
+            ("Redis", open(&self.redis_tls), "--redis-tls-listen"),
         ];
         for (face, address, flag) in faces {
-            if !address.ip().is_loopback() {
+            if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
                 return Err(ConfigError::Open { face, address, flag });
             }
         }

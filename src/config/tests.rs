@@ -121,6 +121,47 @@ fn refusals_name_the_place_and_the_way_out() {
 }
 
 #[test]
+fn tls_is_all_there_or_refused() {
+    let files = "[tls]\ncert_file = \"/c\"\nkey_file = \"/k\"\n";
+    let with = |rest: &str| load(&format!("{files}{rest}"), &[], &[]);
+    let config = with("[redis]\ntls_listen = \":7\"\ntls_client_ca_file = \"/a\"").unwrap();
+    let tls = config.redis_tls.unwrap();
+    assert_eq!((tls.listen.port(), config.http_tls), (7, None));
+    assert_eq!(tls.files.client_ca.as_deref(), Some(Path::new("/a")));
+    for (file, message) in [
+        (
+            "[http]\ntls_listen = \"localhost:7\"".to_owned(),
+            "http.tls_listen = \"localhost:7\": tls.cert_file and tls.key_file are needed for it",
+        ),
+        (
+            "[tls]\nkey_file = \"/k\"".to_owned(),
+            "tls.key_file = \"/k\": tls.cert_file is needed too",
+        ),
+        (
+            "[tls]\ncert_file = \"/c\"".to_owned(),
+            "tls.key_file = \"\": tls.cert_file is set, so its key is needed too",
+        ),
+        (
+            files.to_owned(),
+            "tls.cert_file = \"/c\": nothing listens with TLS; set http.tls_listen or redis.tls_listen",
+        ),
+        (
+            format!(
+                "{files}[http]\ntls_client_ca_file = \"/a\"\n[redis]\ntls_listen = \"localhost:7\""
+            ),
+            "http.tls_client_ca_file = \"/a\": this face does not listen with TLS",
+        ),
+        (
+            format!("{files}[http]\ntls_listen = \":7\""),
+            "HTTP would listen on 0.0.0.0:7, which other machines can reach, and no secret protects it",
+        ),
+    ] {
+        let error = load(&file, &[], &[]).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn every_default_can_be_read_and_every_variable_is_its_own() {
     load("", &[], &[]).unwrap();
     let mut names: Vec<String> = KNOBS.iter().map(Knob::variable).collect();

@@ -126,7 +126,8 @@ impl Export {
                 number::push_time(&mut target, millis);
             }
         }
-        let answer = client::stream(peer.authority(), &target, &peer.headers(&[]), out)
+        let answer = peer
+            .stream(&target, out)
             .with_context(|| format!("the answer of {} is not whole", self.url))?;
         if answer.status != 200 {
             bail!("{}", answer.reason());

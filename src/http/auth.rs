@@ -5,7 +5,7 @@
 //! ours). Both are refused on every route, the WebSocket included. The secret opens the rest;
 //! `/-/healthy` and `/-/ready` need none, since they tell nothing.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -37,7 +37,7 @@ pub(super) async fn door(State(state): State<Door>, request: Request, next: Next
     let open = matches!(request.uri().path(), "/-/healthy" | "/-/ready");
     let names = Names {
         allowed: &state.config.allowed_hosts,
-        bound: state.about.http,
+        reachable: state.about.http_addresses().any(|address| !address.ip().is_loopback()),
         hostname: &state.about.hostname,
     };
     if let Err(refusal) = names.check(request.headers()) {
@@ -109,7 +109,8 @@ fn same(given: &[u8], secret: &Secret) -> bool {
 /// The names by which the node may be called.
 struct Names<'a> {
     allowed: &'a [String],
-    bound: SocketAddr,
+    /// Whether others can reach the node.
+    reachable: bool,
     hostname: &'a str,
 }
 
@@ -141,10 +142,10 @@ impl Names<'_> {
             return true;
         }
         let ip: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        if self.bound.ip().is_loopback() {
+        if !self.reachable {
             return ip.is_some_and(|ip| ip.is_loopback());
         }
-        // On other addresses an IP cannot be a rebound name, and the machine's name is its own.
+        // Where others call an IP cannot be a rebound name, and the machine's name is its own.
         ip.is_some() || host.eq_ignore_ascii_case(self.hostname)
     }
 
@@ -174,11 +175,15 @@ fn without_port(authority: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn check(bound: &str, allowed: &[&str], host: &str, origin: Option<&str>) -> bool {
         let allowed: Vec<String> = allowed.iter().map(|s| (*s).to_owned()).collect();
-        let names = Names { allowed: &allowed, bound: bound.parse().unwrap(), hostname: "box" };
+        let bound: SocketAddr = bound.parse().unwrap();
+        let reachable = !bound.ip().is_loopback();
+        let names = Names { allowed: &allowed, reachable, hostname: "box" };
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host.parse().unwrap());
         if let Some(origin) = origin {

@@ -104,8 +104,19 @@ pub struct About {
     pub http: SocketAddr,
     /// Where the Redis protocol answers, as bound.
     pub redis: SocketAddr,
+    /// Where HTTP answers with TLS, if it does.
+    pub http_tls: Option<SocketAddr>,
+    /// The same of the Redis protocol.
+    pub redis_tls: Option<SocketAddr>,
     /// Milliseconds since 1970.
     pub started: i64,
+}
+
+impl About {
+    /// Every address at which HTTP answers.
+    fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.http].into_iter().chain(self.http_tls)
+    }
 }
 
 /// Whether the simulated fleet runs; switched off once.

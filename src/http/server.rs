@@ -1,6 +1,7 @@
 //! The accept loop: a bounded number of connections, a deadline for request heads, and a stop
 //! that lets requests in flight finish.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,14 @@ use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Gate;
 use crate::metrics::{Counter, Families, Kind, Timings};
 use crate::shutdown::Shutdown;
+use crate::tls::{self, Acceptor, Secured};
 
 /// Requests in flight have this long to finish at a stop.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(8);
@@ -81,15 +85,16 @@ pub(super) async fn observe(
 /// The running face.
 pub struct Server {
     listener: TcpListener,
+    secured: Option<Secured>,
     gate: Arc<Gate>,
     limit: u32,
 }
 
 impl Server {
-    /// A face on a bound listener.
-    pub fn new(listener: TcpListener, gate: &Arc<Gate>) -> Server {
+    /// A face on bound listeners.
+    pub fn new(listener: TcpListener, secured: Option<Secured>, gate: &Arc<Gate>) -> Server {
         let limit = u32::try_from(gate.connections.available_permits()).unwrap_or(u32::MAX);
-        Server { listener, gate: Arc::clone(gate), limit }
+        Server { listener, secured, gate: Arc::clone(gate), limit }
     }
 
     /// Serves until the stop, then waits for what is in flight.
@@ -99,17 +104,28 @@ impl Server {
                 () = shutdown.raised() => break,
                 accepted = self.accept() => accepted,
             };
-            let Some((stream, permit)) = accepted else { continue };
+            let Some(Accepted { stream, peer, acceptor, permit }) = accepted else { continue };
             self.gate.metrics.connections.add(1);
             let routes = self.gate.routes();
             let (shutdown, head_time) = (shutdown.clone(), self.gate.config.limits.head_time);
             tokio::spawn(async move {
-                serve_connection(stream, routes, head_time, shutdown).await;
+                match acceptor {
+                    None => serve_connection(stream, routes, head_time, shutdown).await,
+                    Some(acceptor) => {
+                        let agreed = tokio::select! {
+                            agreed = acceptor.accept(stream, peer) => agreed,
+                            () = shutdown.raised() => None,
+                        };
+                        if let Some(stream) = agreed {
+                            serve_connection(stream, routes, head_time, shutdown).await;
+                        }
+                    }
+                }
                 drop(permit);
             });
         }
-        let Server { listener, gate, limit } = self;
-        drop(listener);
+        let Server { listener, secured, gate, limit } = self;
+        drop((listener, secured));
         if tokio::time::timeout(DRAIN_DEADLINE, gate.connections.acquire_many(limit)).await.is_err()
         {
             tracing::warn!("HTTP requests still in flight at the stop were cut off");
@@ -117,13 +133,17 @@ impl Server {
     }
 
     /// The next connection, once there is room for it.
-    async fn accept(&self) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(&self) -> Option<Accepted> {
         let permit = Arc::clone(&self.gate.connections).acquire_owned().await.ok()?;
-        match self.listener.accept().await {
-            Ok((stream, _)) => {
+        let (accepted, acceptor) = tokio::select! {
+            accepted = self.listener.accept() => (accepted, None),
+            (accepted, acceptor) = tls::next(self.secured.as_ref()) => (accepted, Some(acceptor)),
+        };
+        match accepted {
+            Ok((stream, peer)) => {
                 // Small answers should not wait for more to send; failing changes only latency.
                 let _ = stream.set_nodelay(true);
-                Some((stream, permit))
+                Some(Accepted { stream, peer, acceptor, permit })
             }
             Err(error) => {
                 self.gate.metrics.accept_errors.add(1);
@@ -135,8 +155,17 @@ impl Server {
     }
 }
 
-async fn serve_connection(
+/// A connection that begins.
+struct Accepted {
     stream: TcpStream,
+    peer: SocketAddr,
+    /// How TLS is agreed on, where it is spoken.
+    acceptor: Option<Arc<Acceptor>>,
+    permit: OwnedSemaphorePermit,
+}
+
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     routes: Router,
     head_time: Duration,
     shutdown: Shutdown,

@@ -108,6 +108,8 @@ pub(super) async fn node(state: State) -> Response {
         "hostname": state.about.hostname,
         "http": state.about.http,
         "redis": state.about.redis,
+        "httpTls": state.about.http_tls,
+        "redisTls": state.about.redis_tls,
         "demo": state.demo.is_running(),
         "startedAt": state.about.started as f64 / 1000.0,
         "authRequired": state.config.secret.is_some(),

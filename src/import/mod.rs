@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use crate::client::{self, Answer, Peer};
+use crate::client::{Answer, Peer};
 use crate::remote::Source;
 use text::Format;
 
@@ -109,9 +109,10 @@ pub fn run(what: &Import) -> anyhow::Result<()> {
 
 /// Sends a piece, and again while the node cannot take it now.
 fn post(peer: &Peer, path: &str, media: &str, piece: &[u8]) -> anyhow::Result<Answer> {
-    let headers = peer.headers(&[("Content-Type", media)]);
+    let headers = [("Content-Type", media)];
     for _ in 0..TRIES {
-        let answer = client::send(peer.authority(), "POST", path, &headers, piece)
+        let answer = peer
+            .send("POST", path, &headers, piece)
             .with_context(|| format!("no answer from {}", peer.authority()))?;
         match answer.status {
             200 | 204 => return Ok(answer),

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::client::{self, Answer};
+use crate::client::{Answer, Peer};
 
 /// Requests under way at a time; further ones wait in the pipe.
 const TOGETHER: usize = 16;
@@ -29,36 +29,19 @@ pub struct Mcp {
 
 /// Carries messages until the input ends.
 pub fn run(what: &Mcp) -> anyhow::Result<()> {
-    let authority = what
-        .url
-        .strip_prefix("http://")
-        .with_context(|| format!("{:?} is not an http:// address", what.url))?
-        .trim_end_matches('/');
-    let bearer = what.secret()?.map(|secret| format!("Bearer {secret}"));
-    let node = Node { authority, bearer, version: Mutex::default() };
+    let peer = Peer::of(&what.url, what.auth_token_file.as_deref())?;
+    let node = Node { peer, version: Mutex::default() };
     node.carry(&mut std::io::stdin().lock(), &Mutex::new(std::io::stdout()))
 }
 
-impl Mcp {
-    fn secret(&self) -> anyhow::Result<Option<String>> {
-        let Some(path) = &self.auth_token_file else {
-            return Ok(std::env::var("RINGWELL_AUTH_TOKEN").ok());
-        };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Some(text.trim().to_owned()))
-    }
-}
-
 /// The node at the other end.
-struct Node<'a> {
-    authority: &'a str,
-    bearer: Option<String>,
+struct Node {
+    peer: Peer,
     /// The protocol's version, once it is agreed on.
     version: Mutex<Option<String>>,
 }
 
-impl Node<'_> {
+impl Node {
     fn carry(
         &self,
         input: &mut impl BufRead,
@@ -121,11 +104,10 @@ impl Node<'_> {
             ("Content-Type", "application/json"),
             ("Accept", "application/json, text/event-stream"),
         ];
-        headers.extend(self.bearer.as_deref().map(|bearer| ("Authorization", bearer)));
         headers.extend(version.as_deref().map(|version| ("MCP-Protocol-Version", version)));
         headers.extend(method.map(|method| ("Mcp-Method", method)));
         headers.extend(name.filter(|text| is_token(text)).map(|name| ("Mcp-Name", name)));
-        client::send(self.authority, "POST", "/mcp", &headers, message.as_bytes())
+        self.peer.send("POST", "/mcp", &headers, message.as_bytes())
     }
 
     fn agree(&self, back: &[String]) {

@@ -7,11 +7,13 @@ pub(crate) mod client;
 mod tls;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+use crate::tls::{Trust, unreadable};
 
 /// A connection, whatever it runs over.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -122,7 +124,7 @@ impl Source {
         let mut auth: Vec<Vec<u8>> = self.auth.iter().map(|part| part.clone().into()).collect();
         if let Some(path) = &self.files.password {
             let password = tokio::fs::read_to_string(path).await;
-            let password = password.map_err(|error| with_path(&error, path))?;
+            let password = password.map_err(|error| unreadable(&error, path))?;
             auth.pop();
             auth.push(password.trim().into());
         }
@@ -154,16 +156,18 @@ impl Files {
             _ => return None,
         })
     }
+
+    /// Those that TLS is agreed on by.
+    pub(crate) fn trust(&self) -> Trust<'_> {
+        let shows = self.cert.as_deref().zip(self.key.as_deref());
+        Trust { ca: self.ca.as_deref(), shows }
+    }
 }
 
 /// What a part of an address stands for.
 fn plain(part: &str) -> Result<String, String> {
     let plain = percent_encoding::percent_decode_str(part).decode_utf8();
     plain.map(Into::into).map_err(|_| "a user or a password in percent is no UTF-8".to_owned())
-}
-
-fn with_path(error: &dyn std::fmt::Display, path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("cannot read {}: {error}", path.display()))
 }
 
 #[cfg(test)]

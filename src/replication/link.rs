@@ -11,13 +11,12 @@ use std::time::Duration;
 
 use ringwell_storage::feed::{Feeder, StreamView};
 use ringwell_storage::store::Ack;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{Handshake, Notify, Primary, Replica, Wanted, hex, next_command};
+use crate::wire::Wire;
 
 /// Bytes of the stream sent at a time.
 const PIECE: usize = 256 << 10;
@@ -31,9 +30,9 @@ const ALIVE: Duration = Duration::from_secs(1);
 const MAX_SAID: usize = 64 << 10;
 
 /// A connection that became a replica's.
-pub struct Conversation<'a> {
+pub struct Conversation<'a, S> {
     /// The connection.
-    pub stream: &'a mut TcpStream,
+    pub stream: &'a mut S,
     /// Bytes that arrived behind the request to be fed.
     pub input: Vec<u8>,
     /// Who is at its other end.
@@ -44,7 +43,7 @@ pub struct Conversation<'a> {
     pub wanted: Wanted,
 }
 
-impl Conversation<'_> {
+impl<S: Wire> Conversation<'_, S> {
     /// Feeds the replica until it is gone, does not answer, or `end` returns.
     pub async fn run(
         mut self,
@@ -62,7 +61,7 @@ impl Conversation<'_> {
         });
         let input = std::mem::take(&mut self.input);
         let (handshake, wanted) = (self.handshake, self.wanted);
-        let (read, write) = self.stream.split();
+        let (read, write) = self.stream.halves();
         let feeding = Feeding { primary: &primary, replica: &replica, write };
         let ended = tokio::select! {
             ended = feeding.run(&handshake, wanted) => ended,
@@ -96,7 +95,7 @@ async fn silence(primary: &Primary, replica: &Replica) {
 
 /// Reads what the replica says until it is gone.
 async fn listen(
-    mut read: ReadHalf<'_>,
+    mut read: impl AsyncRead + Unpin,
     mut input: Vec<u8>,
     primary: &Primary,
     replica: &Replica,
@@ -143,13 +142,13 @@ fn said(bytes: &[u8]) -> std::io::Result<Option<(Option<u64>, usize)>> {
 }
 
 /// The half of the conversation that sends.
-struct Feeding<'a> {
+struct Feeding<'a, W> {
     primary: &'a Arc<Primary>,
     replica: &'a Arc<Replica>,
-    write: WriteHalf<'a>,
+    write: W,
 }
 
-impl Feeding<'_> {
+impl<W: AsyncWrite + Unpin> Feeding<'_, W> {
     async fn run(mut self, handshake: &Handshake, wanted: Wanted) -> std::io::Result<()> {
         let store = Arc::clone(self.primary.store()?);
         // The name a replica is told must not be forgotten by a power cut.
@@ -193,7 +192,7 @@ impl Feeding<'_> {
             true => format!("+CONTINUE {}\r\n", hex(&now)),
             false => "+CONTINUE\r\n".to_owned(),
         };
-        self.write.write_all(answer.as_bytes()).await?;
+        self.send(answer.as_bytes()).await?;
         Ok(Some(feeder))
     }
 
@@ -213,7 +212,7 @@ impl Feeding<'_> {
         tracing::info!(keys = view.keys(), offset, replica = %self.replica.address, "replica begins anew");
         if wanted != Wanted::AllUnnamed {
             let answer = format!("+FULLRESYNC {} {offset}\r\n", hex(&name));
-            self.write.write_all(answer.as_bytes()).await?;
+            self.send(answer.as_bytes()).await?;
         }
         let view = Arc::new(view);
         let streamed = handshake.eof && wanted != Wanted::AllUnnamed;
@@ -232,13 +231,13 @@ impl Feeding<'_> {
             });
             format!("${}\r\n", self.alive(measured).await?)
         };
-        self.write.write_all(head.as_bytes()).await?;
+        self.send(head.as_bytes()).await?;
         let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(AHEAD);
         let made = tokio::task::spawn_blocking(move || {
             view.rdb(&mut |piece| sender.blocking_send(piece).is_ok())
         });
         while let Some(piece) = pieces.recv().await {
-            self.write.write_all(&piece).await?;
+            self.send(&piece).await?;
             // It says nothing while it takes the file; that it takes it is enough.
             self.replica.hear();
         }
@@ -246,7 +245,7 @@ impl Feeding<'_> {
             return Err(Error::other("the RDB file ended early"));
         }
         if streamed {
-            self.write.write_all(mark.as_bytes()).await?;
+            self.send(mark.as_bytes()).await?;
             // It finds the end by the mark, so nothing may follow before it has.
             self.replica.spoke.notified().await;
         }
@@ -260,7 +259,7 @@ impl Feeding<'_> {
             match tokio::time::timeout(ALIVE, &mut work).await {
                 Ok(done) => return Ok(done?),
                 Err(_) => {
-                    self.write.write_all(b"\n").await?;
+                    self.send(b"\n").await?;
                     self.replica.hear();
                 }
             }
@@ -284,7 +283,7 @@ impl Feeding<'_> {
                     self.primary.store()?.stream_lost(&feeder);
                     return Err(Error::other(error));
                 }
-                self.write.write_all(&piece).await?;
+                self.send(&piece).await?;
                 piece.clear();
                 piece.shrink_to(2 * PIECE);
                 continue;
@@ -296,6 +295,11 @@ impl Feeding<'_> {
                 self.durable(end).await?;
             }
         }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.write.write_all(bytes).await?;
+        self.write.flush().await
     }
 
     async fn durable(&self, position: ringwell_storage::model::WalPosition) -> std::io::Result<()> {

@@ -37,6 +37,11 @@ impl Upstream {
         Upstream { source, state }
     }
 
+    /// Whether it is called with TLS.
+    pub fn is_secured(&self) -> bool {
+        self.source.tls
+    }
+
     /// The link broke; whether that was in a full sync.
     pub(super) fn broke(&self) -> bool {
         if self.state.up.swap(false, Ordering::Relaxed) {

@@ -5,24 +5,22 @@
 //! safe as the sync mode says. While a client does not read its replies, nothing more of it is read.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::Sleep;
 
 use super::hub::{Inbox, Message};
+use super::nudge;
 use super::parse::Parser;
 use super::session::{Blocked, Session};
 use super::shared::Shared;
 use super::waiting::Woken;
 use super::write::write;
 use crate::replication::{Conversation, Wanted};
+use crate::wire::Wire;
 use ringwell_storage::keyspace::Reply;
 
 /// Input is read in pieces of at least so many bytes.
@@ -30,8 +28,6 @@ const READ: usize = 16 << 10;
 /// Replies are sent at the latest when so many bytes wait, so that a long pipeline of large replies
 /// holds little at a time.
 const FLUSH: usize = 256 << 10;
-/// A connection that sends nothing for so long gives its buffers back.
-const IDLE: Duration = Duration::from_secs(2);
 /// So many small answers in a row, and a large buffer is given back.
 const SMALL: u32 = 8;
 /// Bytes that may wait for a client that is not let in.
@@ -42,14 +38,12 @@ const FAIR: u64 = 16;
 const KEEP: usize = 1 << 20;
 
 /// Serves one connection until either side ends it.
-pub(super) async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
+pub(super) async fn serve<S: Wire>(
+    stream: S,
+    (peer, local): (SocketAddr, SocketAddr),
     shared: Arc<Shared>,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
     let client = shared.join(peer, local);
     let mut connection = Connection {
         stream,
@@ -57,21 +51,20 @@ pub(super) async fn serve(
         session: Session::new(shared, client),
         input: Vec::new(),
         output: Vec::new(),
-        idle: None,
+        holds: false,
         small: 0,
     };
     connection.run(stop).await
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     session: Session,
     parser: Parser,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// Fires when the buffers may be given back; `None` while there are none. It is set anew only when
-    /// it fires, so that a busy connection does not pay for it.
-    idle: Option<Pin<Box<Sleep>>>,
+    /// Whether it has buffers; one that is idle has none until something arrives.
+    holds: bool,
     /// Answers in a row that needed no more than a small buffer.
     small: u32,
 }
@@ -82,18 +75,18 @@ enum Event {
     Message(Option<Message>),
     Woken(Option<Woken>),
     Readable(std::io::Result<()>),
-    Idle,
-    Killed,
-    Stop,
+    Told(nudge::Wanted),
 }
 
-impl Connection {
-    async fn run(&mut self, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-        let kill = Arc::clone(&self.session.client.kill);
+impl<S: Wire> Connection<S> {
+    async fn run(&mut self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        let nudge = Arc::clone(&self.session.client.nudge);
+        if *stop.borrow() {
+            nudge.tell(nudge::Wanted::Stop);
+        }
         for turn in 0_u64.. {
             let arrived = self.input.len();
-            // One that is idle holds no buffer until something arrives.
-            let holds = self.idle.is_some();
+            let holds = self.holds;
             if holds {
                 self.input.reserve(self.parser.expects(arrived).max(READ));
             }
@@ -104,11 +97,9 @@ impl Connection {
             let arrival = arrival(&mut self.stream, &mut self.input, holds);
             let others = async {
                 tokio::select! {
-                    () = fired(&mut self.idle) => Event::Idle,
                     woken = woken(&mut self.session.blocked) => Event::Woken(woken),
-                    () = kill.notified() => Event::Killed,
+                    wanted = nudge.wanted() => Event::Told(wanted),
                     message = next(inbox) => Event::Message(message),
-                    _ = stop.wait_for(|stop| *stop) => Event::Stop,
                 }
             };
             // What arrives is asked for first, since it is mostly that; but now and then last, so that who
@@ -138,15 +129,15 @@ impl Connection {
                 }
                 Event::Readable(readable) => {
                     readable?;
-                    self.idle = Some(Box::pin(tokio::time::sleep(IDLE)));
+                    self.holds = true;
                     continue;
                 }
-                Event::Idle => {
+                Event::Told(nudge::Wanted::Rest) => {
                     self.rest();
                     continue;
                 }
-                Event::Killed => return Ok(()),
-                Event::Stop => return self.stream.shutdown().await,
+                Event::Told(nudge::Wanted::Stop) => return self.stream.shutdown().await,
+                Event::Told(nudge::Wanted::End) => return Ok(()),
             }
             if self.session.hung_up {
                 return Ok(());
@@ -156,18 +147,14 @@ impl Connection {
                 return self.stream.shutdown().await;
             }
             if let Some(wanted) = self.session.follows.take() {
-                return self.become_replica(wanted, stop).await;
+                return self.become_replica(wanted).await;
             }
         }
         Ok(())
     }
 
     /// Feeds a replica until either side ends it.
-    async fn become_replica(
-        &mut self,
-        wanted: Wanted,
-        mut stop: watch::Receiver<bool>,
-    ) -> std::io::Result<()> {
+    async fn become_replica(&mut self, wanted: Wanted) -> std::io::Result<()> {
         let client = &self.session.client;
         let conversation = Conversation {
             stream: &mut self.stream,
@@ -176,31 +163,17 @@ impl Connection {
             handshake: self.session.handshake.clone(),
             wanted,
         };
-        let kill = Arc::clone(&client.kill);
-        let end = async move {
-            tokio::select! {
-                () = kill.notified() => {}
-                _ = stop.wait_for(|stop| *stop) => {}
-            }
-        };
+        let nudge = Arc::clone(&client.nudge);
+        let end = async move { while nudge.wanted().await == nudge::Wanted::Rest {} };
         conversation.run(Arc::clone(&self.session.shared.primary), end).await
     }
 
-    /// Gives the buffers back if nothing has arrived for a while.
+    /// Gives the buffers back, unless something has arrived since this was wanted.
     fn rest(&mut self) {
-        let active = self.session.client.live.active.load(Ordering::Relaxed);
-        let left = active + IDLE.as_millis() as i64 - self.session.shared.now();
-        match u64::try_from(left) {
-            Ok(left) if left > 0 => {
-                self.idle = Some(Box::pin(tokio::time::sleep(Duration::from_millis(left))));
-            }
-            // Half a request waits for its other half.
-            _ if !self.input.is_empty() => self.idle = Some(Box::pin(tokio::time::sleep(IDLE))),
-            _ => {
-                (self.input, self.output) = (Vec::new(), Vec::new());
-                self.idle = None;
-                self.show_buffer();
-            }
+        if self.input.is_empty() {
+            (self.input, self.output) = (Vec::new(), Vec::new());
+            self.holds = false;
+            self.show_buffer();
         }
     }
 
@@ -308,24 +281,13 @@ impl Connection {
         if self.session.is_known() {
             return Ok(());
         }
-        let sent = self.send()?;
+        let sent = self.stream.send(&self.output)?;
         self.output.drain(..sent);
         match self.output.len() {
             0..=STRANGERS => Ok(()),
             _ => {
                 Err(std::io::Error::other("a client that is not let in does not read its replies"))
             }
-        }
-    }
-
-    /// Sends what the system takes at once; how much that was.
-    fn send(&self) -> std::io::Result<usize> {
-        if self.output.is_empty() {
-            return Ok(0);
-        }
-        match self.stream.try_write(&self.output) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(0),
-            sent => sent,
         }
     }
 
@@ -351,12 +313,20 @@ impl Connection {
         }
         if !self.output.is_empty() {
             self.hurry_strangers()?;
-            let sent = self.send()?;
+            let sent = match self.output.as_slice() {
+                [] => 0,
+                output => self.stream.send(output)?,
+            };
             let rest = self.output.get(sent..).unwrap_or_default();
-            if !rest.is_empty() {
+            if !rest.is_empty() || self.stream.holds() {
                 let overflowed = overflowed(&self.session.subscriptions.inbox);
+                let stream = &mut self.stream;
+                let written = async {
+                    stream.write_all(rest).await?;
+                    stream.flush().await
+                };
                 tokio::select! {
-                    written = self.stream.write_all(rest) => written?,
+                    written = written => written?,
                     // A client that does not read its replies does not read its messages either.
                     () = overflowed => return Err(self.too_slow()),
                 }
@@ -387,19 +357,11 @@ async fn let_others_go() {
 }
 
 /// Reads what arrives; without a buffer only waits for it.
-async fn arrival(stream: &mut TcpStream, input: &mut Vec<u8>, holds: bool) -> Event {
+async fn arrival<S: Wire>(stream: &mut S, input: &mut Vec<u8>, holds: bool) -> Event {
     if holds {
         Event::Read(stream.read_buf(input).await)
     } else {
         Event::Readable(stream.readable().await)
-    }
-}
-
-/// Returns when a timer fires; without one never.
-async fn fired(timer: &mut Option<Pin<Box<Sleep>>>) {
-    match timer {
-        Some(timer) => timer.await,
-        None => std::future::pending().await,
     }
 }
 

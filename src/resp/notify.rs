@@ -140,6 +140,7 @@ fn note(
 fn made<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
     match effect {
         Effect::StringSet { key, .. }
+        | Effect::StringPut { key, .. }
         | Effect::ListPush { key, .. }
         | Effect::HashSet { key, .. }
         | Effect::SetAdd { key, .. }
@@ -202,7 +203,7 @@ fn changed<'a>(command: &'a str, effect: &Effect<'a>) -> Option<(u8, &'a str, &'
     Some(match *effect {
         // It only notes what it has counted.
         Effect::StringSet { .. } if command == "pfcount" => return None,
-        Effect::StringSet { key, .. } => {
+        Effect::StringSet { key, .. } | Effect::StringPut { key, .. } => {
             let name = match command {
                 "incr" | "incrby" | "decr" | "decrby" => "incrby",
                 "incrbyfloat" | "append" | "setrange" => command,

@@ -14,6 +14,7 @@ use super::acl::{User, Users};
 use super::commands::Settings;
 use super::hub::{Hub, Mailbox};
 use super::notify::Notifier;
+use super::nudge::{Nudge, Wanted};
 use super::parse::Limits;
 use super::saves::Saves;
 use super::slowlog::{Latency, SlowLog};
@@ -24,7 +25,7 @@ use super::write::Protocol;
 use crate::collect::process::Usage;
 use crate::opening::Opening;
 use crate::replication::Primary;
-use tokio::sync::Notify;
+use crate::tls::Files;
 
 /// As Redis says it.
 pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
@@ -61,6 +62,17 @@ pub struct RespOptions {
     pub read_only: bool,
     /// Who follows this node; the node keeps the other end to tell it of syncs.
     pub primary: Option<Arc<Primary>>,
+    /// Where it answers with TLS, for who asks.
+    pub tls: Option<TlsPort>,
+}
+
+/// Where the face answers with TLS, and what it shows there.
+#[derive(Clone, Debug)]
+pub struct TlsPort {
+    /// The port.
+    pub port: u16,
+    /// Certificates and key.
+    pub files: Files,
 }
 
 impl Default for RespOptions {
@@ -79,6 +91,7 @@ impl Default for RespOptions {
             counters: Arc::default(),
             read_only: false,
             primary: None,
+            tls: None,
         }
     }
 }
@@ -169,8 +182,8 @@ pub(super) struct Client {
     pub(super) tracking: bool,
     pub(super) mailbox: Option<Arc<Mailbox>>,
     pub(super) no_evict: bool,
-    /// Ends the connection from outside.
-    pub(super) kill: Arc<Notify>,
+    /// Tells it from outside what is wanted of it.
+    pub(super) nudge: Arc<Nudge>,
     /// What changes with every request.
     pub(super) live: Arc<Live>,
 }
@@ -437,7 +450,7 @@ impl Shared {
             tracking: false,
             mailbox: None,
             no_evict: false,
-            kill: Arc::default(),
+            nudge: Arc::default(),
             live: Arc::new(Live::new(self.now())),
         };
         self.lock_clients().insert(client.id, client.clone());
@@ -461,7 +474,22 @@ impl Shared {
     /// Ends a connection from outside; from now on nobody sees it.
     pub(super) fn kill(&self, client: &Client) {
         self.lock_clients().remove(&client.id);
-        client.kill.notify_one();
+        client.nudge.tell(Wanted::End);
+    }
+
+    /// Tells connections that hold buffers and have sent nothing for so long to give them back. Half a request
+    /// waits for its other half.
+    pub(super) fn let_rest(&self, idle: Duration) {
+        let now = self.now();
+        for client in self.lock_clients().values() {
+            let live = &client.live;
+            let silent = now.saturating_sub(live.active.load(Ordering::Relaxed));
+            let empty = live.input.load(Ordering::Relaxed) == 0;
+            let holds = live.room.load(Ordering::Relaxed) > 0;
+            if empty && holds && silent >= idle.as_millis() as i64 {
+                client.nudge.tell(Wanted::Rest);
+            }
+        }
     }
 
     /// How long CLIENT PAUSE still holds a command back.

@@ -216,6 +216,10 @@ fn effects_on_what_is_there_have_the_documented_bytes() {
         (&[], "ZADD z 1.5 m", b"\x01\x11\x01\x0e\0\0\0\x01z\x01\x08\0\0\0\0\0\0\xf8?\x01m"),
         (&["ZADD z 1 m"], "ZREM z m x", b"\x01\x12\x01\x05\0\0\0\x01z\x01\x01m"),
         (&["SET k v"], "COPY k t DB 2", b"\x01\x13\x01\x05\0\0\0\x01k\x02\x01t"),
+        (&["SET k abc"], "APPEND k de", b"\x01 \x01\x06\0\0\0\x01k\x03\x02de"),
+        (&["SET k abc"], "SETRANGE k 300 x", b"\x01 \x01\x06\0\0\0\x01k\xac\x02\x01x"),
+        (&["SET k abc"], "SETBIT k 12 1", b"\x01 \x01\x05\0\0\0\x01k\x01\x01j"),
+        (&["SET k abcdef"], "BITFIELD k SET u8 8 120 GET u8 0 SET u8 24 121", b"\x01 \x01\x07\0\0\0\x01k\x01\x03xcy"),
         (&[], "SWAPDB 1 3", b"\x01\x14\x01\x01\0\0\0\x03"),
         (&[], "XADD s 5-1 f v", b"\x01\x15\x01\x17\0\0\0\x01s\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\x01\x01f\x01v"),
         (&["XADD s 5-1 f v", "XADD s 6-0 f w"], "XTRIM s MAXLEN 1", b"\x01\x16\x01\x13\0\0\0\x01s\x01\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\0"),
@@ -342,8 +346,35 @@ fn unknown_effects() {
         b"\x01\x01\x10\x02\0\0\0\x01k",
         b"\x01\x01\0\x03\0\0\0\x01k!",
         b"\x01\x05\0\xff\xff\xff\xff\x01k",
+        b"\x01\x20\0\x09\0\0\0\x01k\x80\x80\x80\x80\x02\x01x",
         b"\x01\x09\0\x0c\0\0\0\x01k\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
     ] {
         assert!(Effects::decode(bytes).is_err(), "{bytes:?}");
+    }
+}
+
+/// What is put into a string shows what was there before, behind it and between; others do not see the change.
+#[test]
+fn bytes_are_put_into_a_string_where_it_lies_or_into_another() {
+    let mut keyspace = Keyspace::new();
+    let get = |keyspace: &mut Keyspace| match runs(keyspace, &["GET k"]) {
+        Reply::Bulk(value) => String::from_utf8(value).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    for (line, expected) in [
+        ("APPEND k abc", "abc"),
+        ("APPEND k de", "abcde"),
+        ("SETRANGE k 1 XY", "aXYde"),
+        ("SETRANGE k 4 vw", "aXYdvw"),
+        ("SETRANGE k 8 z", "aXYdvw\0\0z"),
+        ("SETBIT k 7 0", "`XYdvw\0\0z"),
+        ("SETBIT k 87 1", "`XYdvw\0\0z\0\u{1}"),
+        ("BITFIELD k SET u8 #2 65 SET u8 #11 66", "`XAdvw\0\0z\0\u{1}B"),
+    ] {
+        let before = keyspace.freeze();
+        let old = content(&before);
+        runs(&mut keyspace, &[line]);
+        assert_eq!(get(&mut keyspace), expected, "{line}");
+        assert_eq!(content(&before), old, "{line}");
     }
 }

@@ -71,6 +71,17 @@ const RULES: &[Rule] = &[
         words: &["crate::http", "crate::resp", "crate::mirror", "ringwell_storage"],
         except: &[],
     },
+    Rule {
+        folder: "src/tls",
+        words: &[
+            "crate::http",
+            "crate::resp",
+            "crate::mirror",
+            "crate::remote",
+            "ringwell_storage",
+        ],
+        except: &[],
+    },
     Rule { folder: "src/ingest", words: &["crate::http", "crate::resp"], except: &[] },
 ];
 

@@ -47,6 +47,7 @@ mod query_api;
 mod remote_read;
 mod replay;
 mod rules;
+mod secured;
 mod state;
 mod streams;
 mod tls;

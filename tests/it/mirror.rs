@@ -43,7 +43,8 @@ pub fn metric(node: &Node, name: &str) -> f64 {
 pub fn ends_equal(node: &Node, target: &str, (prefix, only): (&str, &str)) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let caught_up = metric(node, "ringwell_mirror_lag_bytes") == 0.0;
+        let caught_up = metric(node, "ringwell_mirror_lag_bytes") == 0.0
+            && metric(node, "ringwell_mirror_rebuilding") == 0.0;
         let (wanted, found) = (here(node, only), there(target, 0, prefix));
         if caught_up && wanted == found {
             return;

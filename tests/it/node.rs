@@ -26,6 +26,9 @@ pub struct Node {
     pub http: String,
     /// `127.0.0.1:PORT` of the Redis face.
     pub redis: String,
+    /// The same where they answer with TLS, if they do.
+    pub https: String,
+    pub rediss: String,
 }
 
 /// How a node is started.
@@ -86,8 +89,8 @@ impl Options {
     /// A node that is not started yet.
     pub fn stopped(self) -> Node {
         let dir = tempfile::tempdir().unwrap();
-        let (http, redis) = (String::new(), String::new());
-        Node { child: None, dir, options: self, lines: None, http, redis }
+        let [http, redis, https, rediss] = Default::default();
+        Node { child: None, dir, options: self, lines: None, http, redis, https, rediss }
     }
 }
 
@@ -168,6 +171,15 @@ impl Node {
         let (http, redis) = ("http listening on http://", "redis listening on redis://");
         self.http = self.line(deadline).strip_prefix(http).unwrap().to_owned();
         self.redis = self.line(deadline).strip_prefix(redis).unwrap().to_owned();
+        let asked = |flag: &str| self.options.arguments.iter().any(|a| a.starts_with(flag));
+        if asked("--http-tls-listen") {
+            let line = self.line(deadline);
+            self.https = line.strip_prefix("http listening on https://").unwrap().to_owned();
+        }
+        if asked("--redis-tls-listen") {
+            let line = self.line(deadline);
+            self.rediss = line.strip_prefix("redis listening on rediss://").unwrap().to_owned();
+        }
     }
 
     /// Waits until it says that it is ready.

@@ -13,23 +13,38 @@ use crate::moving::{equal, metric, push, samples};
 use crate::node::{Node, Options};
 use crate::oracle::Connection;
 
-/// A certificate authority and what it signed for 127.0.0.1; `None` where there is no openssl.
-fn certificates() -> Option<TempDir> {
+const NEW: &str = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+
+fn openssl(dir: &Path, line: &str) -> bool {
+    let done = Command::new("openssl").args(line.split(' ')).current_dir(dir).output();
+    done.is_ok_and(|output| output.status.success())
+}
+
+/// A certificate for 127.0.0.1, signed by an authority.
+pub fn sign(dir: &Path, name: &str, authority: &str) -> bool {
+    openssl(
+        dir,
+        &format!(
+            "{NEW} -keyout {name}.key -out {name}.csr -subj /CN={name} -addext subjectAltName=IP:127.0.0.1"
+        ),
+    ) && openssl(
+        dir,
+        &format!(
+            "x509 -req -in {name}.csr -CA {authority}.pem -CAkey {authority}.key -CAcreateserial -days 3 -copy_extensions copy -out {name}.pem"
+        ),
+    )
+}
+
+/// Two certificate authorities, `ca` and `other`, and what the first signed for 127.0.0.1; `None` where there is no
+/// openssl.
+pub fn certificates() -> Option<TempDir> {
     let dir = tempfile::tempdir().unwrap();
-    let openssl = |line: &str| {
-        let done = Command::new("openssl").args(line.split(' ')).current_dir(dir.path()).output();
-        done.is_ok_and(|output| output.status.success())
+    let authority = |name: &str| {
+        let line =
+            format!("{NEW} -days 3 -x509 -keyout {name}.key -out {name}.pem -subj /CN={name}");
+        openssl(dir.path(), &line)
     };
-    let new = "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3";
-    let made = openssl(&format!("{new} -x509 -keyout ca.key -out ca.pem -subj /CN=authority"))
-        && openssl(&format!("{new} -x509 -keyout other.key -out other.pem -subj /CN=other"))
-        && openssl(&format!(
-            "{} -keyout redis.key -out redis.csr -subj /CN=redis -addext subjectAltName=IP:127.0.0.1",
-            new.replace(" -days 3", "")
-        ))
-        && openssl(
-            "x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3 -copy_extensions copy -out redis.pem",
-        );
+    let made = authority("ca") && authority("other") && sign(dir.path(), "redis", "ca");
     if !made {
         println!("skipped: there is no openssl that makes certificates");
     }
@@ -37,7 +52,7 @@ fn certificates() -> Option<TempDir> {
 }
 
 /// A Redis with TLS, and its address with what is needed to call it.
-fn server(dir: &Path) -> Option<(Server, String, String)> {
+pub fn server(dir: &Path) -> Option<(Server, String, String)> {
     let port = free_port().to_string();
     let file = |name: &str| dir.join(name).display().to_string();
     let (cert, key, ca) = (file("redis.pem"), file("redis.key"), file("ca.pem"));
@@ -105,6 +120,10 @@ fn a_mirror_pushes_with_tls_and_takes_a_new_password() {
     };
     client.call(&["SET", "k", "one"]);
     arrives(&mut admin, "one");
+    // The key may be there before the first writing of all is over, and one that is cut off begins anew.
+    node.wait_for("the end of it", |node| {
+        (metric(node, "ringwell_mirror_rebuilding") == 0.0).then_some(())
+    });
     // A new password, known to the file first; the old connections end.
     std::fs::write(file("password"), "second\n").unwrap();
     admin.call(&["CONFIG", "SET", "requirepass", "second"]);

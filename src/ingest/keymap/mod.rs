@@ -24,7 +24,9 @@ mod time;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ringwell_storage::keyspace::{Bytes, Derived, Effect, Effects, Extract, Keyspace, Request};
+use ringwell_storage::keyspace::{
+    Bytes, Derived, Effect, Effects, Extract, Keyspace, Request, Value, string_with,
+};
 
 use super::recent::RecentKeys;
 use crate::metrics::Counter;
@@ -214,6 +216,10 @@ impl Extract for Keymap {
                 Effect::StringSet { key, value, .. } => {
                     states.set_string(keyspace, key, value, sink);
                 }
+                Effect::StringPut { key, at, bytes } => {
+                    let value = put(keyspace, effects, key, at, bytes);
+                    states.set_string(keyspace, key, &value, sink);
+                }
                 Effect::Delete { key } => states.delete(keyspace, key, sink),
                 Effect::FlushDb => states.flush(keyspace, sink),
                 Effect::Copy { .. } | Effect::SwapDb { .. } | Effect::FlushAll => {}
@@ -248,6 +254,17 @@ impl Extract for Keymap {
     }
 }
 
+/// What a string becomes by bytes that are put into it; one that had expired goes before, and is empty then.
+fn put(keyspace: &Keyspace, effects: &Effects, key: &[u8], at: u64, bytes: &[u8]) -> Vec<u8> {
+    let goes =
+        |(db, effect)| db == 0 && matches!(effect, Effect::Delete { key: gone } if gone == key);
+    let old = match keyspace.entry(0, key).map(|entry| &entry.value) {
+        Some(Value::String(old)) if !effects.iter().any(goes) => &**old,
+        _ => &[],
+    };
+    string_with(old, usize::try_from(at).unwrap_or(0), bytes)
+}
+
 /// The key an effect names; `None` for those that name none.
 fn key_of<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
     match effect {
@@ -255,6 +272,7 @@ fn key_of<'a>(effect: &Effect<'a>) -> Option<&'a [u8]> {
         | Effect::Expire { key, .. }
         | Effect::Persist { key }
         | Effect::StringSet { key, .. }
+        | Effect::StringPut { key, .. }
         | Effect::ListPush { key, .. }
         | Effect::ListDrop { key, .. }
         | Effect::HashSet { key, .. }

@@ -258,6 +258,8 @@ fn the_general_rule() {
     let table: &[(&[&str], &[&str])] = &[
         (&["LPUSH", "metrics:queue:ingest:depth", "5"], &[r#"queue_depth{queue="ingest"} 5"#]),
         (&["SET", "metrics:queue:size", "5"], &["queue_size 5"]),
+        (&["APPEND", "metrics:queue:size", "0"], &["queue_size 50"]),
+        (&["SETRANGE", "metrics:queue:size", "1", "2.5"], &["queue_size 52.5"]),
         (
             &["RPUSH", "metrics:web:eu:latency", r#"{"p50":1,"p99":9.5,"ts":1795000000.5,"id":4}"#],
             &[
@@ -388,6 +390,15 @@ fn state_is_repeated_once_a_minute_while_it_lives() {
         world.run(&["DEL", "metrics:agent:a:workload"]),
         [r#"agent_current_tasks{agent="a"} stale"#]
     );
+}
+
+/// What had expired and not yet gone is not what is appended to.
+#[test]
+fn an_append_to_what_has_expired_begins_anew() {
+    let mut world = World::new();
+    world.run(&["SET", "metrics:queue:size", "7", "PX", "5"]);
+    world.now += 10;
+    assert_eq!(world.run(&["APPEND", "metrics:queue:size", "3"]).last().unwrap(), "queue_size 3");
 }
 
 #[test]

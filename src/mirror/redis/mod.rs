@@ -298,6 +298,11 @@ impl Mirror {
                 self.state.done.load(Ordering::Relaxed) as f64,
             ),
             (
+                "ringwell_mirror_rebuilding",
+                "1 while all keys are written anew; what lag says is of the stream behind that.",
+                flag(&self.state.rebuilding),
+            ),
+            (
                 "ringwell_mirror_dead_keys",
                 "Keys that are set aside, as the target refuses them.",
                 self.state.aside.len() as f64,

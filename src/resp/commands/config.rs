@@ -1,11 +1,14 @@
 //! CONFIG: GET SET RESETSTAT REWRITE
 
+use std::path::PathBuf;
+
 use ringwell_storage::keyspace::{Reply, glob_matches};
 use ringwell_storage::store::Ack;
 
 use super::settings::HIDDEN;
 use super::{arg, error, is, text, wrong_arity};
 use crate::resp::session::{DATABASES, Session};
+use crate::tls::Files;
 
 /// `CONFIG GET pattern [pattern ...] | SET name value [name value ...] | RESETSTAT | REWRITE`
 pub(super) fn config(session: &mut Session, args: &[&[u8]], _: &mut Vec<u8>) -> Option<Reply> {
@@ -55,7 +58,7 @@ fn set(session: &Session, pairs: &[&[u8]]) -> Reply {
             Some((_, now)) if *now == value => {}
             Some(_) => {
                 let why = match name.as_str() {
-                    "port" => "Unable to listen on this port: a restart sets it",
+                    "port" | "tls-port" => "Unable to listen on this port: a restart sets it",
                     _ => "can't set immutable config",
                 };
                 return error(&format!(
@@ -91,5 +94,27 @@ fn own(session: &Session) -> Vec<(&'static str, String)> {
         ("port", session.shared.port.to_string()),
         ("proto-max-bulk-len", options.limits.bulk.to_string()),
     ];
-    own.into_iter().chain(secret).collect()
+    own.into_iter().chain(secret).chain(tls(session)).collect()
+}
+
+/// The parameters about TLS that say something of this node.
+fn tls(session: &Session) -> [(&'static str, String); 6] {
+    let shared = &session.shared;
+    let tls = shared.options.tls.as_ref();
+    let switch = |on: bool| if on { "yes" } else { "no" }.to_owned();
+    let file = |of: fn(&Files) -> Option<&PathBuf>| {
+        tls.and_then(|tls| of(&tls.files))
+            .map(|path| path.display().to_string())
+            .unwrap_or_default()
+    };
+    let asks = tls.is_some_and(|tls| tls.files.client_ca.is_some());
+    let follows = shared.primary.upstream().is_some_and(|upstream| upstream.is_secured());
+    [
+        ("tls-auth-clients", switch(asks)),
+        ("tls-ca-cert-file", file(|files| files.client_ca.as_ref())),
+        ("tls-cert-file", file(|files| Some(&files.cert))),
+        ("tls-key-file", file(|files| Some(&files.key))),
+        ("tls-port", tls.map_or(0, |tls| tls.port).to_string()),
+        ("tls-replication", switch(follows)),
+    ]
 }

@@ -8,7 +8,7 @@ use super::database::Database;
 use super::effect::{Effect, Effects};
 use super::list::{End, List};
 use super::map::Map;
-use super::table::Bytes;
+use super::table::{Bytes, renew};
 use super::value::{Entry, Value};
 use super::zset::ZSet;
 use super::{Keyspace, Strings};
@@ -59,6 +59,7 @@ fn apply(database: &mut Database, effect: Effect<'_>) {
         Effect::Expire { key, at } => database.expire(key, Some(at)),
         Effect::Persist { key } => database.expire(key, None),
         Effect::StringSet { key, value, keep_expiry } => set(database, key, value, keep_expiry),
+        Effect::StringPut { key, at, bytes } => put(database, key, at, bytes),
         Effect::ListPush { key, end, elements } if elements.count() > 0 => {
             push(database, key, end, elements);
         }
@@ -128,16 +129,41 @@ fn set(database: &mut Database, key: &[u8], value: &[u8], keep_expiry: bool) {
     if !keep_expiry {
         database.expire(key, None);
     }
-    let value = Value::String(Bytes::from(value));
+    let clock = database.clock;
     match database.keys.get_mut(key) {
         Some(entry) => {
-            entry.value = value;
-            entry.used.set(database.clock);
+            match &mut entry.value {
+                Value::String(old) => renew(old, value),
+                other => *other = Value::String(Bytes::from(value)),
+            }
+            entry.used.set(clock);
         }
-        None => {
-            database.keys.insert(key, Entry::new(value, database.clock));
-        }
+        None => database.keys.add(key, Entry::new(Value::String(Bytes::from(value)), clock)),
     }
+}
+
+fn put(database: &mut Database, key: &[u8], at: u64, bytes: &[u8]) {
+    let value = database.entry(key, || Value::String(Bytes::from(&[][..])));
+    let Ok(at) = usize::try_from(at) else { return };
+    let Value::String(string) = value else { return };
+    let place = at..at + bytes.len();
+    // What stays as long is changed where it lies, if nobody shares it.
+    if let Some(place) = Arc::get_mut(string).and_then(|string| string.get_mut(place.clone())) {
+        place.copy_from_slice(bytes);
+    } else {
+        *string = Bytes::from(with(string, at, bytes));
+    }
+}
+
+/// A string in which these bytes stand from `at` on.
+pub fn with(string: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let end = at + bytes.len();
+    let mut new = Vec::with_capacity(string.len().max(end));
+    new.extend_from_slice(string.get(..at).unwrap_or(string));
+    new.resize(at, 0);
+    new.extend_from_slice(bytes);
+    new.extend_from_slice(string.get(end..).unwrap_or_default());
+    new
 }
 
 fn push(database: &mut Database, key: &[u8], end: End, elements: Strings<'_>) {
@@ -153,7 +179,7 @@ fn set_fields(database: &mut Database, key: &[u8], mut pairs: Strings<'_>) {
     if let Value::Hash(hash) = value {
         let hash = Arc::make_mut(hash);
         while let (Some(field), Some(value)) = (pairs.next(), pairs.next()) {
-            hash.insert(field, Bytes::from(value));
+            hash.set(field, value);
         }
     }
 }

@@ -156,18 +156,41 @@ impl Bulks {
 
 impl Head {
     fn of(len: usize) -> Head {
+        match HEADS.get(len) {
+            Some(head) => head.clone(),
+            None => Head::spelled(len),
+        }
+    }
+
+    const fn spelled(len: usize) -> Head {
         let mut text = [b'$'; HEAD];
         // No memory holds a string whose length has more than 13 digits.
-        let digits = len.checked_ilog10().map_or(1, |log| log as usize + 1).min(HEAD - 3);
-        let mut left = len;
-        for slot in text[1..=digits].iter_mut().rev() {
-            *slot = b'0' + (left % 10) as u8;
-            left /= 10;
+        let mut digits = 1;
+        while digits < HEAD - 3 && len / 10_usize.pow(digits as u32) > 0 {
+            digits += 1;
         }
-        text[digits + 1..digits + 3].copy_from_slice(b"\r\n");
+        let (mut at, mut left) = (digits, len);
+        while at > 0 {
+            text[at] = b'0' + (left % 10) as u8;
+            left /= 10;
+            at -= 1;
+        }
+        text[digits + 1] = b'\r';
+        text[digits + 2] = b'\n';
         Head { text, size: digits + 3, of: len }
     }
 }
+
+/// Those of lengths that mostly occur.
+static HEADS: [Head; 256] = {
+    let mut heads = [const { Head::spelled(0) }; 256];
+    let mut len = 0;
+    while len < heads.len() {
+        heads[len] = Head::spelled(len);
+        len += 1;
+    }
+    heads
+};
 
 impl Default for Head {
     fn default() -> Head {

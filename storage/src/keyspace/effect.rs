@@ -16,6 +16,8 @@ use super::wire::{FormatError, Reader, put_bytes, put_varint};
 const VERSION: u8 = 1;
 /// Kinds from here on may be skipped by a reader that does not know them.
 const SKIPPABLE: u8 = 128;
+/// Bytes a string may have: Redis's `proto-max-bulk-len`.
+pub(super) const MAX_STRING: usize = 512 << 20;
 /// Databases a node has.
 pub const DATABASES: u8 = 16;
 
@@ -40,6 +42,8 @@ mod kind {
     pub(super) const ZSET_REMOVE: u8 = 18;
     pub(super) const COPY: u8 = 19;
     pub(super) const SWAP_DB: u8 = 20;
+    // 21 to 31 are those of streams.
+    pub(super) const STRING_PUT: u8 = 32;
     pub(super) const BEGIN: u8 = 128;
     pub(super) const END: u8 = 129;
     pub(super) const PING: u8 = 130;
@@ -81,6 +85,15 @@ pub enum Effect<'a> {
         value: &'a [u8],
         /// Whether its expiry stays.
         keep_expiry: bool,
+    },
+    /// Bytes come to stand in a string, which grows with zeros up to them; an absent key is an empty string.
+    StringPut {
+        /// Which.
+        key: &'a [u8],
+        /// From which byte on.
+        at: u64,
+        /// The bytes.
+        bytes: &'a [u8],
     },
     /// Elements come to a list, one by one.
     ListPush {
@@ -326,6 +339,15 @@ impl Effects {
         });
     }
 
+    /// Bytes come to stand in a string from a place on; an absent key is an empty string.
+    pub fn string_put(&mut self, db: u8, key: &[u8], at: usize, bytes: &[u8]) {
+        self.put(kind::STRING_PUT, db, |out| {
+            put_bytes(out, key);
+            put_varint(out, at as u64);
+            put_bytes(out, bytes);
+        });
+    }
+
     /// Elements come to a list, one by one.
     pub fn list_push(&mut self, db: u8, key: &[u8], end: End, elements: &[&[u8]]) {
         self.put(kind::LIST_PUSH, db, |out| {
@@ -565,6 +587,17 @@ fn read_body<'a, const CHECK: bool>(
                 flags => return Err(unknown("string-set flag", flags, body)),
             };
             Effect::StringSet { key, value: body.bytes()?, keep_expiry }
+        }
+        kind::STRING_PUT => {
+            let (key, at, bytes) = (body.bytes()?, body.varint()?, body.bytes()?);
+            if CHECK && at.saturating_add(bytes.len() as u64) > MAX_STRING as u64 {
+                return Err(FormatError::Unknown {
+                    what: "place in a string",
+                    found: at,
+                    offset: body.offset(),
+                });
+            }
+            Effect::StringPut { key, at, bytes }
         }
         kind::LIST_PUSH => {
             let key = body.bytes()?;

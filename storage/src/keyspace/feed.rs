@@ -92,6 +92,7 @@ fn writes(effect: &Effect<'_>) -> usize {
         | Effect::Expire { .. }
         | Effect::Persist { .. }
         | Effect::StringSet { .. }
+        | Effect::StringPut { .. }
         | Effect::ListDrop { .. }
         | Effect::ListSet { .. }
         | Effect::ListInsert { .. }
@@ -130,6 +131,9 @@ fn spell_one(effect: Effect<'_>, out: &mut impl Out) {
         Effect::StringSet { key, value, keep_expiry: false } => command(out, &[b"SET", key, value]),
         Effect::StringSet { key, value, keep_expiry: true } => {
             command(out, &[b"SET", key, value, b"KEEPTTL"]);
+        }
+        Effect::StringPut { key, at, bytes } => {
+            command(out, &[b"SETRANGE", key, at.to_string().as_bytes(), bytes]);
         }
         Effect::ListPush { key, end: End::Left, elements } => run(out, b"LPUSH", key, elements),
         Effect::ListPush { key, end: End::Right, elements } => run(out, b"RPUSH", key, elements),
@@ -355,6 +359,7 @@ mod tests {
         assert_eq!(alone(|e| e.persist(0, b"k")), "PERSIST k");
         assert_eq!(alone(|e| e.string_set(0, b"k", b"v", false)), "SET k v");
         assert_eq!(alone(|e| e.string_set(0, b"k", b"v", true)), "SET k v KEEPTTL");
+        assert_eq!(alone(|e| e.string_put(0, b"k", 300, b"v")), "SETRANGE k 300 v");
         assert_eq!(alone(|e| e.list_push(0, b"k", End::Left, &[b"a", b"b"])), "LPUSH k a b");
         assert_eq!(alone(|e| e.list_push(0, b"k", End::Right, &[b"a"])), "RPUSH k a");
         assert_eq!(alone(|e| e.list_drop(0, b"k", 2, 0)), "LTRIM k 2 -1");

@@ -2,7 +2,7 @@
 //!
 //! While small it gives its entries back in the order they came, as Redis's small hashes do.
 
-use super::table::{Bytes, Table};
+use super::table::{Bytes, Table, renew};
 
 /// A map stays a vector up to so many entries (Redis's `hash-max-listpack-entries`).
 const SMALL_ENTRIES: usize = 128;
@@ -114,22 +114,27 @@ impl<V: Weight> Map<V> {
     }
 
     pub(super) fn insert(&mut self, key: &[u8], value: V) {
-        if let Shape::Small(entries) = &mut self.0 {
-            let room = entries.len() < SMALL_ENTRIES;
-            match entries.iter_mut().find(|(k, _)| **k == *key) {
-                Some((_, old)) => {
-                    *old = value;
-                    return;
-                }
-                None if room => {
-                    entries.push((key.into(), value));
-                    return;
-                }
-                None => self.enlarge(),
-            }
+        match self.get_mut(key) {
+            Some(old) => *old = value,
+            None => self.add(key, value),
         }
-        if let Shape::Large(table) = &mut self.0 {
-            table.insert(key, value);
+    }
+
+    fn get_mut(&mut self, key: &[u8]) -> Option<&mut V> {
+        match &mut self.0 {
+            Shape::Small(entries) => entries.iter_mut().find(|(k, _)| **k == *key).map(|(_, v)| v),
+            Shape::Large(table) => table.get_mut(key),
+        }
+    }
+
+    /// Adds an entry whose key is not there.
+    fn add(&mut self, key: &[u8], value: V) {
+        if matches!(&self.0, Shape::Small(entries) if entries.len() >= SMALL_ENTRIES) {
+            self.enlarge();
+        }
+        match &mut self.0 {
+            Shape::Small(entries) => entries.push((key.into(), value)),
+            Shape::Large(table) => table.add(key, value),
         }
     }
 
@@ -146,9 +151,19 @@ impl<V: Weight> Map<V> {
         let mut table = Table::new();
         if let Shape::Small(entries) = &mut self.0 {
             for (key, value) in entries.drain(..) {
-                table.insert(&key, value);
+                table.add(&key, value);
             }
         }
         self.0 = Shape::Large(table);
+    }
+}
+
+impl Map<Bytes> {
+    /// Sets a field. A value as long as the one before takes its memory.
+    pub(super) fn set(&mut self, key: &[u8], value: &[u8]) {
+        match self.get_mut(key) {
+            Some(old) => renew(old, value),
+            None => self.add(key, Bytes::from(value)),
+        }
     }
 }

@@ -32,6 +32,7 @@ mod view;
 mod wire;
 mod zset;
 
+pub use apply::with as string_with;
 pub use bulks::Bulks;
 pub use digest::digest;
 pub use effect::{DATABASES, Deliveries, Effect, Effects, IDENTITY, Ids, StreamEffect, Strings};

@@ -17,6 +17,14 @@ use pages::{Page, Pages, Slot};
 /// An immutable byte string, shared between the table, views and indexes.
 pub type Bytes = Arc<[u8]>;
 
+/// Makes a byte string another one: in its own memory, if nobody shares that and it is as long.
+pub(super) fn renew(bytes: &mut Bytes, new: &[u8]) {
+    match Arc::get_mut(bytes) {
+        Some(room) if room.len() == new.len() => room.copy_from_slice(new),
+        _ => *bytes = Bytes::from(new),
+    }
+}
+
 /// Keys a page holds on average before the table grows, and below which it shrinks.
 const GROW_AT: usize = 8;
 const SHRINK_AT: usize = 2;
@@ -84,13 +92,18 @@ impl<V: Clone> Table<V> {
         if let Some(old) = self.get_mut(key) {
             return Some(std::mem::replace(old, value));
         }
+        self.add(key, value);
+        None
+    }
+
+    /// Adds a key that is not there.
+    pub(super) fn add(&mut self, key: &[u8], value: V) {
         let hash = self.hash(key);
         let index = page_of(hash, self.pages.len());
         if let Some(page) = self.pages.get_mut(index) {
             page.push(Slot { hash, key: Arc::from(key), value });
             self.added();
         }
-        None
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<V> {

@@ -1,10 +1,11 @@
 //! Strings as numbers of some bits: BITFIELD BITFIELD_RO
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::number::{integer, parse};
-use super::string::MAX_STRING;
 use super::{Context, Refusal, Reply};
+use crate::keyspace::effect::MAX_STRING;
 
 type Outcome = Result<Reply, Refusal>;
 
@@ -194,7 +195,17 @@ fn fields(cx: &mut Context<'_>, read_only: bool) -> Outcome {
         }
     }
     if last.is_some() && before.is_none_or(|before| **before != *string) {
-        cx.effects.string_set(cx.db, key, &string, true);
+        let changed = changed(before.map_or(&[][..], |before| &**before), &string);
+        let bytes = string.get(changed.clone()).unwrap_or_default();
+        cx.effects.string_put(cx.db, key, changed.start, bytes);
     }
     Ok(Reply::Array(replies))
+}
+
+/// From the first byte that differs in the new string to the last; it is as long as the old or longer.
+fn changed(old: &[u8], new: &[u8]) -> Range<usize> {
+    let differs = |at: &usize| old.get(*at) != new.get(*at);
+    let first = (0..new.len()).find(differs).unwrap_or(0);
+    let last = (first..new.len()).rev().find(differs).map_or(first, |last| last + 1);
+    first..last
 }

@@ -3,6 +3,7 @@
 use super::expire::{Unit, deadline};
 use super::number::{integer, parse};
 use super::{Context, Refusal, Reply, count};
+use crate::keyspace::effect::MAX_STRING;
 use crate::keyspace::long::Number;
 
 type Outcome = Result<Reply, Refusal>;
@@ -124,13 +125,14 @@ pub(super) fn append(cx: &mut Context<'_>) -> Outcome {
     let (key, tail) = (cx.arg(1), cx.arg(2));
     let old = cx.string(key)?.map_or(&[][..], |old| &**old);
     within(old.len() + tail.len())?;
-    let new = [old, tail].concat();
-    cx.effects.string_set(cx.db, key, &new, true);
-    Ok(count(new.len()))
+    let (at, len) = (old.len(), old.len() + tail.len());
+    match len {
+        // Followers make no string of nothing put into none.
+        0 => cx.effects.string_set(cx.db, key, tail, true),
+        _ => cx.effects.string_put(cx.db, key, at, tail),
+    }
+    Ok(count(len))
 }
-
-/// Bytes a string may have: Redis's `proto-max-bulk-len`.
-pub(super) const MAX_STRING: usize = 512 << 20;
 
 fn within(len: usize) -> Result<(), Refusal> {
     let refusal = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
@@ -163,13 +165,9 @@ pub(super) fn setrange(cx: &mut Context<'_>) -> Outcome {
         return Ok(count(old.len()));
     }
     within(offset.saturating_add(value.len()))?;
-    let mut new = old.to_vec();
-    new.resize(old.len().max(offset + value.len()), 0);
-    if let Some(place) = new.get_mut(offset..offset + value.len()) {
-        place.copy_from_slice(value);
-    }
-    cx.effects.string_set(cx.db, key, &new, true);
-    Ok(count(new.len()))
+    let len = old.len().max(offset + value.len());
+    cx.effects.string_put(cx.db, key, offset, value);
+    Ok(count(len))
 }
 
 /// `STRLEN key`
@@ -414,18 +412,11 @@ pub(super) fn setbit(cx: &mut Context<'_>) -> Outcome {
         _ => return Err(Refusal::Plain("ERR bit is not an integer or out of range")),
     };
     let key = cx.arg(1);
-    let mut string = cx.string(key)?.map_or_else(Vec::new, |string| string.to_vec());
-    let longer = string.len() <= byte;
-    if longer {
-        string.resize(byte + 1, 0);
-    }
-    let mut was = false;
-    if let Some(byte) = string.get_mut(byte) {
-        was = *byte & mask != 0;
-        *byte = if on { *byte | mask } else { *byte & !mask };
-    }
-    if longer || was != on {
-        cx.effects.string_set(cx.db, key, &string, true);
+    let old = cx.string(key)?.and_then(|string| string.get(byte).copied());
+    let was = old.unwrap_or(0) & mask != 0;
+    if old.is_none() || was != on {
+        let new = if on { old.unwrap_or(0) | mask } else { old.unwrap_or(0) & !mask };
+        cx.effects.string_put(cx.db, key, byte, &[new]);
     }
     Ok(Reply::Integer(was.into()))
 }
