@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use crate::follow::{Direction, Draw, Link, Server, number};
+use crate::follow::{Direction, Draw, Link, Server, number, valkey};
 use crate::mirror::{metric, node_with};
 use crate::node::{Node, Options};
 use crate::oracle::{Connection, Reply};
@@ -590,6 +590,18 @@ impl Model {
 /// are exactly what the samples say. `RINGWELL_SERIES_ROUNDS=20 RINGWELL_SERIES_STEPS=100` run longer.
 #[test]
 fn keys_of_series_end_exact_whatever_happens() {
+    end_exact(Path::new("redis-server"));
+}
+
+#[test]
+fn keys_of_series_in_a_valkey_end_exact_whatever_happens() {
+    match valkey() {
+        Some(program) => end_exact(&program),
+        None => println!("skipped: Valkey's package is not installed"),
+    }
+}
+
+fn end_exact(program: &Path) {
     let rules = r#"verify = 500
 [[mirror.redis.series]]
 match = 'g'
@@ -615,7 +627,7 @@ field = "g{gpu}"
         let rolls_back = round % 2 == 1;
         let appendonly = if rolls_back { "no" } else { "yes" };
         let args = ["--appendonly", appendonly, "--appendfsync", "always"];
-        let Some(mut target) = Server::start(Path::new("redis-server"), &args) else { return };
+        let Some(mut target) = Server::start(program, &args) else { return };
         link.leads_to(&target.address());
         link.cut();
         let mut keys = Connection::open(&node.redis);

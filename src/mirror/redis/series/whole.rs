@@ -198,3 +198,119 @@ fn each_run(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use ringwell_storage::append::{Batch, Duplicates, SeriesRef, SeriesSamples};
+    use ringwell_storage::disk::MemDisk;
+    use ringwell_storage::model::{Labels, Matcher, STALE_NAN, Sample, Value};
+    use ringwell_storage::store::Options;
+
+    use super::super::rule::{Rule, Written};
+    use super::*;
+    use crate::ingest::keymap::Keymap;
+    use crate::ingest::recent::RecentKeys;
+
+    const DAY: i64 = 86_400_000;
+
+    fn store() -> Store {
+        let options = Options { max_future: None, ..Options::default() };
+        Store::open(Arc::new(MemDisk::default()), options, 0).unwrap()
+    }
+
+    fn add(store: &Store, labels: &[(&str, &str)], samples: &[(i64, f64)]) {
+        let one = |(t, v): &(i64, f64)| Sample { t: *t, start: 0, value: Value::Float(*v) };
+        let labels = Labels::from_pairs(labels.iter().copied()).unwrap();
+        let samples = samples.iter().map(one).collect();
+        let series = vec![SeriesSamples { series: SeriesRef::Labels(labels), samples }];
+        let batch = Batch { series, duplicates: Duplicates::Reject };
+        assert_eq!(store.append(&batch, 0).unwrap().rejected.len(), 0);
+    }
+
+    fn rule(form: &str, more: impl FnOnce(&mut Written)) -> Where {
+        let mut written = Written {
+            selector: "x".to_owned(),
+            matchers: vec![Matcher::equal("job", "j")],
+            form: form.to_owned(),
+            key: Some("k".to_owned()),
+            ..Written::default()
+        };
+        more(&mut written);
+        let rules = [Rule::new(written).unwrap()].into();
+        Where { rules, keymap: Arc::new(Keymap::new(Arc::new(RecentKeys::default()))) }
+    }
+
+    /// However far apart samples are, the newest are found, back to a gap that the list did not outlive.
+    #[test]
+    fn a_list_is_the_newest_elements_back_to_a_gap() {
+        let now = crate::clock::now_ms();
+        let mut random = 1_u64;
+        let mut below = |n: i64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            (random >> 33) as i64 % n
+        };
+        for round in 0..60 {
+            let store = store();
+            let spread = [10_000, 3_600_000, DAY, 90 * DAY][round % 4];
+            let mut wanted: BTreeMap<i64, Element> = BTreeMap::new();
+            for series in 0..3_i64 {
+                let mut samples: Vec<(i64, f64)> =
+                    (0..below(200)).map(|_| (now - below(spread), below(1000) as f64)).collect();
+                samples.sort_by_key(|(t, _)| *t);
+                samples.dedup_by_key(|(t, _)| *t);
+                for (t, v) in &samples {
+                    let element = wanted.entry(*t).or_insert_with(|| Element {
+                        t: *t,
+                        labels: "".into(),
+                        fields: Vec::new(),
+                    });
+                    put(&mut element.fields, &format!("m{}", series % 2).into(), *v);
+                }
+                let (name, number) = (format!("m{}", series % 2), series.to_string());
+                let labels = [("__name__", name.as_str()), ("job", "j"), ("n", &number)];
+                add(&store, &labels, &samples);
+                add(&store, &labels, &[(now + 1, f64::from_bits(STALE_NAN))]);
+            }
+            let max_len = 1 + usize::try_from(below(300)).unwrap();
+            let ttl = (round % 3 == 0).then_some(1000 + spread / 30);
+            let to = rule("list", |written| {
+                written.field = Some("{__name__}".to_owned());
+                (written.max_len, written.ttl) = (Some(max_len), ttl);
+            });
+            let mut newest: Vec<Element> = wanted.into_values().rev().take(max_len).collect();
+            let gap = newest.windows(2).position(|w| ttl.is_some_and(|ttl| w[0].t - w[1].t > ttl));
+            newest.truncate(gap.map_or(newest.len(), |at| at + 1));
+            let found = Wholes::find(&store, &to).unwrap().read(b"k").unwrap();
+            match found.map(|whole| whole.value) {
+                Some(Contents::List(found)) => assert_eq!(found, newest, "round {round}"),
+                Some(Contents::Hash(_)) => panic!("a hash"),
+                None => assert!(newest.is_empty(), "round {round}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_hash_has_the_newest_of_each_field_that_lives() {
+        let now = crate::clock::now_ms();
+        let store = store();
+        let mut series = |name: &str, samples: &[(i64, f64)]| {
+            add(&store, &[("__name__", name), ("job", "j")], samples);
+        };
+        series("a", &[(now - 40 * DAY, 1.0), (now - 1000, 2.5)]);
+        series("old", &[(now - 40 * DAY, 1.0)]);
+        series("stale", &[(now - 3000, 1.0), (now, f64::from_bits(STALE_NAN))]);
+        series("none", &[(now - 3000, 1.0), (now, f64::NAN)]);
+        let fields = |to: &Where| -> Vec<(String, i64, f64)> {
+            let whole = Wholes::find(&store, to).unwrap().read(b"k").unwrap().unwrap();
+            let Contents::Hash(fields) = whole.value else { panic!("a list") };
+            let named = fields.into_iter();
+            let text = |name: Arc<[u8]>| String::from_utf8(name.to_vec()).unwrap();
+            let mut fields: Vec<_> = named.map(|(name, t, v)| (text(name), t, v)).collect();
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            fields
+        };
+        let (a, old) = (("a".to_owned(), now - 1000, 2.5), ("old".to_owned(), now - 40 * DAY, 1.0));
+        assert_eq!(fields(&rule("hash", |_| {})), [a.clone(), old]);
+        assert_eq!(fields(&rule("hash", |written| written.ttl = Some(DAY))), [a]);
+    }
+}
