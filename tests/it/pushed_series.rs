@@ -345,6 +345,42 @@ as = "keymap"
     assert_eq!(metric(&node, "ringwell_mirror_mismatched_keys_total"), 0.0);
 }
 
+/// A key that the mirror's user may not touch keeps no other from being pushed, whether the series is there at first or
+/// comes later; nor does one that somebody else makes another thing of.
+#[test]
+fn keys_that_the_target_refuses_are_named() {
+    let Some(target) = Server::start(Path::new("redis-server"), &[]) else { return };
+    let at = target.address();
+    let mut other = Connection::open(&at);
+    let user = "ACL SETUSER m on >pw ~ringwell:* ~own:* +@all";
+    other.call(&user.split(' ').collect::<Vec<_>>());
+    let dir = tempfile::tempdir().unwrap();
+    let rules =
+        "[[mirror.redis.series]]\nmatch = 'x'\nas = \"list\"\nkey = \"{a}\"\ntime = \"ms\"\n";
+    let node = pushing(dir.path(), &format!("m:pw@{at}"), rules).start();
+    let t = now() - 60_000;
+    let x = |key: &str, t: i64| series(&[("__name__", "x"), ("a", key)], &[(t, 1.0)]);
+    let element = |t: i64| format!(r#"{{"value":1,"timestamp":{t}}}"#);
+    write(&node, vec![x("own:1", t), x("other:1", t)]);
+    ends_as(&node, &vec![element(t)], || list(&at, "own:1"));
+    write(&node, vec![x("own:2", t), x("other:2", t)]);
+    ends_as(&node, &vec![element(t)], || list(&at, "own:2"));
+    node.wait_for("two keys to be named", |node| {
+        (metric(node, "ringwell_mirror_series_taken_keys") == 2.0).then_some(())
+    });
+    // Somebody's hand.
+    other.call(&["DEL", "own:1"]);
+    other.call(&["SET", "own:1", "mine"]);
+    write(&node, vec![x("own:1", t + 1), x("own:2", t + 1)]);
+    ends_as(&node, &vec![element(t + 1), element(t)], || list(&at, "own:2"));
+    node.wait_for("a third key to be named", |node| {
+        (metric(node, "ringwell_mirror_series_taken_keys") == 3.0).then_some(())
+    });
+    assert_eq!(format!("{:?}", other.call(&["GET", "own:1"])), "Bulk(\"$mine\")");
+    assert_eq!(metric(&node, "ringwell_mirror_dead_keys"), 0.0);
+    assert_eq!(metric(&node, "ringwell_mirror_stopped"), 0.0);
+}
+
 /// What is deleted goes from the lists too; a key that expired begins anew; elements that come much too late find
 /// their place.
 #[test]

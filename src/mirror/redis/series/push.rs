@@ -16,6 +16,7 @@ use super::spell::{Element, Time};
 use super::{LIST, Model, Pushing, SETTLED};
 use crate::mirror::redis::Mirror;
 use crate::mirror::redis::batch::{OWN, Requests};
+use crate::mirror::redis::commit::is_of_one_key;
 use crate::mirror::redis::cursor::Cursor;
 use crate::mirror::redis::writer::Target;
 use crate::remote::client::{Reply, Trouble, command};
@@ -26,6 +27,7 @@ const ROWS: usize = 5000;
 const PAGE: usize = 200;
 /// A key that is somebody else's, or for which there was no room, is looked at again so late.
 const TAKEN: Duration = Duration::from_secs(60);
+pub(super) const REFUSED: &str = "the target refuses it";
 pub(super) const OTHERS: &str = "it is the node's own, or somebody else's";
 /// What a target says that has another type at a key.
 const WRONG_TYPE: &str = "WRONGTYPE";
@@ -202,7 +204,7 @@ impl Target<'_> {
         let refused = self.apply(requests, place).await?;
         for key in refused {
             self.mirror.state.aside.remove(&key);
-            self.is_taken(&key, "the target refuses it");
+            self.is_taken(&key, REFUSED);
         }
         Ok(())
     }
@@ -287,6 +289,7 @@ impl Target<'_> {
                     self.known(place, length, newest, &mut whole);
                     continue;
                 }
+                Some(Reply::Error(error)) if is_of_one_key(&error) => REFUSED,
                 Some(Reply::Error(error)) if !error.starts_with(WRONG_TYPE) => {
                     return Err(crate::remote::client::classify(&error));
                 }

@@ -14,6 +14,7 @@ use super::rule::Part;
 use super::whole::{Contents, Whole, Wholes};
 use super::{LIST, Model, SETTLED};
 use crate::mirror::redis::batch::Requests;
+use crate::mirror::redis::commit::is_of_one_key;
 use crate::mirror::redis::rebuild::BATCH;
 use crate::mirror::redis::writer::{Target, own};
 use crate::remote::client::{Reply, Trouble, command};
@@ -133,7 +134,9 @@ impl Target<'_> {
             command(&mut request, &[b"EXISTS", &self.mirror.options.keys.there(key)]);
         }
         let replies = self.client.call(&request, keys.len()).await?;
-        if let Some(trouble) = replies.iter().find_map(Reply::trouble) {
+        // One that it may not look at is there for somebody else.
+        let of_all = |reply: &&Reply| !matches!(reply, Reply::Error(text) if is_of_one_key(text));
+        if let Some(trouble) = replies.iter().filter(of_all).find_map(Reply::trouble) {
             return Err(trouble);
         }
         Ok(replies.iter().map(|reply| *reply != Reply::Integer(0)).collect())
