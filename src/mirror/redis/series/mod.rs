@@ -10,6 +10,8 @@
 
 mod hash;
 mod list;
+mod load;
+mod own;
 mod push;
 mod register;
 mod route;

@@ -9,7 +9,7 @@ use ringwell_storage::store::Ack;
 
 use super::hash::Hash;
 use super::list::List;
-use super::push::OTHERS;
+use super::own::OTHERS;
 use super::rule::Part;
 use super::whole::{Contents, Whole, Wholes};
 use super::{LIST, Model, SETTLED};
@@ -45,6 +45,9 @@ impl Target<'_> {
         if std::mem::take(&mut self.pushing.unsettled) {
             self.pushing.whole.clear();
             self.pushing.models.clear();
+            if let Some(router) = &mut self.pushing.router {
+                router.rows.clear();
+            }
             self.write_all_keys().await?;
         } else {
             let keys = std::mem::take(&mut self.pushing.whole);
