@@ -88,6 +88,13 @@ impl List {
         if at >= self.max_len {
             return Added::No;
         }
+        // What is older than all may join what went before, or what went before may have been over by then.
+        if let (Some(ttl), Some(oldest)) = (self.ttl, self.elements.back())
+            && at == self.elements.len()
+        {
+            let joins = oldest.element.t.saturating_sub(t) <= ttl;
+            return if joins { Added::Deeper } else { Added::No };
+        }
         let element =
             Element { t, labels: Arc::clone(labels), fields: vec![(Arc::clone(member), v)] };
         self.elements.insert(at, Known { element, there: false, due: true });
@@ -177,7 +184,7 @@ mod tests {
         }
     }
 
-    fn newest(samples: &[(i64, u8, u8, i8)], max_len: usize) -> Vec<String> {
+    fn newest(samples: &[(i64, u8, u8, i8)], max_len: usize, ttl: Option<i64>) -> Vec<String> {
         let mut all: Vec<Element> = Vec::new();
         for (t, label, member, v) in samples {
             let (labels, member) = (label_of(*label), member_of(*member));
@@ -189,6 +196,8 @@ mod tests {
             put(&mut all[at].fields, &member, f64::from(*v));
         }
         all.sort_by(|a, b| (b.t, &b.labels).cmp(&(a.t, &a.labels)));
+        let gap = all.windows(2).position(|w| ttl.is_some_and(|ttl| w[0].t - w[1].t > ttl));
+        all.truncate(gap.map_or(all.len(), |at| at + 1));
         all.iter().take(max_len).map(|element| element.spelled(Time::Millis)).collect()
     }
 
@@ -202,16 +211,17 @@ mod tests {
 
     proptest! {
         /// In whatever order and batches samples come, and wherever the list is read again from the target, it ends
-        /// as the newest elements of all; where it cannot, it says so.
+        /// as the newest elements of all, back to a gap that it did not outlive; where it cannot, it says so.
         #[test]
         fn the_list_is_the_newest_of_all_samples(
             samples in prop::collection::vec((0_i64..150, 0_u8..2, 0_u8..3, any::<i8>()), 1..300),
             batch in 1_usize..40,
             max_len in prop::sample::select(vec![1_usize, 3, 20, 64, 65, 100, 1000]),
+            ttl in prop::sample::select(vec![None, Some(3), Some(15)]),
             again in any::<bool>(),
         ) {
             let mut target = VecDeque::new();
-            let shape = (max_len, None, Time::Millis);
+            let shape = (max_len, ttl, Time::Millis);
             let mut list = List::new([], 0, shape);
             let mut taken = Vec::new();
             for batch in samples.chunks(batch) {
@@ -224,7 +234,7 @@ mod tests {
                 let mut requests = Requests::default();
                 list.flush(b"k", b"k", &mut requests);
                 run(&mut target, &requests);
-                let wanted = newest(&taken, max_len);
+                let wanted = newest(&taken, max_len, ttl);
                 if deeper {
                     target = wanted.iter().cloned().collect();
                 }

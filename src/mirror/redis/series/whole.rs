@@ -293,7 +293,7 @@ mod tests {
     fn a_hash_has_the_newest_of_each_field_that_lives() {
         let now = crate::clock::now_ms();
         let store = store();
-        let mut series = |name: &str, samples: &[(i64, f64)]| {
+        let series = |name: &str, samples: &[(i64, f64)]| {
             add(&store, &[("__name__", name), ("job", "j")], samples);
         };
         series("a", &[(now - 40 * DAY, 1.0), (now - 1000, 2.5)]);
