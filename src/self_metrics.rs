@@ -72,6 +72,11 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ),
         ("ringwell_compactions_total", "Merges of blocks.", stats.merges),
         (
+            "ringwell_chunk_files_refused_total",
+            "Chunks of lists' samples that stayed in memory because the disk did not take them.",
+            stats.chunk_files.refused,
+        ),
+        (
             "ringwell_index_cache_hits_total",
             "Pages of blocks' indexes that were in memory when asked for.",
             stats.index_cache.hits,
@@ -106,6 +111,8 @@ fn gather_store(stats: &Stats, out: &mut Families) {
         ("ringwell_metadata_metrics", "Metrics whose metadata is kept.", stats.metadata),
         ("ringwell_metadata_bytes", "Bytes of that metadata.", stats.metadata_bytes),
         ("ringwell_store_tombstones", "Deletions that wait for compaction.", stats.tombstones),
+        ("ringwell_chunk_files", "Files of chunks of lists' samples.", stats.chunk_files.files),
+        ("ringwell_chunk_files_bytes", "Bytes of these files.", stats.chunk_files.bytes),
         ("ringwell_checkpoint_bytes", "Bytes of the live checkpoint.", stats.checkpoint_bytes),
     ] {
         out.gauge(name, help, value as f64);

@@ -1,4 +1,5 @@
-//! The one signal to stop: SIGTERM or SIGINT raise it, every task sees it.
+//! The one signal to stop: SIGTERM or SIGINT raise it, every task sees it. SIGHUP, which other servers are sent to read
+//! their files again and a terminal sends when it is closed, ends nothing.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -44,6 +45,7 @@ impl Shutdown {
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -52,14 +54,20 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     /// Returns the name of the first one that comes.
     pub async fn asked(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => tracing::info!(
+                    "SIGHUP changes nothing: settings are read at a start, certificates and passwords whenever they are used"
+                ),
+            }
         }
     }
 }

@@ -155,10 +155,12 @@ impl<S: Wire> Connection<S> {
 
     /// Feeds a replica until either side ends it.
     async fn become_replica(&mut self, wanted: Wanted) -> std::io::Result<()> {
+        let input = std::mem::take(&mut self.input);
+        self.show_buffer();
         let client = &self.session.client;
         let conversation = Conversation {
             stream: &mut self.stream,
-            input: std::mem::take(&mut self.input),
+            input,
             peer: client.peer,
             handshake: self.session.handshake.clone(),
             wanted,

@@ -158,8 +158,8 @@ impl Parser {
 
     /// Reads `*<count>\r\n`; `Some(0)` for a request that is none.
     fn count(&mut self, input: &[u8]) -> Result<Option<usize>, ProtocolError> {
-        let Some(text) = self.header(input, ProtocolError::CountTooBig)? else { return Ok(None) };
-        let count = number(text).ok_or(ProtocolError::Count)?;
+        let Some(count) = self.number(input, ProtocolError::CountTooBig)? else { return Ok(None) };
+        let count = count.ok_or(ProtocolError::Count)?;
         self.inline = false;
         let count = usize::try_from(count).unwrap_or(0);
         if count > self.limits.arguments {
@@ -185,9 +185,10 @@ impl Parser {
                         return if seen { Err(ProtocolError::NotBulk(*other)) } else { Ok(false) };
                     }
                 }
-                let text = self.header(input, ProtocolError::LengthTooBig)?;
-                let Some(text) = text else { return Ok(false) };
-                let length = number(text).and_then(|length| usize::try_from(length).ok());
+                let Some(length) = self.number(input, ProtocolError::LengthTooBig)? else {
+                    return Ok(false);
+                };
+                let length = length.and_then(|length| usize::try_from(length).ok());
                 let length = length.ok_or(ProtocolError::Length)?;
                 if !self.authenticated && length > UNAUTHENTICATED.bulk {
                     return Err(ProtocolError::LengthUnauthenticated);
@@ -207,6 +208,23 @@ impl Parser {
         self.missing -= 1;
         self.length = None;
         Ok(true)
+    }
+
+    /// The number between a line's first byte and its end, and moves behind the line; `Some(None)` if it is none.
+    fn number(
+        &mut self,
+        input: &[u8],
+        too_big: ProtocolError,
+    ) -> Result<Option<Option<i64>>, ProtocolError> {
+        // Nearly all of them have one digit or two.
+        let digit = |byte: &u8| i64::from(byte - b'0');
+        let (number, length) = match input.get(self.at..).unwrap_or_default() {
+            [_, a @ b'0'..=b'9', b'\r', _, ..] => (digit(a), 4),
+            [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => (digit(a) * 10 + digit(b), 5),
+            _ => return Ok(self.header(input, too_big)?.map(number)),
+        };
+        self.at += length;
+        Ok(Some(Some(number)))
     }
 
     /// The text between a line's first byte and its end, and moves behind the line.

@@ -14,7 +14,7 @@ mod samples;
 use std::sync::Arc;
 
 use crate::append::AppendError;
-use crate::keyspace::{Effect, Effects, IDENTITY, View, feed};
+use crate::keyspace::{Effects, IDENTITY, View, feed};
 use crate::model::WalPosition;
 use crate::store::{Store, lock};
 use crate::wal::KeysRecord;
@@ -84,9 +84,7 @@ impl Stream {
 
     /// A record has its place. Live, its name is that of this opening.
     pub(crate) fn advance(&mut self, position: WalPosition, effects: &Effects, live: bool) {
-        if let Some((_, Effect::Identity { id })) = effects.iter().next()
-            && let Ok(id) = id.try_into()
-        {
+        if let Some(Ok(id)) = effects.identity_first().map(TryInto::try_into) {
             self.names.push((id, self.offset));
             let old = self.names.len().saturating_sub(NAMES);
             self.names.drain(..old);

@@ -24,8 +24,8 @@ use crate::documents::Shelf;
 use crate::exemplars::Ring;
 use crate::feed::Identity;
 use crate::head::{
-    Admitting, Aliases, ChunkFiles, Hash, Head, Limits, Pending, SHARDS, Shard, Spelling, Target,
-    Window,
+    Admitting, Aliases, ChunkFileStats, ChunkFiles, Hash, Head, Limits, Pending, SHARDS, Shard,
+    Spelling, Target, Window,
 };
 use crate::keyspace::{Derived, DerivedSample, Effects, Extract, IDENTITY, Looks, Reply, Request};
 use crate::maintain::{MaintainError, Maintained, Maintenance};
@@ -245,6 +245,8 @@ pub struct Stats {
     pub block_bytes: u64,
     /// Samples in the live blocks.
     pub block_samples: u64,
+    /// Files that hold chunks of the head.
+    pub chunk_files: ChunkFileStats,
     /// Bytes of the live checkpoint.
     pub checkpoint_bytes: u64,
     /// Checkpoints taken since opening.
@@ -599,6 +601,7 @@ impl Store {
             blocks: generation.blocks.len() as u64,
             block_bytes: generation.blocks.iter().map(|b| b.byte_len()).sum(),
             block_samples: generation.blocks.iter().map(|b| b.meta().samples).sum(),
+            chunk_files: self.head.files().map(ChunkFiles::stats).unwrap_or_default(),
             checkpoint_bytes: self.counters.checkpoint_bytes.load(Ordering::Relaxed),
             checkpoints: self.counters.checkpoints.load(Ordering::Relaxed),
             merges: self.counters.merges.load(Ordering::Relaxed),

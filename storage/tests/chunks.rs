@@ -104,6 +104,9 @@ fn runs_in_files_read_the_same_until_a_block_has_them() {
     let before = read(&store).unwrap();
     assert_eq!(before.len(), 2000);
     assert_eq!(files(&disk, "chunks/"), ["chunks/0000000000000001.chk"]);
+    let told = store.stats().chunk_files;
+    let size = disk.files().into_iter().find(|(name, _)| name.starts_with("chunks/")).unwrap().1;
+    assert_eq!((told.files, told.bytes, told.refused), (1, size, 0));
     store.close(1_000_000).unwrap();
     drop(store);
 
@@ -122,6 +125,7 @@ fn runs_in_files_read_the_same_until_a_block_has_them() {
     assert_eq!(store.snapshot().select(&[], TimeRange::ALL).unwrap().len(), 2);
     assert_eq!(read(&store).unwrap(), rest);
     assert_eq!(files(&disk, "chunks/"), [""; 0], "a block has them all");
+    assert_eq!(store.stats().chunk_files.files, 0);
     drop(store);
     assert_eq!(read(&open(&disk.after_power_cut(1))).unwrap(), rest);
 }

@@ -25,6 +25,20 @@ fn a_stop_loses_nothing_and_ends_with_0() {
     assert_eq!(node.query("s", seconds)[0]["value"], json!([seconds, "42"]));
 }
 
+/// As a terminal sends when it is closed, and who would have other servers read their files again.
+#[test]
+fn a_hangup_is_told_and_ends_nothing() {
+    let mut node = Node::start();
+    node.signal("-HUP");
+    let told = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        node.log().contains("SIGHUP changes nothing")
+    });
+    assert!(told, "{}", node.log());
+    assert_eq!(node.get("/-/ready").status, 200);
+    assert_eq!(node.stop().code(), Some(0), "{}", node.log());
+}
+
 /// Numbers that one client writes one after the other, and which of them were acknowledged.
 #[derive(Default)]
 struct Count {

@@ -182,6 +182,19 @@ struct State {
     new_names: bool,
     /// Those of the live checkpoint.
     referred: BTreeSet<u64>,
+    /// Chunks that the disk did not take.
+    refused: u64,
+}
+
+/// What the files hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkFileStats {
+    /// How many there are.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Chunks that stayed in memory since opening, because the disk did not take them.
+    pub refused: u64,
 }
 
 impl std::fmt::Debug for ChunkFiles {
@@ -215,7 +228,12 @@ impl ChunkFiles {
     /// Puts columns into a file; none where the disk does not take them.
     pub(super) fn put(&self, timestamps: &[u8], values: &[u8]) -> Option<Away> {
         let mut state = self.lock();
-        let state = &mut *state;
+        let put = self.try_put(&mut state, timestamps, values);
+        state.refused += u64::from(put.is_none());
+        put
+    }
+
+    fn try_put(&self, state: &mut State, timestamps: &[u8], values: &[u8]) -> Option<Away> {
         let (file, mut end) = self.current(state).ok()?;
         let known = state.recent.iter().find(|(bytes, _)| bytes == timestamps);
         let known = known.map(|(_, place)| *place);
@@ -330,6 +348,13 @@ impl ChunkFiles {
         };
         let unused: Vec<_> = state.files.extract_if(.., unused).collect();
         unused.iter().try_for_each(|file| self.disk.remove(&path_of(file.number)))
+    }
+
+    pub(crate) fn stats(&self) -> ChunkFileStats {
+        let state = self.lock();
+        // One whose size cannot be told is looked at again the next time.
+        let bytes = state.files.iter().filter_map(|file| file.file.size().ok()).sum();
+        ChunkFileStats { files: state.files.len() as u64, bytes, refused: state.refused }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

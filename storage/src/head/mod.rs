@@ -20,7 +20,8 @@ pub(crate) use admit::Window;
 pub(crate) use alias::{Aliases, Hash, Spelling, Target};
 pub(crate) use chunk::{Columns, HeadChunk, Sealer};
 pub(crate) use files::{
-    Away, ChunkFile, ChunkFiles, DIR as CHUNKS, numbers as chunk_files, path_of as chunk_file,
+    Away, ChunkFile, ChunkFileStats, ChunkFiles, DIR as CHUNKS, numbers as chunk_files,
+    path_of as chunk_file,
 };
 pub(crate) use open::Open;
 pub(crate) use series::{Captured, MemSeries, Shape};

@@ -312,6 +312,25 @@ impl Effects {
         })
     }
 
+    /// The effect, if it is one.
+    pub(super) fn only(&self) -> Option<(u8, Effect<'_>)> {
+        let body = self.body();
+        let length = body.get(2..6)?.try_into().map(u32::from_le_bytes).ok()?;
+        let only = body.len().checked_sub(6)? == length as usize;
+        if only { self.iter().next() } else { None }
+    }
+
+    /// The name that a stream gets, if that is said first.
+    pub(crate) fn identity_first(&self) -> Option<&[u8]> {
+        if self.body().first() != Some(&kind::IDENTITY) {
+            return None;
+        }
+        match self.iter().next()? {
+            (_, Effect::Identity { id }) => Some(id),
+            _ => None,
+        }
+    }
+
     /// The key goes.
     pub fn delete(&mut self, db: u8, key: &[u8]) {
         self.put(kind::DELETE, db, |out| put_bytes(out, key));

@@ -16,11 +16,20 @@ const MOST: usize = 1 << 16;
 pub trait Out {
     /// The next bytes.
     fn put(&mut self, bytes: &[u8]);
+
+    /// A kind, a number and the end of the line.
+    fn line(&mut self, kind: u8, number: usize);
 }
 
 impl Out for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+
+    fn line(&mut self, kind: u8, number: usize) {
+        self.push(kind);
+        self.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.extend_from_slice(b"\r\n");
     }
 }
 
@@ -29,6 +38,10 @@ impl Out for u64 {
     fn put(&mut self, bytes: &[u8]) {
         *self += bytes.len() as u64;
     }
+
+    fn line(&mut self, _: u8, number: usize) {
+        *self += 4 + u64::from(number.checked_ilog10().unwrap_or(0));
+    }
 }
 
 /// Appends one record. `open` says whether a transaction is, before and after.
@@ -36,12 +49,15 @@ impl Out for u64 {
 /// Between records database 0 is selected. What one record does to keys is one transaction if it
 /// takes more than one command.
 pub fn spell(effects: &Effects, open: &mut bool, out: &mut impl Out) {
-    let alone = !*open && commands(effects) > 1;
+    // Most records are one effect, which is read once: every record of a node that is followed comes by here.
+    let only = effects.only();
+    let count = only.map_or_else(|| commands(effects), |(_, effect)| writes(&effect));
+    let alone = !*open && count > 1;
     let mut selected = 0;
     if alone {
         command(out, &[b"MULTI"]);
     }
-    for (db, effect) in effects.iter() {
+    let mut spell = |(db, effect): (u8, Effect<'_>)| {
         let placed = !matches!(effect, Effect::SwapDb { .. } | Effect::FlushAll);
         if db != selected && placed && writes(&effect) > 0 {
             select(out, db);
@@ -62,6 +78,10 @@ pub fn spell(effects: &Effects, open: &mut bool, out: &mut impl Out) {
             }
             effect => spell_one(effect, out),
         }
+    };
+    match only {
+        Some(only) => spell(only),
+        None => effects.iter().for_each(spell),
     }
     if selected != 0 {
         select(out, 0);
@@ -140,7 +160,9 @@ fn spell_one(effect: Effect<'_>, out: &mut impl Out) {
         Effect::ListDrop { key, left, right } => {
             let start = i64::try_from(left).unwrap_or(i64::MAX);
             let stop = i64::try_from(right).unwrap_or(i64::MAX).saturating_add(1).saturating_neg();
-            command(out, &[b"LTRIM", key, number(start).as_bytes(), number(stop).as_bytes()]);
+            let (mut from, mut to) = (itoa::Buffer::new(), itoa::Buffer::new());
+            let (from, to) = (from.format(start).as_bytes(), to.format(stop).as_bytes());
+            command(out, &[b"LTRIM", key, from, to]);
         }
         Effect::ListSet { key, index, element } => {
             command(out, &[b"LSET", key, index.to_string().as_bytes(), element]);
@@ -286,33 +308,13 @@ fn next(strings: &Strings<'_>) -> Option<usize> {
 }
 
 fn head(out: &mut impl Out, count: usize) {
-    prefixed(out, b'*', count);
+    out.line(b'*', count);
 }
 
 fn bulk(out: &mut impl Out, bytes: &[u8]) {
-    prefixed(out, b'$', bytes.len());
+    out.line(b'$', bytes.len());
     out.put(bytes);
     out.put(b"\r\n");
-}
-
-/// A kind, a number and the end of the line, without an allocation.
-fn prefixed(out: &mut impl Out, kind: u8, mut number: usize) {
-    let mut text = [kind; 23];
-    let mut at = text.len() - 2;
-    if let Some(end) = text.get_mut(at..) {
-        end.copy_from_slice(b"\r\n");
-    }
-    loop {
-        at -= 1;
-        if let Some(digit) = text.get_mut(at) {
-            *digit = b'0' + (number % 10) as u8;
-        }
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.put(text.get(at - 1..).unwrap_or_default());
 }
 
 #[cfg(test)]
