@@ -11,7 +11,7 @@ use super::spell::{Element, Time};
 use crate::mirror::redis::batch::Requests;
 
 /// Newest elements that are known.
-pub(super) const WINDOW: usize = 64;
+pub(super) const WINDOW: usize = 32;
 
 /// A list.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,7 +216,7 @@ mod tests {
         fn the_list_is_the_newest_of_all_samples(
             samples in prop::collection::vec((0_i64..150, 0_u8..2, 0_u8..3, any::<i8>()), 1..300),
             batch in 1_usize..40,
-            max_len in prop::sample::select(vec![1_usize, 3, 20, 64, 65, 100, 1000]),
+            max_len in prop::sample::select(vec![1_usize, 3, 20, WINDOW, WINDOW + 1, 100, 1000]),
             ttl in prop::sample::select(vec![None, Some(3), Some(15)]),
             again in any::<bool>(),
         ) {
