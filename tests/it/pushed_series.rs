@@ -76,7 +76,10 @@ fn ends_as<T: PartialEq + std::fmt::Debug>(node: &Node, wanted: &T, mut found: i
         }
         if std::time::Instant::now() > deadline {
             let differ = "what is there is not what is wanted";
-            panic!("{differ}\n{found:?}\n{wanted:?}\n{}", node.log());
+            let metrics = node.get("/metrics").text();
+            let metrics: Vec<&str> =
+                metrics.lines().filter(|line| line.starts_with("ringwell_mirror")).collect();
+            panic!("{differ}\n{found:?}\n{wanted:?}\n{metrics:#?}\n{}", node.log());
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
@@ -589,7 +592,7 @@ impl Model {
     fn write(&mut self, gpu: u64, t: i64, v: f64) {
         let list = self.lists.entry(format!("list:{gpu}")).or_default();
         list.insert(t, v);
-        while list.len() > 80 {
+        while list.len() > 150 {
             list.pop_first();
         }
         let fields = self.hashes.entry(format!("hash:{}", gpu % 2)).or_default();
@@ -643,7 +646,7 @@ fn end_exact(program: &Path) {
 match = 'g'
 as = "list"
 key = "list:{gpu}"
-max_len = 80
+max_len = 150
 time = "ms"
 
 [[mirror.redis.series]]
@@ -680,7 +683,7 @@ field = "g{gpu}"
                 for gpu in 0..4_u64 {
                     t += 1;
                     // Some come late.
-                    let late = if draw.below(6) == 0 { draw.below(300) as i64 } else { 0 };
+                    let late = if draw.below(6) == 0 { draw.below(500) as i64 } else { 0 };
                     let (t, v) = (t - late, draw.below(100_000) as f64 / 8.0);
                     let known = model.lists.get(&format!("list:{gpu}"));
                     if known.is_some_and(|list| list.contains_key(&t)) {

@@ -41,8 +41,9 @@ impl Target<'_> {
         if !self.pushing.due() || !(caught_up || self.pushing.settled.elapsed() >= PAUSE) {
             return Ok(None);
         }
-        let below = self.mirror.store.log_end();
-        if std::mem::take(&mut self.pushing.unsettled) {
+        let end = self.mirror.store.log_end();
+        let all = std::mem::take(&mut self.pushing.unsettled);
+        if all {
             self.pushing.whole.clear();
             self.pushing.models.clear();
             if let Some(router) = &mut self.pushing.router {
@@ -58,7 +59,8 @@ impl Target<'_> {
         self.register(SETTLED, Some(&text), &mut requests);
         self.apply_series(requests).await?;
         self.pushing.settled = Instant::now();
-        Ok(Some(below))
+        // Of one key it tells nothing of the others.
+        Ok(all.then_some(end))
     }
 
     /// All keys of series, and none that is none any more.
