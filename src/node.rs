@@ -480,7 +480,9 @@ fn handles(front: &Front, store: &Arc<Store>, shutdown: &Shutdown) -> Handles {
         start_timestamps: config.features.start_timestamps,
         ..EngineOptions::default()
     };
-    let mirror = |options: &redis::Options| Mirror::new(options.clone(), Arc::clone(store));
+    let mirror = |options: &redis::Options| {
+        Mirror::new(options.clone(), Arc::clone(store), Arc::clone(&front.keymap))
+    };
     let mirrors = config.mirrors.iter().map(|options| Arc::new(mirror(options))).collect();
     Handles {
         mirrors,

@@ -26,7 +26,7 @@ series = 500_000
 ```
 
 Rules of the keymap are tables of the file, `[[keymap.rules]]`: see [keymap](keymap.md).
-Redis servers that keys are pushed to are tables too, `[[mirror.redis]]`: see [replication](replication.md).
+Redis servers that keys are pushed to are tables too, `[[mirror.redis]]`, and the rules by which series become keys there, `[[mirror.redis.series]]`: see [replication](replication.md).
 ";
 
 /// The page.

@@ -169,3 +169,38 @@ fn every_default_can_be_read_and_every_variable_is_its_own() {
     names.dedup();
     assert_eq!(names.len(), KNOBS.len());
 }
+
+#[test]
+fn rules_of_a_mirrors_series_are_read_and_what_is_wrong_is_named() {
+    let example = include_str!("../../examples/mirror-series.toml");
+    let config = load(example, &[], &[]).unwrap();
+    assert_eq!((config.mirrors.len(), config.mirrors[0].series.len()), (1, 3));
+    let rule = |lines: &str| {
+        let head = "[[mirror.redis]]\nname = \"m\"\nurl = \"redis://h:1\"\nseries_keys = 5\n";
+        load(&format!("{head}[[mirror.redis.series]]\n{lines}"), &[], &[])
+    };
+    let good = "match = 'a{b=\"c\"}'\nas = \"list\"\nkey = \"k:{b}\"\n";
+    assert_eq!(rule(good).unwrap().mirrors[0].series_keys, 5);
+    for (lines, key, reason) in [
+        ("as = \"list\"\nkey = \"k\"", "match", "needs a selector"),
+        ("match = 'a{'\nas = \"list\"\nkey = \"k\"", "match", "parse error"),
+        ("match = 'a'\nas = \"zset\"\nkey = \"k\"", "as", "\"list\", \"hash\" or \"keymap\""),
+        ("match = 'a'\nas = \"list\"", "key", "needs a key"),
+        ("match = 'a'\nas = \"list\"\nkey = \"k:{b\"", "key", "not closed"),
+        ("match = 'a'\nas = \"list\"\nkey = \"k:b}\"", "key", "not open"),
+        ("match = 'a'\nas = \"list\"\nkey = \"k:{}\"", "key", "a label's name"),
+        ("match = 'a'\nas = \"keymap\"\nkey = \"k\"", "key", "says this itself"),
+        ("match = 'a'\nas = \"hash\"\nkey = \"k\"\nmax_len = 5", "max_len", "only lists"),
+        ("match = 'a'\nas = \"hash\"\nkey = \"k\"\nlabels = [\"b\"]", "labels", "only elements"),
+        ("match = 'a'\nas = \"list\"\nkey = \"k\"\nmax_len = 0", "max_len", "1 to 100000"),
+        ("match = 'a'\nas = \"list\"\nkey = \"k\"\ntime = \"ns\"", "time", "\"iso\", \"ms\" or"),
+        ("match = 'a'\nas = \"list\"\nkey = \"k\"\nttl = \"5ms\"", "ttl", "a second at least"),
+        ("match = 'a'\nas = \"list\"\nkey = \"k\"\nfields = \"b\"", "fields", "{ a = \"b\" }"),
+        ("mach = 'a'", "mach", "match"),
+    ] {
+        let error = rule(lines).unwrap_err().to_string();
+        let named = format!("mirror.redis[1].series[1].{key}");
+        assert!(error.contains(&named) && error.contains(reason), "{lines}: {error}");
+        assert!(error.contains("ringwell.toml:"), "{lines}: {error}");
+    }
+}

@@ -9,6 +9,8 @@
 //! directory no longer has (the end of the log was cut, an old copy was put in its place) knows a name
 //! whose reach ends before its offset, and is not taken for one that may go on.
 
+mod samples;
+
 use std::sync::Arc;
 
 use crate::append::AppendError;
@@ -16,8 +18,11 @@ use crate::keyspace::{Effects, IDENTITY, View, feed};
 use crate::model::WalPosition;
 use crate::store::{Store, lock};
 use crate::wal::KeysRecord;
+use crate::wal::chain::ReadChains;
 use crate::wal::follow::{FollowError, Follower};
 use crate::wire::{FormatError, Reader, put_varint};
+
+pub use samples::{LogPlace, Told};
 
 /// A name of the stream.
 pub type Identity = [u8; IDENTITY];
@@ -283,6 +288,7 @@ impl Store {
             open: place.open,
             offset: place.offset,
             skip: offset.saturating_sub(place.offset),
+            samples: None,
         }
     }
 
@@ -319,6 +325,16 @@ pub struct Feeder {
     offset: u64,
     /// Bytes the follower has already.
     skip: u64,
+    /// What is read of samples, where they are asked for.
+    samples: Option<Following>,
+}
+
+/// How far the samples are read.
+#[derive(Default)]
+struct Following {
+    chains: ReadChains,
+    /// Those below are not told.
+    from: u64,
 }
 
 impl Feeder {

@@ -42,6 +42,7 @@ mod power;
 mod power_keys;
 mod prometheus;
 mod prometheus_clients;
+mod pushed_series;
 mod pushes;
 mod query_api;
 mod remote_read;

@@ -51,6 +51,16 @@ impl Keymap {
         found
     }
 
+    /// Whether it is known of all keys that hold something which series they feed: from the first second on.
+    pub fn knows_all(&self) -> bool {
+        self.memory().states.are_built()
+    }
+
+    /// Whether a key feeds a series now.
+    pub fn feeds(&self, series: &Labels) -> bool {
+        self.memory().owners.has(series)
+    }
+
     fn of_live_series(&self, question: &str) -> Vec<Explanation> {
         let memory = self.memory();
         let asked = |labels: &Labels| {

@@ -26,6 +26,11 @@ impl Owners {
         }
     }
 
+    /// Whether a key feeds a series.
+    pub(super) fn has(&self, labels: &Labels) -> bool {
+        self.0.contains_key(labels)
+    }
+
     /// Frees a series.
     pub(super) fn release(&mut self, labels: &Labels) {
         self.0.remove(labels);

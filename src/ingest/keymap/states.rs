@@ -181,6 +181,11 @@ impl States {
         }
     }
 
+    /// Whether all keys were looked at once.
+    pub(super) fn are_built(&self) -> bool {
+        self.last_second.is_some()
+    }
+
     fn repeat(&mut self, keyspace: &Keyspace, key: &Bytes, sink: &mut Sink<'_>) {
         let now = sink.now;
         let alive = keyspace.entry(0, key).is_some_and(|entry| !entry.expired(now));

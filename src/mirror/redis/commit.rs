@@ -86,7 +86,7 @@ impl Target<'_> {
             (Some((_, end)), _) => end,
             (None, _) => 0,
         };
-        let next = Cursor { epoch: self.cursor.epoch, place, moved: now, sure };
+        let next = Cursor { epoch: self.cursor.epoch, place, moved: now, sure, at: self.at };
         let (text, aside) = (next.text(), self.mirror.state.aside.text());
         let mut all = Vec::with_capacity(requests.bytes.len() + 256);
         command(&mut all, &[b"MULTI"]);
@@ -214,7 +214,7 @@ impl Target<'_> {
 }
 
 /// Whether what was not queued is refused for its key or its kind of command, and not for all of them.
-fn is_of_one_key(error: &str) -> bool {
+pub(super) fn is_of_one_key(error: &str) -> bool {
     let of_key = error.starts_with("NOPERM") && error.contains("key") && !error.contains("command");
     of_key || error.contains("unknown command")
 }

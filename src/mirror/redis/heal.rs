@@ -43,7 +43,8 @@ impl Target<'_> {
             return Ok(());
         }
         let place = self.mirror.store.stream().map(|stream| (stream.name, at));
-        let state = &self.mirror.state;
+        let mirror = self.mirror;
+        let state = &mirror.state;
         let mut keys = healing.keys.as_slice();
         while !keys.is_empty() {
             let (mut requests, mut count) = (Requests::default(), 0);

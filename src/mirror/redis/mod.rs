@@ -14,6 +14,7 @@ mod cursor;
 mod doubt;
 mod heal;
 mod rebuild;
+mod series;
 mod verify;
 mod writer;
 
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use ringwell_storage::store::Store;
 
+use crate::ingest::keymap::Keymap;
 use crate::metrics::{Families, Kind};
 use crate::remote::Source;
 use crate::remote::client::Trouble;
@@ -32,6 +34,7 @@ use cursor::Cursor;
 use verify::Verifying;
 
 pub use batch::Keys;
+pub use series::{Rule, Written, WrongRule};
 
 /// Names of series lag samples that are remembered: an hour of them.
 const MARKS: usize = 3600;
@@ -57,12 +60,17 @@ pub struct Options {
     pub grace: Duration,
     /// Keys that are compared a second, all the time; 0 compares none.
     pub verify: u32,
+    /// Which series are pushed, and as what.
+    pub series: Vec<Rule>,
+    /// Keys that series make at most.
+    pub series_keys: usize,
 }
 
 /// A mirror, as it is.
 pub struct Mirror {
     options: Options,
     store: Arc<Store>,
+    keymap: Arc<Keymap>,
     state: State,
 }
 
@@ -86,6 +94,7 @@ struct State {
     /// The cursor of another writer, as it was seen last.
     other: Mutex<Option<Cursor>>,
     verifying: Verifying,
+    series: Arc<series::Told>,
     stopped: AtomicBool,
     error: Mutex<String>,
     /// Offsets, and when the stream had them, in milliseconds since 1970.
@@ -100,8 +109,8 @@ impl State {
 
 impl Mirror {
     /// A mirror that does nothing yet.
-    pub fn new(options: Options, store: Arc<Store>) -> Mirror {
-        Mirror { options, store, state: State::default() }
+    pub fn new(options: Options, store: Arc<Store>, keymap: Arc<Keymap>) -> Mirror {
+        Mirror { options, store, keymap, state: State::default() }
     }
 
     /// Pushes until `stop` returns.
@@ -229,6 +238,8 @@ impl Mirror {
         let asked = self.asked();
         let named = asked.named.iter();
         let named = named.map(|(key, what)| serde_json::json!({"key": text(key), "what": what}));
+        let taken = self.state.series.taken().into_iter();
+        let taken = taken.map(|(key, why)| serde_json::json!({"key": text(&key), "error": why}));
         serde_json::json!({
             "name": self.options.name,
             "target": format!("{:?}", self.options.target),
@@ -238,6 +249,8 @@ impl Mirror {
             "lagBytes": bytes,
             "lagSeconds": seconds,
             "deadKeys": dead.collect::<Vec<_>>(),
+            "seriesKeys": self.state.series.keys(),
+            "seriesTaken": taken.collect::<Vec<_>>(),
             "verifiedKeys": load(&self.state.verifying.verified),
             "mismatchedKeys": load(&self.state.verifying.mismatched),
             "verification": {
@@ -338,6 +351,9 @@ impl Mirror {
         ] {
             out.family(name, Kind::Counter, help)
                 .sample(&labels, counter.load(Ordering::Relaxed) as f64);
+        }
+        if !self.options.series.is_empty() {
+            self.state.series.gather(&self.options.name, out);
         }
     }
 }

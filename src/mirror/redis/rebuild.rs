@@ -21,7 +21,10 @@ pub(super) async fn run(target: &mut Target<'_>) -> Result<Feeder, Trouble> {
     let mirror = target.mirror;
     mirror.state.rebuilds.fetch_add(1, Ordering::Relaxed);
     mirror.state.rebuilding.store(true, Ordering::Relaxed);
-    target.apply(Requests::default(), None).await?;
+    let mut first = Requests::default();
+    target.unsettle(&mut first);
+    target.at = None;
+    target.apply(first, None).await?;
     mirror.state.aside.clear();
     let store = Arc::clone(&mirror.store);
     let frozen = tokio::task::spawn_blocking(move || {
@@ -38,15 +41,18 @@ pub(super) async fn run(target: &mut Target<'_>) -> Result<Feeder, Trouble> {
     );
     remove_others(target, &start.view).await?;
     write_all(target, &start.view).await?;
+    let feeder = target.with_samples(start.feeder);
+    target.at = feeder.place();
     target.apply(Requests::default(), Some((start.name, start.offset))).await?;
     mirror.state.done.store(start.offset, Ordering::Relaxed);
     mirror.state.rebuilding.store(false, Ordering::Relaxed);
-    Ok(start.feeder)
+    Ok(feeder)
 }
 
 /// Deletes keys there that are the mirror's and are not here.
 async fn remove_others(target: &mut Target<'_>, view: &View) -> Result<(), Trouble> {
-    let options = &target.mirror.options;
+    let mirror = target.mirror;
+    let options = &mirror.options;
     let pattern = beginning(options.keys.prefix.as_bytes());
     let mut at = b"0".to_vec();
     loop {
@@ -54,7 +60,10 @@ async fn remove_others(target: &mut Target<'_>, view: &View) -> Result<(), Troub
         let mut requests = Requests::default();
         for key in &keys {
             let here = options.keys.here(key);
-            if let Some(here) = here.filter(|here| view.entry(options.from_db, here).is_none()) {
+            let extra = |here: &&[u8]| {
+                view.entry(options.from_db, here).is_none() && !mirror.state.series.owns(here)
+            };
+            if let Some(here) = here.filter(extra) {
                 requests.push(here, &[b"DEL", key]);
             }
         }
@@ -69,7 +78,8 @@ async fn remove_others(target: &mut Target<'_>, view: &View) -> Result<(), Troub
 }
 
 async fn write_all(target: &mut Target<'_>, view: &View) -> Result<(), Trouble> {
-    let options = &target.mirror.options;
+    let mirror = target.mirror;
+    let options = &mirror.options;
     let mut requests = Requests::default();
     for key in view.names(options.from_db) {
         if !options.keys.has(&key) || view.entry(options.from_db, &key).is_none() {
@@ -100,14 +110,23 @@ fn bounded(target: &Target<'_>) -> Result<(), Trouble> {
     }
 }
 
-/// Writes a key whole, as the view has it; deletes it there if the view has it not.
-pub(super) fn write_whole(target: &Target<'_>, view: &View, key: &[u8], requests: &mut Requests) {
-    let options = &target.mirror.options;
+/// Writes a key whole, as the view has it; deletes it there if the view has it not, unless series made it.
+pub(super) fn write_whole(
+    target: &mut Target<'_>,
+    view: &View,
+    key: &[u8],
+    requests: &mut Requests,
+) {
+    let mirror = target.mirror;
+    let options = &mirror.options;
     let there = options.keys.there(key);
     let Some(entry) = view.entry(options.from_db, key) else {
-        requests.push(key, &[b"DEL", &there]);
+        if !mirror.state.series.owns(key) {
+            requests.push(key, &[b"DEL", &there]);
+        }
         return;
     };
+    target.give_way(key, requests);
     let at = entry.expires.map_or(0, |at| at.saturating_add(target.grace()).max(1)).to_string();
     let value = for_restore(&entry.value);
     requests.push(key, &[b"RESTORE", &there, at.as_bytes(), &value, b"REPLACE", b"ABSTTL"]);

@@ -183,8 +183,10 @@ impl Mirror {
     pub(super) async fn comparison(self: &Arc<Self>) -> Result<Comparing, Trouble> {
         let options = &self.options;
         let client = Client::connect(&options.target, options.db).await?;
-        let keys = options.keys.clone();
-        let here = move |key: &[u8]| keys.here(key).map(<[u8]>::to_vec);
+        let (keys, series) = (options.keys.clone(), Arc::clone(&self.state.series));
+        // What series made is not the node's own.
+        let here =
+            move |key: &[u8]| keys.here(key).filter(|key| !series.owns(key)).map(<[u8]>::to_vec);
         let prefix = options.keys.prefix.clone().into_bytes();
         let keys = options.keys.clone();
         let belongs = move |key: &[u8]| keys.has(key);

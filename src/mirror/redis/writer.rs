@@ -4,13 +4,14 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ringwell_storage::feed::Feeder;
+use ringwell_storage::feed::{Feeder, LogPlace, Told};
 use ringwell_storage::store::Ack;
 
 use super::aside::MOST;
 use super::batch::{Requests, Units};
 use super::cursor::Cursor;
 use super::heal::Healing;
+use super::series::Pushing;
 use super::{Mirror, doubt, rebuild};
 use crate::remote::client::{Client, Reply, Trouble};
 
@@ -67,6 +68,10 @@ pub(super) struct Target<'m> {
     pub(super) aside: Vec<u8>,
     /// Keys that were set aside and are about to be written whole.
     pub(super) healing: Option<Healing>,
+    /// Where in the log samples are read on after what the target has.
+    pub(super) at: Option<LogPlace>,
+    /// What is known of series.
+    pub(super) pushing: Pushing,
 }
 
 impl<'m> Target<'m> {
@@ -82,7 +87,10 @@ impl<'m> Target<'m> {
         mirror.takes_over(&cursor)?;
         let heard = text.as_deref() == Some(mirror.state.lock_last().as_slice());
         let place = doubt::place(mirror, &cursor, &aside, heard).await?;
-        let mut target = Target { mirror, client, key, cursor, text, aside, healing: None };
+        let (at, pushing) = (cursor.at, Pushing::new(mirror));
+        let healing = None;
+        let mut target = Target { mirror, client, key, cursor, text, aside, healing, at, pushing };
+        target.read_register().await?;
         target.cursor.epoch = cursor.epoch.saturating_add(1);
         // The time says when the target last had all, so it stays.
         target.commit(&mut Requests::default(), place, cursor.moved).await?;
@@ -90,7 +98,7 @@ impl<'m> Target<'m> {
     }
 
     /// Reads the stream on from the cursor, if that can be.
-    fn goes_on(&self) -> Option<Feeder> {
+    fn goes_on(&mut self) -> Option<Feeder> {
         let (name, offset) = self.cursor.place?;
         let late = crate::clock::now_ms() - self.cursor.moved;
         // What expires there by itself may be gone, though it was changed here since.
@@ -101,7 +109,16 @@ impl<'m> Target<'m> {
             );
             return None;
         }
-        let feeder = self.mirror.store.stream_from(&name, offset);
+        let store = &self.mirror.store;
+        let at = self.at.filter(|_| self.has_series());
+        let feeder = at.and_then(|at| store.stream_at(&name, offset, at));
+        let feeder = feeder.or_else(|| {
+            // Samples are not known to go on from here.
+            self.at = None;
+            self.pushing.unsettled |= self.has_series();
+            store.stream_from(&name, offset)
+        });
+        let feeder = feeder.map(|feeder| self.with_samples(feeder));
         match feeder {
             Some(_) => self.mirror.state.done.store(offset, Ordering::Relaxed),
             None => tracing::warn!(
@@ -124,8 +141,12 @@ impl<'m> Target<'m> {
         units.filter.aside.extend(self.mirror.state.aside.names());
         // What was to be written at an offset of before is none of this reading.
         self.healing = None;
-        let mut piece = Vec::new();
+        // What has to be written whole at first tells more than the log.
+        let (mut piece, mut caught_up) = (Vec::new(), true);
         loop {
+            if let Some(below) = self.settle(caught_up).await? {
+                feeder.skip_samples(below);
+            }
             if self.mirror.state.aside.len() > MOST {
                 tracing::warn!(
                     mirror = options.name,
@@ -136,21 +157,27 @@ impl<'m> Target<'m> {
             self.plan_healing(&mut units).await?;
             let store = &self.mirror.store;
             let durable = store.synced();
-            if feeder.position() >= durable {
+            let behind = durable.0.saturating_sub(feeder.position().0);
+            self.mirror.state.series.behind.store(behind, Ordering::Relaxed);
+            caught_up = behind == 0;
+            if caught_up {
                 tokio::time::sleep(LAG).await;
                 let end = store.log_end();
                 if store.synced() == durable && end > durable {
                     store.wait(end, Ack::Synced).await.map_err(own)?;
                 }
                 self.keep_alive().await?;
+                self.sweep().await?;
                 continue;
             }
+            let mut router = self.pushing.router.take();
             let read = tokio::task::spawn_blocking(move || {
-                let read = feeder.read(durable, PIECE, &mut piece);
-                (read, feeder, piece)
+                let mut tell = |told: Told<'_>| router.iter_mut().for_each(|to| to.take(&told));
+                let read = feeder.read_all(durable, PIECE, &mut piece, &mut tell);
+                (read, feeder, piece, router)
             });
             let read = read.await.map_err(own)?;
-            (feeder, piece) = (read.1, read.2);
+            (feeder, piece, self.pushing.router) = (read.1, read.2, read.3);
             if let Err(error) = read.0 {
                 tracing::warn!(mirror = options.name, %error, "all keys are written anew");
                 return Ok(());
@@ -160,6 +187,9 @@ impl<'m> Target<'m> {
             piece.shrink_to(2 * PIECE);
             if self.send(&mut units).await? {
                 return Ok(());
+            }
+            if self.has_series() {
+                self.push_samples(feeder.place()).await?;
             }
         }
     }
@@ -182,6 +212,9 @@ impl<'m> Target<'m> {
                 }
                 for key in &unit.spoilt {
                     self.mirror.state.aside.add(key, SPOILT);
+                }
+                for key in unit.requests.keys() {
+                    self.give_way(key, &mut requests);
                 }
                 requests.append(unit.requests);
                 end = Some(unit.end);

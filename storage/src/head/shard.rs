@@ -333,6 +333,11 @@ impl Shard {
         self.slot_of(id).is_some()
     }
 
+    /// A series by number.
+    pub(crate) fn by_number(&self, id: SeriesId) -> Option<&MemSeries> {
+        self.get(self.slot_of(id)?)
+    }
+
     /// All series with their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &MemSeries)> {
         self.series.iter()

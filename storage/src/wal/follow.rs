@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
+use super::chain::ReadChains;
 use super::file::{segment_path, segments};
-use super::record::keys_effects;
+use super::record::{Record, get_record, keys_effects};
 use super::segment::{GROUP_HEADER, SEGMENT_HEADER, SegmentHeader, check_group, claimed};
 use crate::disk::{Disk, DiskError, File};
 use crate::model::WalPosition;
@@ -53,6 +54,10 @@ pub struct Follower {
     ahead: Vec<u8>,
     /// How many of them are behind `next` already.
     done: usize,
+    /// Whether groups are given from the start of their segment on, though what is in them may be below `from`.
+    whole: bool,
+    /// The life of the log in which the last group was written that was given or passed over.
+    epoch: Option<u32>,
 }
 
 /// What stands where the next group should.
@@ -76,6 +81,8 @@ struct Segment {
 pub struct FollowedGroup {
     start: u64,
     from: u64,
+    /// Whether it is the first of its segment.
+    first: bool,
     records: Vec<u8>,
 }
 
@@ -91,7 +98,27 @@ pub struct FollowedKeys<'a> {
 impl Follower {
     /// Reads records at or above `from`.
     pub fn new(disk: Arc<dyn Disk>, from: WalPosition) -> Follower {
-        Follower { disk, next: 0, from: from.0, segment: None, ahead: Vec::new(), done: 0 }
+        Follower {
+            disk,
+            next: 0,
+            from: from.0,
+            segment: None,
+            ahead: Vec::new(),
+            done: 0,
+            whole: false,
+            epoch: None,
+        }
+    }
+
+    /// Gives groups from the start of the segment on: the rows of samples lean on those before them.
+    pub(crate) fn read_whole_segments(&mut self) {
+        self.whole = true;
+    }
+
+    /// In which life of the log the last byte below [`Follower::position`] was written; `None` if that is not
+    /// kept any more.
+    pub(crate) fn epoch(&self) -> Option<u32> {
+        self.epoch.or_else(|| epoch_below(&*self.disk, WalPosition(self.from)))
     }
 
     /// Where the group after those that were given begins; `from` before the first.
@@ -109,12 +136,15 @@ impl Follower {
             let start = self.next;
             let end = start + length as u64;
             let whole = self.ahead.get(self.done..self.done + length).unwrap_or_default();
-            let wanted = end > self.from && length > GROUP_HEADER;
+            let wanted = (self.whole || end > self.from) && length > GROUP_HEADER;
+            let (base, epoch) = self.segment.as_ref().map(|s| (s.base, s.epoch)).unzip();
+            self.epoch = if end > self.from { epoch } else { self.epoch };
             let records = wanted.then(|| whole.get(GROUP_HEADER..).unwrap_or_default().to_vec());
             self.next = end;
             self.done += length;
             if let Some(records) = records {
-                return Ok(Some(FollowedGroup { start, from: self.from, records }));
+                let first = base == Some(start);
+                return Ok(Some(FollowedGroup { start, from: self.from, first, records }));
             }
         }
         Ok(None)
@@ -250,8 +280,51 @@ impl FollowedGroup {
         })
     }
 
+    /// All its records with their positions, also those below where reading begins; whoever reads groups one after
+    /// the other from the start of a segment keeps the chains.
+    pub(crate) fn records<'a>(
+        &'a self,
+        chains: &'a mut ReadChains,
+    ) -> impl Iterator<Item = Result<(WalPosition, Record), FollowError>> + 'a {
+        if self.first {
+            chains.begin_anew();
+        }
+        let mut reader = Reader::new(&self.records);
+        let first = self.start + GROUP_HEADER as u64;
+        std::iter::from_fn(move || {
+            while !reader.is_empty() {
+                let position = WalPosition(first + reader.offset() as u64);
+                let gaps = chains.gaps;
+                match get_record(&mut reader, chains) {
+                    Ok(_) if chains.gaps > gaps => {
+                        let what = "a repair could not read what stood here";
+                        return Some(Err(FollowError::Damaged { position: position.0, what }));
+                    }
+                    Ok(Some(record)) => return Some(Ok((position, record))),
+                    Ok(None) => {}
+                    Err(FormatError { what, .. }) => {
+                        let position = position.0;
+                        return Some(Err(FollowError::Damaged { position, what }));
+                    }
+                }
+            }
+            None
+        })
+    }
+
     /// Where it ends.
     pub fn end(&self) -> WalPosition {
         WalPosition(self.start + (GROUP_HEADER + self.records.len()) as u64)
     }
+}
+
+/// In which life of the log the byte below a position was written; `None` if it is not there.
+pub(crate) fn epoch_below(disk: &dyn Disk, position: WalPosition) -> Option<u32> {
+    let bases = segments(disk).ok()?;
+    let base = bases.into_iter().rev().find(|base| *base < position.0)?;
+    let file = disk.open(&segment_path(base)).ok()?;
+    let mut header = [0; SEGMENT_HEADER];
+    let got = file.read_at(&mut header, 0).ok()?;
+    let header = SegmentHeader::decode(header.get(..got)?).ok()?;
+    (header.base.0 == base).then_some(header.epoch)
 }
