@@ -24,7 +24,7 @@ mod whole;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::metrics::{Families, Kind};
 use hash::Hash;
@@ -156,6 +156,8 @@ pub(super) struct Pushing {
     /// Whether all have to be.
     pub(in crate::mirror::redis) unsettled: bool,
     settled: Instant,
+    /// How long that took.
+    took: Duration,
     swept: Instant,
     /// From where on the register is swept next.
     sweep: Vec<u8>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ringwell_storage::feed::{Feeder, LogPlace};
 
@@ -40,6 +40,7 @@ impl Pushing {
             whole: Vec::new(),
             unsettled: false,
             settled: now,
+            took: Duration::ZERO,
             swept: now,
             sweep: Vec::new(),
             router: Some(router),

@@ -38,9 +38,13 @@ impl Target<'_> {
         &mut self,
         caught_up: bool,
     ) -> Result<Option<WalPosition>, Trouble> {
-        if !self.pushing.due() || !(caught_up || self.pushing.settled.elapsed() >= PAUSE) {
+        // Late samples that keep coming have the store read a tenth of the time at most.
+        let pause = if caught_up { Duration::ZERO } else { PAUSE };
+        let pause = pause.max(self.pushing.took.saturating_mul(9));
+        if !self.pushing.due() || self.pushing.settled.elapsed() < pause {
             return Ok(None);
         }
+        let began = Instant::now();
         let end = self.mirror.store.log_end();
         let all = std::mem::take(&mut self.pushing.unsettled);
         if all {
@@ -59,6 +63,7 @@ impl Target<'_> {
         self.register(SETTLED, Some(&text), &mut requests);
         self.apply_series(requests).await?;
         self.pushing.settled = Instant::now();
+        self.pushing.took = began.elapsed();
         // Of one key it tells nothing of the others.
         Ok(all.then_some(end))
     }

@@ -113,7 +113,7 @@ fn list(parts: &Parts, place: &Place) -> Result<Contents, ReadError> {
     // Where there was nothing for as long as the key lives it was gone, and began anew.
     if let Some(ttl) = place.ttl {
         let lived = |pair: &[Element]| match pair {
-            [newer, older] => newer.t - older.t <= ttl,
+            [newer, older] => newer.t.saturating_sub(older.t) <= ttl,
             _ => true,
         };
         if let Some(at) = newest.windows(2).position(|pair| !lived(pair)) {
