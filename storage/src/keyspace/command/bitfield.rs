@@ -165,6 +165,10 @@ fn fields(cx: &mut Context<'_>, read_only: bool) -> Outcome {
     if last.is_some() && read_only {
         return Err(Refusal::Plain("ERR BITFIELD_RO only supports the GET subcommand"));
     }
+    // One that begins in the longest string may end behind it.
+    if last.is_some_and(|last| last >= MAX_STRING) {
+        return Err(OFFSET);
+    }
     // What only reads counts as read.
     cx.reads = last.is_none();
     let before = cx.string(key)?;
