@@ -56,6 +56,10 @@ fn stream() -> impl Strategy<Value = Vec<String>> {
         "PFADD K a b ID",
         "PFCOUNT K",
         "BITFIELD K INCRBY u5 ID 9",
+        "BITFIELD K SET u8 ID 7 GET u8 0 INCRBY u3 2 1",
+        "APPEND K ID",
+        "SETRANGE K ID ab",
+        "SETBIT K ID 1",
         "GEOADD K 13.4 52.5 ID",
         "GEORADIUS K 13 52 100 km STORE k1",
     ];
