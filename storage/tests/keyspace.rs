@@ -56,6 +56,10 @@ fn stream() -> impl Strategy<Value = Vec<String>> {
         "PFADD K a b ID",
         "PFCOUNT K",
         "BITFIELD K INCRBY u5 ID 9",
+        "BITFIELD K SET u8 ID 7 GET u8 0 INCRBY u3 2 1",
+        "APPEND K ID",
+        "SETRANGE K ID ab",
+        "SETBIT K ID 1",
         "GEOADD K 13.4 52.5 ID",
         "GEORADIUS K 13 52 100 km STORE k1",
     ];
@@ -377,4 +381,22 @@ fn bytes_are_put_into_a_string_where_it_lies_or_into_another() {
         assert_eq!(get(&mut keyspace), expected, "{line}");
         assert_eq!(content(&before), old, "{line}");
     }
+}
+
+/// What is logged of a string says that it is not longer than it may be.
+#[test]
+fn a_field_behind_the_longest_string_is_read_and_not_written() {
+    let keyspace = Keyspace::new();
+    let decide = |line: &str| {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        run(&keyspace, &words, 7)
+    };
+    for line in ["BITFIELD k SET u8 4294967289 1", "BITFIELD k INCRBY i64 4294967295 1"] {
+        let (reply, effects) = decide(line);
+        assert!(Effects::decode(effects.encoded()).is_ok(), "{line}");
+        let refusal = "ERR bit offset is not an integer or out of range";
+        assert_eq!(reply, Reply::Error(refusal.into()), "{line}");
+    }
+    let (reply, _) = decide("BITFIELD k GET u8 4294967289");
+    assert_eq!(reply, Reply::Array(vec![Reply::Integer(0)]));
 }

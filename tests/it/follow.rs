@@ -44,6 +44,7 @@ const COMMANDS: &[&str] = &[
     "APPEND S v",
     "SETRANGE S 3 v",
     "SETBIT S n 1",
+    "BITFIELD S SET u8 n 70 INCRBY u3 n 1",
     "INCR C",
     "INCRBYFLOAT C 0.1",
     "GETEX S PERSIST",

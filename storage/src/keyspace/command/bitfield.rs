@@ -1,7 +1,7 @@
 //! Strings as numbers of some bits: BITFIELD BITFIELD_RO
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::RangeInclusive;
 
 use super::number::{integer, parse};
 use super::{Context, Refusal, Reply};
@@ -62,9 +62,9 @@ impl Field {
         Ok(Field { signed, width, offset })
     }
 
-    /// The last byte it touches.
-    fn last_byte(&self) -> usize {
-        (self.offset + self.width as usize - 1) / 8
+    /// The bytes it touches.
+    fn bytes(&self) -> RangeInclusive<usize> {
+        self.offset / 8..=(self.offset + self.width as usize - 1) / 8
     }
 
     fn get(&self, string: &[u8]) -> i64 {
@@ -161,9 +161,17 @@ fn fields(cx: &mut Context<'_>, read_only: bool) -> Outcome {
     let key = cx.arg(1);
     let actions = actions(cx.rest(2))?;
     let written = actions.iter().filter(|(_, action, _)| !matches!(action, Action::Get));
-    let last = written.map(|(field, ..)| field.last_byte()).max();
+    // The bytes that may change, and those between.
+    let place = written
+        .map(|(field, ..)| field.bytes())
+        .reduce(|a, b| *a.start().min(b.start())..=*a.end().max(b.end()));
+    let last = place.as_ref().map(|place| *place.end());
     if last.is_some() && read_only {
         return Err(Refusal::Plain("ERR BITFIELD_RO only supports the GET subcommand"));
+    }
+    // One that begins in the longest string may end behind it.
+    if last.is_some_and(|last| last >= MAX_STRING) {
+        return Err(OFFSET);
     }
     // What only reads counts as read.
     cx.reads = last.is_none();
@@ -194,18 +202,9 @@ fn fields(cx: &mut Context<'_>, read_only: bool) -> Outcome {
             field.set(string.to_mut(), new);
         }
     }
-    if last.is_some() && before.is_none_or(|before| **before != *string) {
-        let changed = changed(before.map_or(&[][..], |before| &**before), &string);
-        let bytes = string.get(changed.clone()).unwrap_or_default();
-        cx.effects.string_put(cx.db, key, changed.start, bytes);
+    if let Some(place) = place.filter(|_| before.is_none_or(|before| **before != *string)) {
+        let start = *place.start();
+        cx.effects.string_put(cx.db, key, start, string.get(place).unwrap_or_default());
     }
     Ok(Reply::Array(replies))
-}
-
-/// From the first byte that differs in the new string to the last; it is as long as the old or longer.
-fn changed(old: &[u8], new: &[u8]) -> Range<usize> {
-    let differs = |at: &usize| old.get(*at) != new.get(*at);
-    let first = (0..new.len()).find(differs).unwrap_or(0);
-    let last = (first..new.len()).rev().find(differs).map_or(first, |last| last + 1);
-    first..last
 }
