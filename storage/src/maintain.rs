@@ -92,6 +92,8 @@ pub(crate) struct Maintenance {
     recatalogued: bool,
     /// When the log was last looked at, and where it ended.
     last_look: Option<(Timestamp, u64)>,
+    /// Where the log ended when a lull was last made use of.
+    lulled: u64,
     last_plan: Option<Timestamp>,
     /// Per range: samples when last looked at, and since when unchanged.
     ranges: BTreeMap<Timestamp, (u64, Timestamp)>,
@@ -131,6 +133,7 @@ impl Maintenance {
             catalogued: None,
             recatalogued: false,
             last_look: None,
+            lulled: 0,
             last_plan: None,
             ranges: BTreeMap::new(),
             moved: Vec::new(),
@@ -162,7 +165,11 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     let dropped = expired(&compaction::weigh(&store.generation()), age, bytes, now);
     let due = due_ranges(store, &mut state, now);
     let position = store.log.end();
-    let lull = is_lull(store, &mut state, now, position) && begin_segment(store)?;
+    let quiet = is_quiet(store, &mut state, now, position);
+    let lull = quiet && is_worth_it(store, &state, position)? && begin_segment(store)?;
+    if quiet {
+        store.log.drop_spares()?;
+    }
     let grown = position.0.saturating_sub(state.checkpointed);
     let grown = lull || grown >= store.options.checkpoint_bytes;
     let mut cut = Vec::new();
@@ -187,6 +194,7 @@ pub(crate) fn run(store: &Store, now: Timestamp) -> Result<Maintained, MaintainE
     publish(store, &mut state, cut, &dropped, done.checkpoint)?;
     forget_moved(store, &mut state);
     if lull {
+        state.lulled = position.0;
         store.log.drop_spares()?;
     }
     done.more = true;
@@ -199,16 +207,33 @@ fn begin_segment(store: &Store) -> Result<bool, MaintainError> {
     Ok(store.log.begin_segment()?)
 }
 
-/// Whether the log has gone quiet and is worth a checkpoint: a burst is not to stay on the disk until the next one.
-fn is_lull(store: &Store, state: &mut Maintenance, now: Timestamp, end: WalPosition) -> bool {
+/// Whether the log has gone quiet: it has grown by little since it was looked at last.
+fn is_quiet(store: &Store, state: &mut Maintenance, now: Timestamp, end: WalPosition) -> bool {
     let (looked, before) = *state.last_look.get_or_insert((now, end.0));
     if (0..LULL_INTERVAL).contains(&(now - looked)) {
         return false;
     }
     state.last_look = Some((now, end.0));
-    let worth = store.counters.checkpoint_bytes.load(Ordering::Relaxed) / LULL_WORTH;
-    let (lull, grown) = (store.options.lull_bytes, end.0.saturating_sub(state.checkpointed));
-    lull > 0 && grown >= worth.max(lull) && end.0.saturating_sub(before) < lull / LULL_SHARE
+    let lull = store.options.lull_bytes;
+    lull > 0 && end.0.saturating_sub(before) < lull / LULL_SHARE
+}
+
+/// Whether a quiet log is worth a checkpoint: a burst is not to stay on the disk until the next one. That is also so
+/// where the last checkpoint was taken near the burst's end, for it leaves the segment that it ends in.
+fn is_worth_it(
+    store: &Store,
+    state: &Maintenance,
+    end: WalPosition,
+) -> Result<bool, MaintainError> {
+    let least = store.counters.checkpoint_bytes.load(Ordering::Relaxed) / LULL_WORTH;
+    let least = least.max(store.options.lull_bytes);
+    let grown = end.0.saturating_sub(state.checkpointed);
+    if grown >= least || lock(&store.keys).stream.is_used() {
+        return Ok(grown >= least);
+    }
+    // Once after each burst, whatever may still keep the log.
+    let burst = end.0.saturating_sub(state.lulled) >= least;
+    Ok(burst && end.0.saturating_sub(store.log.oldest()?.0) >= least)
 }
 
 /// A step of compaction, where nothing more urgent was due.

@@ -214,3 +214,38 @@ fn a_burst_leaves_no_log_behind() {
     let store = open(&disk.after_power_cut(1));
     assert_eq!(read(&store).unwrap().len(), before.len() + 2);
 }
+
+/// The checkpoint that a burst's size asks for may come right before its end.
+#[test]
+fn a_burst_that_ends_behind_a_checkpoint_leaves_no_log_behind() {
+    let disk = SimDisk::new();
+    let options = Options { checkpoint_bytes: 2 << 20, ..options() };
+    let opened: Arc<dyn Disk> = Arc::new(Arc::clone(&disk));
+    let store = Store::open(opened, options, 0).unwrap();
+    let log = || -> u64 {
+        let size = |name: &String| disk.open(name).unwrap().size().unwrap();
+        files(&disk, "wal/").iter().map(size).sum()
+    };
+    let text = "x".repeat(100_000);
+    let args: [&[u8]; 3] = [b"SET", b"text", text.as_bytes()];
+    let mut now = 0;
+    while store.stats().checkpoints == 0 {
+        store.execute(&Request { db: 0, args: &args }, now, &NoSamples);
+        store.sync().unwrap();
+        while store.maintain(now).unwrap().more {}
+        now += 3000;
+    }
+    assert!(log() > 2 << 20, "{}", log());
+    // Two looks: the first sees the burst's end.
+    for _ in 0..2 {
+        now += 10_000;
+        while store.maintain(now).unwrap().more {}
+    }
+    assert_eq!(store.stats().checkpoints, 2);
+    assert!(log() < 1000, "{}", log());
+    for _ in 0..3 {
+        now += 10_000;
+        while store.maintain(now).unwrap().more {}
+    }
+    assert_eq!(store.stats().checkpoints, 2, "nothing came since");
+}
