@@ -203,7 +203,7 @@ fn a_target_ends_equal(program: &Path) {
 }
 
 /// No key was refused, nor found to differ when it was compared.
-fn never_differed(node: &Node) {
+pub fn never_differed(node: &Node) {
     // Before the mirror has begun there is nothing to be told.
     for name in ["ringwell_mirror_dead_commands_total", "ringwell_mirror_mismatched_keys_total"] {
         assert!(metric(node, name) <= 0.0, "{name}: {}", node.log());

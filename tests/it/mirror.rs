@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::chaos::never_differed;
 use crate::follow::{Draw, Link, Server, contents_of, send_all};
 use crate::node::{Node, Options, command};
 use crate::oracle::Connection;
@@ -94,6 +95,35 @@ fn a_target_that_came_back_from_an_old_file_ends_equal() {
     assert!(target.run());
     link.leads_to(&target.address());
     ends_equal(&node, &target.address(), ("", ""));
+}
+
+/// A writer that has nothing to say does not notice that another server stands in its target's place; what is compared
+/// then is another's keys.
+#[test]
+fn keys_of_another_server_in_the_targets_place_are_not_taken_for_wrong_ones() {
+    let start = || Server::start(Path::new("redis-server"), &["--appendonly", "no"]);
+    let (Some(target), Some(other)) = (start(), start()) else { return };
+    let link = Link::to(&target.address());
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = format!("url = \"redis://{}\"\nverify = 1000\n", link.address);
+    let node = node_with(dir.path(), &mirror).start();
+    let mut client = TcpStream::connect(&node.redis).unwrap();
+    assert!(send_all(&mut client, &Draw(17).pipeline(400)));
+    ends_equal(&node, &target.address(), ("", ""));
+    // What is connected stays so.
+    link.leads_to(&other.address());
+    let mut stranger = Connection::open(&other.address());
+    let mut asked =
+        move || format!("{:?}", stranger.call(&["INFO", "commandstats"])).contains("cmdstat_dump");
+    node.wait_for("keys to be compared with the other's", |node| {
+        never_differed(node);
+        asked().then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    never_differed(&node);
+    link.cut();
+    ends_equal(&node, &other.address(), ("", ""));
+    never_differed(&node);
 }
 
 #[test]

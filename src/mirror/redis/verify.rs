@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Mirror;
+use super::cursor::Cursor;
 use crate::compare::{Comparison, Local, Outcome, Patience, Remote, Settle, What};
-use crate::remote::client::{Client, Trouble};
+use crate::remote::client::{Client, Reply, Trouble, command};
 
 /// A target that does not come along within this time is not compared now.
 const BEHIND: Duration = Duration::from_secs(60);
@@ -52,24 +53,47 @@ pub struct Asked {
 
 pub(super) type Comparing = Comparison<Local, Remote, Passed>;
 
-/// Waits until the target has moved past what the node has now.
-pub(super) struct Passed(Arc<Mirror>);
+/// Waits until the target has moved past what the node has now, and is the one that was moved there.
+pub(super) struct Passed {
+    mirror: Arc<Mirror>,
+    /// Asked for the cursor: the writer notices only when it has something to say that its target is gone, and
+    /// another in its place, or one that came back from an old file, has not what was written.
+    client: Option<Client>,
+}
 
 impl Settle for Passed {
     async fn settle(&mut self, _: u32) -> Result<(), Trouble> {
-        let offset = self.0.store.stream().map_or(0, |stream| stream.offset);
+        let offset = self.mirror.store.stream().map_or(0, |stream| stream.offset);
         let deadline = Instant::now() + BEHIND;
-        let state = &self.0.state;
-        while state.done.load(Ordering::Relaxed) < offset
-            || state.rebuilding.load(Ordering::Relaxed)
-            || !state.up.load(Ordering::Relaxed)
-        {
+        while !self.mirror.is_past(offset) || !self.is_known().await? {
             if Instant::now() > deadline {
                 return Err(Trouble::Busy("the target is behind".to_owned()));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
+    }
+}
+
+impl Passed {
+    /// Whether the target's cursor is where the writer has last moved it, or further.
+    async fn is_known(&mut self) -> Result<bool, Trouble> {
+        let options = &self.mirror.options;
+        let moved = Cursor::read(&self.mirror.state.lock_last());
+        let client = match &mut self.client {
+            Some(client) => client,
+            none => none.insert(Client::connect(&options.target, options.db).await?),
+        };
+        let mut request = Vec::new();
+        command(&mut request, &[b"GET", &Cursor::key(&options.name)]);
+        let replies = client.call(&request, 1).await?;
+        if let Some(trouble) = replies.iter().find_map(Reply::trouble) {
+            return Err(trouble);
+        }
+        let Some(Reply::Bulk(Some(text))) = replies.first() else { return Ok(false) };
+        let there = Cursor::read(text);
+        let offset = |cursor: &Cursor| cursor.place.map(|(_, offset)| offset);
+        Ok(there.epoch == moved.epoch && moved.place.is_some() && offset(&there) >= offset(&moved))
     }
 }
 
@@ -197,7 +221,15 @@ impl Mirror {
             grace: i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX),
         };
         let second = Remote::of(client, prefix, Arc::new(here));
-        Ok(Comparison::new(first, second, Passed(Arc::clone(self)), PATIENCE))
+        let settle = Passed { mirror: Arc::clone(self), client: None };
+        Ok(Comparison::new(first, second, settle, PATIENCE))
+    }
+
+    /// Whether the writer has moved its target past an offset, as far as it knows.
+    fn is_past(&self, offset: u64) -> bool {
+        let state = &self.state;
+        let done = state.done.load(Ordering::Relaxed) >= offset;
+        done && !state.rebuilding.load(Ordering::Relaxed) && state.up.load(Ordering::Relaxed)
     }
 
     fn lock_asked(&self) -> std::sync::MutexGuard<'_, Asked> {
