@@ -32,6 +32,7 @@ use super::recent::RecentKeys;
 use crate::metrics::Counter;
 
 pub use explain::Explanation;
+pub(crate) use own::wrong;
 pub use own::{MaxAge, Written, WrongRule};
 pub use rules::{Rule, Rules};
 

@@ -46,7 +46,8 @@ pub struct WrongRule {
     pub reason: String,
 }
 
-fn wrong<T>(key: &'static str, reason: impl Into<String>) -> Result<T, WrongRule> {
+/// Refuses a rule.
+pub(crate) fn wrong<T>(key: &'static str, reason: impl Into<String>) -> Result<T, WrongRule> {
     Err(WrongRule { key, reason: reason.into() })
 }
 

@@ -34,7 +34,7 @@ use cursor::Cursor;
 use verify::Verifying;
 
 pub use batch::Keys;
-pub use series::{Rule, Written, WrongRule};
+pub use series::{Rule, Written};
 
 /// Names of series lag samples that are remembered: an hour of them.
 const MARKS: usize = 3600;

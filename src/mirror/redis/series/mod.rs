@@ -32,7 +32,7 @@ use list::List;
 use register::Register;
 use route::Router;
 
-pub use rule::{Rule, Written, WrongRule};
+pub use rule::{Rule, Written};
 
 /// The field of the register that says by which rules all keys are as the store has them.
 const SETTLED: &[u8] = b"";
@@ -58,6 +58,8 @@ pub(super) struct Told {
 pub(super) struct Skipped {
     pub(super) histogram: AtomicU64,
     pub(super) not_finite: AtomicU64,
+    /// A list's elements cannot tell the moment.
+    pub(super) time: AtomicU64,
     /// The key is somebody else's.
     pub(super) taken: AtomicU64,
     /// There are as many keys, or fields of a hash, as there may be.
@@ -69,10 +71,11 @@ pub(super) struct Skipped {
 }
 
 impl Skipped {
-    pub(super) fn all(&self) -> [(&'static str, &AtomicU64); 6] {
+    pub(super) fn all(&self) -> [(&'static str, &AtomicU64); 7] {
         [
             ("histogram", &self.histogram),
             ("not_finite", &self.not_finite),
+            ("time", &self.time),
             ("taken", &self.taken),
             ("limit", &self.limit),
             ("kind", &self.kind),

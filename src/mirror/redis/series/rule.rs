@@ -6,6 +6,7 @@ use ringwell_storage::model::{Labels, METRIC_NAME, Matcher};
 
 use super::shapes;
 use super::spell::{self, Time};
+use crate::ingest::keymap::{WrongRule, wrong};
 
 /// Elements that a list keeps at most, whatever is written.
 const MOST_ELEMENTS: usize = 100_000;
@@ -35,20 +36,6 @@ pub struct Written {
     pub max_len: Option<usize>,
     /// How long a key lives after its newest sample, in milliseconds.
     pub ttl: Option<i64>,
-}
-
-/// What is wrong with a rule.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct WrongRule {
-    /// Which of its keys.
-    pub key: &'static str,
-    /// Why.
-    pub reason: String,
-}
-
-fn wrong<T>(key: &'static str, reason: impl Into<String>) -> Result<T, WrongRule> {
-    Err(WrongRule { key, reason: reason.into() })
 }
 
 /// How series become keys: one rule.
