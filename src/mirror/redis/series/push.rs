@@ -130,6 +130,9 @@ impl Target<'_> {
         for row in rows {
             for place in row.places.iter() {
                 match (self.pushing.models.get_mut(&place.key), &place.part) {
+                    (Some(Model::List(_)), Part::Member { time, .. }) if !time.tells(row.t) => {
+                        count(&skipped.time);
+                    }
                     (Some(Model::List(list)), Part::Member { labels, member, .. }) => {
                         let Some(value) = row.value else { continue };
                         match list.add(row.t, labels, member, value) {

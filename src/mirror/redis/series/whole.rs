@@ -86,7 +86,10 @@ fn list(parts: &Parts, place: &Place) -> Result<Contents, ReadError> {
     while let Some(last) = end {
         let start = last.saturating_sub(length - 1);
         each(parts, start, last, &mut |part, t, v| {
-            if let (Part::Member { labels, member, .. }, true) = (part, v.is_finite()) {
+            if let Part::Member { labels, member, time } = part
+                && v.is_finite()
+                && time.tells(t)
+            {
                 let fields = &mut elements
                     .entry((t, Arc::clone(labels)))
                     .or_insert_with(|| Element {
