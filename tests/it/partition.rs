@@ -5,6 +5,8 @@
 //! A node that can feed its target does more than one that cannot, so the processor time of an operation is compared
 //! with that of a node which has no target at all, written to by turns while the network is broken.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -90,15 +92,23 @@ fn redis(namespace: &Namespace, dir: &std::path::Path) -> Option<Inside> {
     Some(inside)
 }
 
-/// Processor time of a node's threads, in nanoseconds; of those that have ended it knows nothing, but all that work
-/// on keys live as long as the node.
-fn processor_time(node: &Node) -> u64 {
+/// Processor time of each of a node's threads, in nanoseconds, by their numbers.
+fn processor_times(node: &Node) -> BTreeMap<OsString, u64> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", node.pid())).unwrap();
     let of_thread = |thread: std::io::Result<std::fs::DirEntry>| {
-        let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        stat.split(' ').next()?.parse::<u64>().ok()
+        let thread = thread.ok()?;
+        let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        Some((thread.file_name(), stat.split(' ').next()?.parse().ok()?))
     };
-    threads.filter_map(of_thread).sum()
+    threads.filter_map(of_thread).collect()
+}
+
+/// What the threads that are there took since; of one that has ended meanwhile nothing is known.
+fn processor_time_since(node: &Node, before: &BTreeMap<OsString, u64>) -> u64 {
+    let since = |(thread, time): (OsString, u64)| {
+        time.saturating_sub(before.get(&thread).copied().unwrap_or(0))
+    };
+    processor_times(node).into_iter().map(since).sum()
 }
 
 fn memory_kib(node: &Node) -> u64 {
@@ -128,7 +138,7 @@ impl Written {
 
     /// Writes for so long.
     fn write(&mut self, time: Duration) {
-        let (before, began, start) = (processor_time(&self.node), Instant::now(), self.done);
+        let (before, began, start) = (processor_times(&self.node), Instant::now(), self.done);
         while began.elapsed() < time {
             let commands: Vec<Vec<Vec<u8>>> = (0..100)
                 .map(|_| {
@@ -149,7 +159,7 @@ impl Written {
             std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
         self.round.0 += self.done - start;
-        self.round.1 += processor_time(&self.node).saturating_sub(before);
+        self.round.1 += processor_time_since(&self.node, &before);
     }
 
     /// The processor time of an operation of this round in microseconds; a new one begins.
