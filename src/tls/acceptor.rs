@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -82,9 +83,10 @@ impl Acceptor {
         peer: SocketAddr,
     ) -> Option<TlsStream<TcpStream>> {
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
-        let shaking = TlsAcceptor::from(config).accept(stream);
+        // Kept until the end, so that one that is late is counted before its connection ends.
+        let mut shaking = pin!(TlsAcceptor::from(config).accept(stream));
         let face = self.face;
-        match tokio::time::timeout(self.patience, shaking).await {
+        match tokio::time::timeout(self.patience, shaking.as_mut()).await {
             Ok(Ok(stream)) => {
                 self.counts.done.add(1);
                 Some(stream)
